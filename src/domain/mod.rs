@@ -1,0 +1,22 @@
+//! The values that linkyd thinks in: meters, datasets, days, intervals, coverage.
+//!
+//! Nothing here performs I/O, reads a clock or awaits. Each type is checked where it enters,
+//! so that the rest of the program cannot hold a PRM of 13 digits, an empty range of days or
+//! an interval without a length. [`paris`] is the only module that knows a time zone.
+
+pub mod coverage;
+pub mod dataset;
+pub mod day;
+pub mod interval;
+pub mod paris;
+pub mod prm;
+pub mod reading;
+pub mod span;
+
+pub use coverage::{DayRecord, DayState};
+pub use dataset::{Api, Dataset, Direction, Kind};
+pub use day::{Day, Days};
+pub use interval::{Interval, Step};
+pub use prm::Prm;
+pub use reading::{CurvePoint, DayEnergy, PeakPower};
+pub use span::Span;

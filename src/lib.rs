@@ -1,0 +1,3 @@
+//! linkyd keeps a household's whole electricity history safe.
+
+pub mod domain;
