@@ -1,3 +1,4 @@
 //! linkyd keeps a household's whole electricity history safe.
 
+pub mod clock;
 pub mod domain;
