@@ -1,4 +1,6 @@
 //! linkyd keeps a household's whole electricity history safe.
 
+pub mod budget;
 pub mod clock;
 pub mod domain;
+pub mod source;

@@ -11,12 +11,14 @@ pub mod interval;
 pub mod paris;
 pub mod prm;
 pub mod reading;
+pub mod series;
 pub mod span;
 
-pub use coverage::{DayRecord, DayState};
+pub use coverage::{Asked, DayObservation, DayRecord, DayState};
 pub use dataset::{Api, Dataset, Direction, Kind};
 pub use day::{Day, Days};
 pub use interval::{Interval, Step};
 pub use prm::Prm;
-pub use reading::{CurvePoint, DayEnergy, PeakPower};
+pub use reading::{CurvePoint, DayEnergy, PeakPower, Values};
+pub use series::SeriesState;
 pub use span::Span;

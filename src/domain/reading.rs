@@ -1,6 +1,6 @@
 //! What was measured, in integers.
 
-use super::{Day, Interval};
+use super::{Day, Interval, Kind};
 
 /// Average power over one interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,4 +32,43 @@ pub struct PeakPower {
     pub local_seconds: Option<i32>,
     /// The instant in seconds since 1970; `None` where the wall time is ambiguous or unknown.
     pub at: Option<i64>,
+}
+
+/// The values of one answer, all of one kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Values {
+    /// Average power over intervals, ascending, without overlaps.
+    Curve(Vec<CurvePoint>),
+    /// Energy of days, ascending, each day once.
+    Energy(Vec<DayEnergy>),
+    /// Highest power of days, ascending, each day once.
+    Peaks(Vec<PeakPower>),
+}
+
+impl Values {
+    /// No value of that kind.
+    #[must_use]
+    pub fn none(kind: Kind) -> Self {
+        match kind {
+            Kind::LoadCurve => Self::Curve(Vec::new()),
+            Kind::DailyEnergy => Self::Energy(Vec::new()),
+            Kind::MaxPower => Self::Peaks(Vec::new()),
+        }
+    }
+
+    /// How many values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Curve(points) => points.len(),
+            Self::Energy(days) => days.len(),
+            Self::Peaks(days) => days.len(),
+        }
+    }
+
+    /// Whether there is no value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }

@@ -1,0 +1,218 @@
+//! Where a meter's data comes from, as values.
+//!
+//! A [`Source`] never awaits and never opens a socket: it turns an [`Ask`] into a [`Request`] and a
+//! [`Response`] into a [`Reply`]. What differs between Enedis' own APIs and the gateways (routes,
+//! authorisation, envelopes, what is offered and how far back, which edge of an interval a label
+//! names, how calls are counted) is data or a small function behind this trait. The client does
+//! the waiting, the decoder reads the bodies.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+
+use crate::domain::{Api, Dataset, Day, Days, Prm, Span};
+
+/// What one call asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Whose data.
+    pub prm: &'a Prm,
+    /// Which dataset and days.
+    pub span: Span,
+    /// Which API to speak.
+    pub api: Api,
+}
+
+/// How far back a source serves a dataset, and how much of it a call may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Calendar months, taken off first.
+    pub months: u32,
+    /// Days, taken off after that.
+    pub days: i32,
+    /// The most days of one call.
+    pub max_days: i32,
+}
+
+impl Reach {
+    /// The first day that is still served when it is `today` in Paris.
+    #[must_use]
+    pub fn first_day(self, today: Day) -> Day {
+        today.minus_months(self.months).plus(-self.days)
+    }
+}
+
+/// Which edge of its interval a label names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Label {
+    /// The end, as Enedis does.
+    End,
+    /// The start, as a gateway may.
+    Start,
+}
+
+/// An HTTP request as a value.
+#[derive(Clone)]
+pub struct Request {
+    /// Whether it is a POST with this form-encoded body; a GET otherwise.
+    pub form: Option<SecretString>,
+    /// The whole address.
+    pub url: url::Url,
+    /// Headers, without the authorisation.
+    pub headers: Vec<(&'static str, String)>,
+    /// The value of the `Authorization` header.
+    pub authorization: Option<SecretString>,
+}
+
+impl fmt::Debug for Request {
+    /// Only the path: the query holds the PRM, the rest holds secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request({})", self.url.path())
+    }
+}
+
+/// An HTTP answer as a value, its body whole and bounded.
+#[derive(Clone)]
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// Headers; the names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, inflated.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The value of a header, by its name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Debug for Response {
+    /// Only status and length: bodies hold personal data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Response({}, {} bytes)", self.status, self.body.len())
+    }
+}
+
+/// An access token.
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// The token itself.
+    pub secret: SecretString,
+    /// How long it lives from now on.
+    pub lifetime: Duration,
+}
+
+/// How much of a meter a refusal concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reaches {
+    /// Every series of the meter.
+    Meter,
+    /// The series of the direction that was asked for.
+    Direction,
+}
+
+/// What an answer other than data calls for: the closed set that `docs/errors.md` lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reaction {
+    /// Fetch a new token and ask again, once.
+    Reauth,
+    /// A passing trouble: again after some seconds or minutes, a few times.
+    RetryShort,
+    /// Again in a later pass.
+    RetryLater,
+    /// The hourly or daily quota is used up: not before that instant, or where the answer named
+    /// none that makes sense, not before the next full hour.
+    RetryAt(Option<DateTime<Utc>>),
+    /// Too many calls in a second: pause for some seconds and slow down.
+    Burst,
+    /// The span is longer than the source allows: ask for less.
+    Narrow,
+    /// The span begins before the source's history.
+    ClampHistory,
+    /// The span begins before the meter's activation.
+    ClampActivation,
+    /// The source has nothing for these days.
+    NoData,
+    /// This meter does not have the dataset.
+    StopDataset,
+    /// The application may not use this API.
+    StopApi,
+    /// Consent or holder refused.
+    StopMeter(Reaches),
+    /// The application as a whole is refused; `credentials` where its identifier or secret is.
+    StopApp {
+        /// Whether the credentials are the cause.
+        credentials: bool,
+    },
+    /// Our request is malformed: asking again would not help.
+    Bug,
+}
+
+/// A refusal, classified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status; `None` where no answer came.
+    pub status: Option<u16>,
+    /// The normalised code (`ADAM-ERR0123`, `900804`), or one of linkyd's own (`timeout`).
+    pub code: String,
+    /// What it calls for.
+    pub reaction: Reaction,
+    /// What happened and what to do, for the operator; never a text from outside.
+    pub advice: &'static str,
+    /// What the source said, shortened and cleaned, PRMs masked; may be empty.
+    pub excerpt: String,
+}
+
+/// What an answer is.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// A body for the decoder.
+    Body,
+    /// Anything else.
+    Refused(Refusal),
+}
+
+/// A source of one kind, configured.
+pub trait Source: Send + Sync + fmt::Debug {
+    /// The operator's name for it.
+    fn name(&self) -> &str;
+
+    /// Its kind, as in the configuration.
+    fn kind(&self) -> &'static str;
+
+    /// The key of what it counts calls by (an application, an account, an address): budgets
+    /// belong to the key, so that renaming the source does not refill them.
+    fn account(&self) -> String;
+
+    /// The APIs it may speak, the preferred one first.
+    fn apis(&self) -> &[Api];
+
+    /// How far back and how long at once, or `None` where it does not offer the dataset.
+    fn reach(&self, dataset: Dataset) -> Option<Reach>;
+
+    /// Which edge of an interval its labels name.
+    fn label(&self) -> Label;
+
+    /// The request for a token, or `None` where the source needs none.
+    fn token_request(&self) -> Option<Request>;
+
+    /// Reads the answer to [`Source::token_request`].
+    fn read_token(&self, response: &Response, now: DateTime<Utc>) -> Result<Token, Refusal>;
+
+    /// The request for an ask.
+    fn request(&self, ask: Ask<'_>, token: Option<&Token>) -> Request;
+
+    /// Classifies the answer to [`Source::request`]; `now` is the machine's time.
+    fn read(&self, ask: Ask<'_>, response: &Response, now: DateTime<Utc>) -> Reply;
+
+    /// The days that the body of an answer covers, of those asked for.
+    fn covers(&self, ask: Ask<'_>) -> Days {
+        ask.span.days()
+    }
+}
