@@ -3,5 +3,6 @@
 pub mod budget;
 pub mod clock;
 pub mod domain;
+pub mod plan;
 pub mod source;
 pub mod store;

@@ -1,0 +1,114 @@
+//! The fewest spans over the wanted days of a series.
+//!
+//! For intervals of one greatest length on a line, opening each at the newest day that is not
+//! covered yet and reaching back as far as allowed uses the fewest possible. A span that has room
+//! left is then stretched, which costs nothing: over neighbours that are incomplete or recent, so
+//! that late and corrected days heal for free, and never leaving a single day where a second one
+//! can be had.
+
+use crate::domain::{DayState, Days, coverage::LAST_TRY_DAYS};
+
+use super::want::{Wanted, is_aside, record};
+use super::{Reason, Series};
+
+/// Days that may still be corrected at the source ride along where a call has room.
+pub const RECENT_DAYS: i32 = 7;
+
+/// One span and what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cover {
+    /// The days to ask for.
+    pub days: Days,
+    /// The oldest wanted day in it.
+    pub oldest_wanted: crate::domain::Day,
+    /// The first reason of its wanted days.
+    pub reason: Reason,
+}
+
+/// Lays spans over the wanted days (ascending), the newest first.
+#[must_use]
+pub fn cover(series: &Series<'_>, window: Days, wanted: &[Wanted]) -> Vec<Cover> {
+    let mut covers: Vec<Cover> = Vec::new();
+    let mut rest = wanted;
+    // The first day that the spans laid so far hold: a span is never stretched over another one.
+    let mut covered_from = window.end();
+    while let Some((newest, older)) = rest.split_last() {
+        if newest.reason == Reason::Alone {
+            covers.push(Cover { days: Days::single(newest.day), oldest_wanted: newest.day, reason: Reason::Alone });
+            covered_from = newest.day;
+            rest = older;
+            continue;
+        }
+        let reach = newest.day.plus(1 - series.max_days.max(1));
+        let mut oldest = *newest;
+        let mut reason = newest.reason;
+        let mut taken = 1;
+        for next in older.iter().rev() {
+            let blocked = next.reason == Reason::Alone
+                || (next.day.number()..oldest.day.number())
+                    .any(|n| is_aside(series, crate::domain::Day::from_number(n)));
+            if next.day < reach || blocked {
+                break;
+            }
+            oldest = *next;
+            reason = reason.min(next.reason);
+            taken += 1;
+        }
+        rest = rest.get(..rest.len() - taken).unwrap_or_default();
+        let next_wanted = rest.last().map(|w| w.day);
+        if let Some(days) = Days::new(oldest.day, newest.day.next()) {
+            let days = stretch(series, window, days, covered_from, next_wanted);
+            covered_from = days.first();
+            covers.push(Cover { days, oldest_wanted: oldest.day, reason });
+        }
+    }
+    covers
+}
+
+/// Makes use of the room that a span has left.
+fn stretch(
+    series: &Series<'_>,
+    window: Days,
+    days: Days,
+    covered_from: crate::domain::Day,
+    next_wanted: Option<crate::domain::Day>,
+) -> Days {
+    let worth = |day: crate::domain::Day| {
+        let record = record(series, day);
+        let recent = window.end().since(day) <= RECENT_DAYS;
+        let last_try =
+            record.state == DayState::Absent && !record.last_try && day.since(series.served_first) < LAST_TRY_DAYS;
+        record.incomplete() || recent || last_try
+    };
+    // Wanted days further back belong to the next span; the stretch stops before them.
+    let floor = next_wanted.map_or(window.first(), |day| day.next().max(window.first()));
+    let mut first = days.first();
+    let mut end = days.end();
+    for back in 1..=(series.max_days - days.len()).max(0) {
+        let day = days.first().plus(-back);
+        if day < floor || is_aside(series, day) {
+            break;
+        }
+        if worth(day) {
+            first = day;
+        }
+    }
+    let room = series.max_days - end.since(first);
+    for ahead in 0..room.max(0) {
+        let day = days.end().plus(ahead);
+        if day >= covered_from || is_aside(series, day) {
+            break;
+        }
+        if worth(day) {
+            end = day.next();
+        }
+    }
+    if end.since(first) == 1 && series.max_days > 1 {
+        if first > window.first() && !is_aside(series, first.plus(-1)) {
+            first = first.plus(-1);
+        } else if end < window.end() && !is_aside(series, end) {
+            end = end.next();
+        }
+    }
+    Days::new(first, end).unwrap_or(days)
+}

@@ -1,0 +1,124 @@
+//! Which days of a series are wanted, and why.
+
+use crate::domain::{Day, DayRecord, DayState, Days};
+
+use super::{Reason, Request, Series};
+
+/// A day that was not published yet may be asked for again by an operator after this many seconds.
+const OPERATOR_PATIENCE: i64 = 600;
+
+/// A day that leaves the window within this many days gets its last try.
+const LEAVES_WITHIN: i32 = 2;
+
+/// A run of empty days longer than this many is a real hole, not a single one that emptied a span.
+const LONGEST_DOUBT: i32 = 14;
+
+/// Spans of at most this many days are asked for again day by day when they come back empty.
+const ALONE_UP_TO: i32 = 7;
+
+/// A wanted day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which day.
+    pub day: Day,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The record of a day; days without one are missing.
+pub(super) fn record(series: &Series<'_>, day: Day) -> DayRecord {
+    series.days.get(&day).copied().unwrap_or_else(DayRecord::missing)
+}
+
+/// Whether calls for this day are set aside.
+pub(super) fn is_aside(series: &Series<'_>, day: Day) -> bool {
+    series.aside.iter().any(|days| days.contains(day))
+}
+
+/// The wanted days of the window, ascending.
+#[must_use]
+pub fn wanted(series: &Series<'_>, window: Days, now: i64, request: Request) -> Vec<Wanted> {
+    let reach = match request.only {
+        Some(only) => window.intersect(only),
+        None => Some(window),
+    };
+    let Some(reach) = reach else { return Vec::new() };
+    let held_back = held_back(series, window, request);
+    let alone = doubtful(series, window);
+    reach
+        .iter()
+        .filter(|day| !is_aside(series, *day))
+        .filter_map(|day| {
+            let record = record(series, day);
+            let reason = if request.refetch {
+                Some(Reason::Refetch)
+            } else if alone.iter().any(|days| days.contains(day)) && !record.certain {
+                Some(Reason::Alone)
+            } else {
+                reason(&record, day, series, window, now, request)
+            };
+            reason.filter(|_| held_back.is_none_or(|first| day < first)).map(|reason| Wanted { day, reason })
+        })
+        .collect()
+}
+
+fn reason(
+    record: &DayRecord,
+    day: Day,
+    series: &Series<'_>,
+    window: Days,
+    now: i64,
+    request: Request,
+) -> Option<Reason> {
+    let yesterday = day == window.last();
+    let patient = record.checked_at.is_none_or(|at| at + OPERATOR_PATIENCE <= now);
+    if record.due(now) || (yesterday && request.operator && record.incomplete() && patient) {
+        return Some(match record.state {
+            _ if yesterday => Reason::Yesterday,
+            DayState::Missing => Reason::Missing,
+            _ => Reason::Again,
+        });
+    }
+    let leaving = day.since(series.served_first) < LEAVES_WITHIN;
+    let open = matches!(record.state, DayState::Partial | DayState::Pending | DayState::Absent);
+    (leaving && open && !record.last_try).then_some(Reason::LastTry)
+}
+
+/// The first of the new days, where there are still too few of them to be worth a call.
+fn held_back(series: &Series<'_>, window: Days, request: Request) -> Option<Day> {
+    if series.every <= 1 || request.only.is_some() || request.refetch {
+        return None;
+    }
+    let asked = |day: &Day| record(series, *day).state != DayState::Missing;
+    let newest_asked = window.iter().rev().find(asked)?;
+    (window.last().since(newest_asked) < series.every).then(|| newest_asked.next())
+}
+
+/// Short runs of days whose spans came back empty although there is data on both sides: a single
+/// hole may have emptied a whole span, so each such day is asked for once by itself
+/// (docs/planning.md).
+fn doubtful(series: &Series<'_>, window: Days) -> Vec<Days> {
+    if series.max_days > ALONE_UP_TO {
+        return Vec::new();
+    }
+    let mut runs = Vec::new();
+    let mut start: Option<Day> = None;
+    let mut before = false;
+    for day in window.iter() {
+        let record = record(series, day);
+        let holds = record.stored > 0;
+        if record.state == DayState::Pending && !record.certain {
+            start = start.or(Some(day));
+            continue;
+        }
+        if let Some(first) = start.take()
+            && before
+            && holds
+            && day.since(first) <= LONGEST_DOUBT
+        {
+            runs.extend(Days::new(first, day));
+        }
+        before = holds;
+    }
+    runs
+}
