@@ -1,6 +1,7 @@
 //! linkyd keeps a household's whole electricity history safe.
 
 pub mod budget;
+pub mod client;
 pub mod clock;
 pub mod domain;
 pub mod plan;

@@ -1,0 +1,33 @@
+# The everyday commands. `just` alone lists them.
+
+default:
+    @just --list
+
+# A whole run against the simulator, into a fresh database.
+demo:
+    cargo run -- demo
+
+# What CI runs.
+ci:
+    bash .ci/run
+
+# The tests.
+test:
+    cargo test --locked
+
+# Format and lint.
+lint:
+    cargo fmt --all
+    cargo clippy --locked --all-targets -- -D warnings
+
+# Ratios against bare inserts and plain parsing, measured side by side.
+bench:
+    cargo bench
+
+# A stand-in for Enedis on loopback.
+simulate:
+    cargo run -- simulate
+
+# Write docs/errors.md again from the error catalogue.
+docs-errors:
+    UPDATE_DOCS=1 cargo test --locked catalogue

@@ -1,0 +1,182 @@
+//! One request out, one bounded answer in.
+
+use std::error::Error as _;
+use std::sync::Once;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::redirect::Policy;
+use secrecy::ExposeSecret as _;
+use url::{Host, Url};
+
+use crate::source::{Request, Response};
+
+/// An answer larger than this is not read to its end: the largest honest one, a week at a step of
+/// five minutes, is a tenth of it.
+pub const MAX_BODY: usize = 2 * 1024 * 1024;
+
+/// Time for a connection to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Time for a whole exchange, so that a server that drips bytes ends like one that says nothing.
+const WHOLE: Duration = Duration::from_secs(60);
+
+/// Connections that idle longer are not used again: the other side may just be closing them.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// Why no answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum TransportError {
+    /// No connection: DNS, refused, unroutable.
+    #[error("no connection")]
+    Unreachable,
+    /// The other side could not prove who it is, or speaks no acceptable TLS.
+    #[error("no trustworthy TLS connection")]
+    Tls,
+    /// No whole answer in time.
+    #[error("no whole answer in time")]
+    Timeout,
+    /// The connection broke off.
+    #[error("the connection broke off")]
+    Cut,
+    /// The answer is larger than any honest one.
+    #[error("the answer is too large")]
+    TooLarge,
+}
+
+impl TransportError {
+    /// Its code in the error catalogue.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Cut => "cut",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+/// Sends requests.
+#[async_trait]
+pub trait Transport: Send + Sync + std::fmt::Debug {
+    /// Sends one request and reads its answer. Never retries and never follows a redirect: a 3xx
+    /// is an answer like any other, so a token cannot reach another host.
+    async fn send(&self, request: &Request) -> Result<Response, TransportError>;
+}
+
+/// HTTP over the network.
+#[derive(Debug)]
+pub struct HttpTransport {
+    client: reqwest::Client,
+}
+
+/// The HTTP client could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client could not be set up; are the system's certificates (ca-certificates) installed?")]
+pub struct HttpSetupError(#[source] reqwest::Error);
+
+impl HttpTransport {
+    /// A client for this base address. Plain HTTP is spoken to loopback addresses only, and those
+    /// are never reached through a proxy.
+    pub fn new(base: &Url) -> Result<Self, HttpSetupError> {
+        install_tls();
+        let local = is_loopback(base);
+        let mut builder = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT)
+            .timeout(WHOLE)
+            .pool_idle_timeout(IDLE)
+            .https_only(!local)
+            .referer(false)
+            .user_agent(concat!("linkyd/", env!("CARGO_PKG_VERSION")));
+        if local {
+            builder = builder.no_proxy();
+        }
+        Ok(Self { client: builder.build().map_err(|e| HttpSetupError(e.without_url()))? })
+    }
+}
+
+/// Whether an address is one of this machine.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Makes ring the provider of TLS; any number of calls is fine.
+fn install_tls() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // An error means that a provider is installed already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+#[async_trait]
+impl Transport for HttpTransport {
+    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+        let mut builder = match &request.form {
+            Some(form) => self
+                .client
+                .post(request.url.clone())
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(form.expose_secret().to_owned()),
+            None => self.client.get(request.url.clone()),
+        };
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        if let Some(authorization) = &request.authorization {
+            let mut value = reqwest::header::HeaderValue::from_str(authorization.expose_secret())
+                .map_err(|_| TransportError::Cut)?;
+            value.set_sensitive(true);
+            builder = builder.header("authorization", value);
+        }
+        let mut answer = builder.send().await.map_err(|e| classify(&e))?;
+        let status = answer.status().as_u16();
+        let headers = answer
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .collect();
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|e| classify(&e))? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(TransportError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Response { status, headers, body })
+    }
+}
+
+/// What kind of failure it was. The error itself is never shown: it holds the address and in it
+/// the PRM.
+fn classify(error: &reqwest::Error) -> TransportError {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if inner.downcast_ref::<rustls::Error>().is_some() {
+            return TransportError::Tls;
+        }
+        // An I/O error that carries a TLS error does not list it as its source.
+        let carried = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if carried.is_some_and(|c| c.downcast_ref::<rustls::Error>().is_some()) {
+            return TransportError::Tls;
+        }
+        source = inner.source();
+    }
+    if error.is_connect() {
+        TransportError::Unreachable
+    } else if error.is_timeout() {
+        TransportError::Timeout
+    } else {
+        TransportError::Cut
+    }
+}

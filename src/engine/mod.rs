@@ -1,0 +1,96 @@
+//! The imperative shell: looks at what is known, plans, asks, stores, and looks again.
+//!
+//! A pass takes no instructions about *what* to fetch; it computes that from coverage each time
+//! ([`crate::plan`]), so start, timer, signal and `sync` are all the same "look again".
+//! [`knowledge`] turns stored facts into what the planner sees, [`react`] turns refusals into what
+//! is learnt, [`pass`] is the only place that awaits, and the only layer that retries.
+
+pub mod knowledge;
+pub mod pass;
+pub mod react;
+pub mod report;
+mod source_pass;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::budget::Limits;
+use crate::client::Transport;
+use crate::clock::{Calendar, Clock};
+use crate::domain::{Dataset, Day, Prm};
+use crate::source::Source;
+use crate::store::{MeterSetup, Setup, SourceSetup, Store};
+
+pub use pass::{Progress, Selection};
+pub use report::Report;
+
+/// A source ready for use.
+#[derive(Debug, Clone)]
+pub struct ActiveSource {
+    /// How to ask it and read it.
+    pub source: Arc<dyn Source>,
+    /// The way to it.
+    pub transport: Arc<dyn Transport>,
+    /// What it may be asked.
+    pub limits: Limits,
+}
+
+/// A meter and what is to be kept of it.
+#[derive(Debug, Clone)]
+pub struct ActiveMeter {
+    /// Its identifier.
+    pub prm: Prm,
+    /// Its name, which stands for the identifier in logs.
+    pub name: String,
+    /// The name of the source that serves it.
+    pub source: String,
+    /// The datasets that are kept.
+    pub datasets: Vec<Dataset>,
+    /// Days before this one are not wanted.
+    pub since: Option<Day>,
+}
+
+/// Everything that a pass works with.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The machine's time.
+    pub clock: Arc<dyn Clock>,
+    /// The instant that the user means.
+    pub calendar: Calendar,
+    /// The sources.
+    pub sources: Vec<ActiveSource>,
+    /// The meters.
+    pub meters: Vec<ActiveMeter>,
+    /// New days of a dataset are asked for once there are this many; 1 where nothing is said.
+    pub every: BTreeMap<Dataset, i32>,
+}
+
+impl Engine {
+    /// What the store is told about the configuration.
+    #[must_use]
+    pub fn setup(&self) -> Setup {
+        Setup {
+            sources: self
+                .sources
+                .iter()
+                .map(|s| SourceSetup {
+                    name: s.source.name().to_owned(),
+                    kind: s.source.kind(),
+                    account: s.source.account(),
+                })
+                .collect(),
+            meters: self
+                .meters
+                .iter()
+                .map(|m| MeterSetup {
+                    prm: m.prm.clone(),
+                    name: m.name.clone(),
+                    source: m.source.clone(),
+                    datasets: m.datasets.clone(),
+                })
+                .collect(),
+        }
+    }
+}

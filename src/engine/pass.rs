@@ -1,0 +1,192 @@
+//! One pass: plan, ask within the budget, store, look again, until nothing is wanted, the budget
+//! says later, or someone asks to stop.
+//!
+//! Everything that waits or fails meets in this loop, so it reads from top to bottom: the next
+//! call is taken from the plan, its line is written to the journal, it flies, and when it lands it
+//! is stored or reacted to. Only flights run concurrently; all decisions and all work on the
+//! database happen here, one after the other, and none of it is ever cancelled in the middle.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use super::knowledge::{Chosen, Knowledge};
+use super::source_pass::SourcePass;
+use super::{ActiveSource, Engine, Report};
+use crate::domain::{Dataset, Days, Prm, paris};
+use crate::plan::{self, Allowance, Reason, Request};
+use crate::store::{Facts, MeterId, SeriesFacts, SourceFacts, SourceId, StoreError};
+
+/// What a pass is narrowed to.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Only these meters; empty: all.
+    pub prms: Vec<Prm>,
+    /// Only these datasets; empty: all.
+    pub datasets: Vec<Dataset>,
+    /// Days, refetching, and who asked.
+    pub request: Request,
+}
+
+/// How far a pass is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Calls that have landed.
+    pub done: u64,
+    /// Calls that are planned or in flight.
+    pub left: u64,
+    /// Values that were new.
+    pub rows: u64,
+}
+
+/// One planned call, for people and scripts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedCall {
+    /// Whose data.
+    pub prm: Prm,
+    /// The meter's name.
+    pub name: String,
+    /// The source's name.
+    pub source: String,
+    /// Which dataset.
+    pub dataset: Dataset,
+    /// Which days.
+    pub days: Days,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Receives how far a pass is.
+pub type Observer<'a> = &'a (dyn Fn(Progress) + Send + Sync);
+
+impl Engine {
+    /// Runs one pass. The store must be writable and of the current schema.
+    pub async fn pass(
+        &self,
+        selection: &Selection,
+        stop: &CancellationToken,
+        observer: Observer<'_>,
+    ) -> Result<Report, StoreError> {
+        self.store.set_up(&self.setup()).await?;
+        let knowledges = self.knowledge(false).await?;
+        let mut windows = Vec::new();
+        for (active, knowledge) in &knowledges {
+            windows.extend(knowledge.windows(active, self.calendar.now()));
+        }
+        self.store.open_windows(&windows, self.calendar.now().timestamp()).await?;
+        let shared = super::source_pass::Shared::new(observer);
+        let runs = knowledges.into_iter().map(|(active, knowledge)| {
+            let chosen = chosen(&knowledge, selection);
+            SourcePass::new(self, active, knowledge, chosen, &shared).run(stop)
+        });
+        let mut report = Report::default();
+        for part in join_all(runs).await {
+            report.absorb(part?);
+        }
+        self.store.tidy().await?;
+        Ok(report)
+    }
+
+    /// The calls that a pass would make, in order. Reads only; a meter that the database does not
+    /// know yet is planned as one of which nothing is known.
+    pub async fn plan(&self, selection: &Selection) -> Result<Vec<PlannedCall>, StoreError> {
+        let now = self.calendar.now();
+        let mut planned = Vec::new();
+        for (active, knowledge) in self.knowledge(true).await? {
+            let chosen = chosen(&knowledge, selection);
+            let series = knowledge.planned(active, &chosen, now);
+            let allowance = self.allowance(active).await?;
+            for call in plan::plan(&series, now.timestamp(), selection.request, allowance) {
+                let Some(facts) = knowledge.series.get(call.series) else { continue };
+                planned.push(PlannedCall {
+                    prm: facts.prm.clone(),
+                    name: facts.name.clone(),
+                    source: active.source.name().to_owned(),
+                    dataset: facts.dataset,
+                    days: call.days,
+                    reason: call.reason,
+                });
+            }
+        }
+        Ok(planned)
+    }
+
+    /// How many calls the day's budget of a source still allows.
+    pub(super) async fn allowance(&self, active: &ActiveSource) -> Result<Option<Allowance>, StoreError> {
+        let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        if let Some(per_day) = active.limits.per_day {
+            let spent = self.store.spent(active.source.name(), self.clock.now().timestamp_millis()).await?;
+            let spent = usize::try_from(spent.day).unwrap_or_default();
+            return Ok(Some(Allowance { today: count(per_day).saturating_sub(spent), per_day: count(per_day) }));
+        }
+        let a_day = |hour: u32| count(hour).saturating_mul(24);
+        Ok(active.limits.per_hour.map(|hour| Allowance { today: a_day(hour), per_day: a_day(hour) }))
+    }
+
+    /// What is known, split by source. With `blank`, meters that are not stored yet are added.
+    async fn knowledge(&self, blank: bool) -> Result<Vec<(&ActiveSource, Knowledge)>, StoreError> {
+        let now = self.calendar.now();
+        let midnight = paris::start_of(paris::today(now));
+        let mut facts = self.store.facts(midnight).await?;
+        if blank {
+            self.add_unknown(&mut facts);
+        }
+        let mut split = Vec::new();
+        for active in &self.sources {
+            let Some(source) = facts.sources.iter().find(|s| s.name == active.source.name()).cloned() else { continue };
+            split.push((active, Knowledge::new(facts.clone(), source, &self.meters, self.every.clone())));
+        }
+        Ok(split)
+    }
+
+    /// Adds what the configuration names and the database does not know yet.
+    fn add_unknown(&self, facts: &mut Facts) {
+        for (n, active) in (1_i64..).zip(&self.sources) {
+            if facts.sources.iter().all(|s| s.name != active.source.name()) {
+                facts.sources.push(SourceFacts {
+                    id: SourceId(-n),
+                    name: active.source.name().to_owned(),
+                    not_before_ms: None,
+                    code: None,
+                    slow_until_ms: None,
+                    learnt: std::collections::BTreeMap::new(),
+                });
+            }
+        }
+        let mut series = Vec::new();
+        for (n, meter) in (1_i64..).zip(&self.meters) {
+            let Some(source) = facts.sources.iter().find(|s| s.name == meter.source).map(|s| s.id) else { continue };
+            for dataset in &meter.datasets {
+                let stored = facts.series.iter().find(|s| s.prm == meter.prm && s.dataset == *dataset).cloned();
+                let mut one = stored.unwrap_or_else(|| SeriesFacts {
+                    meter: facts.series.iter().find(|s| s.prm == meter.prm).map_or(MeterId(-n), |s| s.meter),
+                    prm: meter.prm.clone(),
+                    name: meter.name.clone(),
+                    dataset: *dataset,
+                    source,
+                    state: crate::domain::SeriesState::Ok,
+                    code: None,
+                    not_before: None,
+                    last_success_at: None,
+                    days: std::collections::BTreeMap::new(),
+                });
+                one.source = source;
+                one.name.clone_from(&meter.name);
+                series.push(one);
+            }
+        }
+        facts.series = series;
+    }
+}
+
+fn chosen(knowledge: &Knowledge, selection: &Selection) -> Chosen {
+    let fits = |s: &SeriesFacts| {
+        (selection.prms.is_empty() || selection.prms.contains(&s.prm))
+            && (selection.datasets.is_empty() || selection.datasets.contains(&s.dataset))
+    };
+    let everything = selection.prms.is_empty() && selection.datasets.is_empty();
+    let indices: BTreeSet<usize> =
+        knowledge.series.iter().enumerate().filter(|(_, s)| fits(s)).map(|(index, _)| index).collect();
+    Chosen { series: (!everything).then_some(indices), request: selection.request }
+}

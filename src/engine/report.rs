@@ -1,0 +1,98 @@
+//! What a pass did, as a value: commands print it, logs say it in a line, exit codes follow from it.
+
+use crate::domain::{Dataset, Prm, SeriesState};
+use crate::exit::Exit;
+
+/// How one series fared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetReport {
+    /// Which dataset.
+    pub dataset: Dataset,
+    /// Its state after the pass.
+    pub state: SeriesState,
+    /// The code of its trouble.
+    pub code: Option<String>,
+    /// What is wrong and what to do.
+    pub error: Option<String>,
+}
+
+/// How one meter fared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeterReport {
+    /// Its identifier.
+    pub prm: Prm,
+    /// Its name.
+    pub name: String,
+    /// Its series that took part.
+    pub datasets: Vec<DatasetReport>,
+}
+
+/// Why a source was left before everything was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interruption {
+    /// The source's name.
+    pub source: String,
+    /// Whether its credentials were refused.
+    pub credentials: bool,
+    /// When it may be asked again (machine, ms).
+    pub until_ms: Option<i64>,
+    /// What happened and what to do.
+    pub message: String,
+}
+
+/// What a pass did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Data calls made.
+    pub calls: u64,
+    /// Values that were new.
+    pub inserted: u64,
+    /// Values that differ from those stored before.
+    pub changed: u64,
+    /// Calls still wanted when the pass ended.
+    pub left: u64,
+    /// The meters that took part.
+    pub meters: Vec<MeterReport>,
+    /// Sources that were left early.
+    pub interruptions: Vec<Interruption>,
+    /// Whether the pass was asked to stop.
+    pub stopped: bool,
+}
+
+impl Report {
+    /// Adds what another source's part of the pass did.
+    pub fn absorb(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.inserted += other.inserted;
+        self.changed += other.changed;
+        self.left += other.left;
+        self.interruptions.extend(other.interruptions);
+        self.stopped |= other.stopped;
+        for meter in other.meters {
+            match self.meters.iter_mut().find(|m| m.prm == meter.prm) {
+                Some(known) => known.datasets.extend(meter.datasets),
+                None => self.meters.push(meter),
+            }
+        }
+    }
+
+    /// The exit code that says it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        let states = || self.meters.iter().flat_map(|m| &m.datasets).map(|d| d.state);
+        let bad = |state| matches!(state, SeriesState::Failing | SeriesState::Suspended);
+        if self.interruptions.iter().any(|i| i.credentials) {
+            Exit::CredentialsRefused
+        } else if !self.interruptions.is_empty() {
+            Exit::TryLater
+        } else if states().any(bad) {
+            // Where nothing at all came through, the other side is down rather than one series.
+            let all_failing = states().all(|s| s == SeriesState::Failing);
+            if all_failing && self.inserted == 0 && self.calls > 0 { Exit::TryLater } else { Exit::Failed }
+        } else if states().any(|s| s == SeriesState::Waiting) {
+            Exit::TryLater
+        } else {
+            Exit::Done
+        }
+    }
+}
