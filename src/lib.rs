@@ -1,5 +1,6 @@
 //! linkyd keeps a household's whole electricity history safe.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
