@@ -1,1 +1,3 @@
+//! The linkyd program.
+
 fn main() {}

@@ -1,0 +1,275 @@
+//! The arguments of each command.
+//!
+//! clap parses them; [`parse`] adds what it cannot know: that a usage error is exit code 64, that
+//! `--from` must not lie after `--to`, and that a meter's number is never repeated in a message.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::schema;
+use crate::domain::{Dataset, Day, Days, Prm};
+use crate::exit::Exit;
+use crate::observe::mask;
+
+/// What was asked on the command line.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "linkyd",
+    version,
+    about = "Keeps the whole electricity history of Linky meters in a database of yours",
+    after_help = "Exit codes: 0 done, 1 a meter or dataset failed, 64 usage, 69 database unreachable, 70 internal \
+                  error, 74 input/output, 75 try later, 77 credentials refused, 78 configuration.",
+    subcommand_required = true,
+    arg_required_else_help = false,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Invocation {
+    /// Configuration file [default: /etc/linkyd/config.toml]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A command and its options.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Fetch what is missing now, then exit
+    Sync(SyncArgs),
+    /// Show the calls that sync would make, without making any
+    Plan(PlanArgs),
+    /// Show what is there, what is missing and why
+    Status(StatusArgs),
+    /// Run a stand-in for Enedis on this machine
+    Simulate(SimulateArgs),
+    /// Try everything without an account: fetch an invented household's history
+    Demo(DemoArgs),
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look after the database
+    #[command(subcommand)]
+    Db(DbCommand),
+}
+
+/// Narrows a command to some meters, datasets or days; empty means all.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Narrow {
+    /// Only this meter; may be repeated
+    #[arg(long = "prm", value_name = "PRM", value_parser = PrmParser)]
+    pub prms: Vec<Prm>,
+
+    /// Only this dataset; may be repeated
+    #[arg(long = "dataset", value_name = "DATASET", value_parser = dataset)]
+    pub datasets: Vec<Dataset>,
+
+    /// Only days from this one on, as YYYY-MM-DD
+    #[arg(long, value_name = "DAY")]
+    pub from: Option<Day>,
+
+    /// Only days up to this one, which is included
+    #[arg(long, value_name = "DAY")]
+    pub to: Option<Day>,
+}
+
+impl Narrow {
+    /// Whether the meter is meant.
+    #[must_use]
+    pub fn wants_prm(&self, prm: &Prm) -> bool {
+        self.prms.is_empty() || self.prms.contains(prm)
+    }
+
+    /// Whether the dataset is meant.
+    #[must_use]
+    pub fn wants_dataset(&self, dataset: Dataset) -> bool {
+        self.datasets.is_empty() || self.datasets.contains(&dataset)
+    }
+
+    /// Those of the days that are meant.
+    #[must_use]
+    pub fn clip(&self, days: Days) -> Option<Days> {
+        let first = self.from.map_or(days.first(), |from| from.max(days.first()));
+        let end = self.to.map_or(days.end(), |to| to.next().min(days.end()));
+        Days::new(first, end)
+    }
+}
+
+/// `linkyd sync`
+#[derive(Debug, Clone, Args)]
+pub struct SyncArgs {
+    /// What to fetch.
+    #[command(flatten)]
+    pub narrow: Narrow,
+
+    /// Ask again for days that are complete
+    #[arg(long)]
+    pub refetch: bool,
+
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
+
+    /// Decide as if it were that instant; calls are still paced by the machine's clock
+    #[arg(long, value_name = "RFC3339", value_parser = instant)]
+    pub at: Option<DateTime<Utc>>,
+}
+
+/// `linkyd plan`
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// What to plan for.
+    #[command(flatten)]
+    pub narrow: Narrow,
+
+    /// Plan for days that are complete as well
+    #[arg(long)]
+    pub refetch: bool,
+
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
+
+    /// Plan as if it were that instant
+    #[arg(long, value_name = "RFC3339", value_parser = instant)]
+    pub at: Option<DateTime<Utc>>,
+}
+
+/// `linkyd status`
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
+
+    /// Answer as if it were that instant
+    #[arg(long, value_name = "RFC3339", value_parser = instant)]
+    pub at: Option<DateTime<Utc>>,
+
+    /// Exit with 1 where a series is late, failing or suspended
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `linkyd simulate`
+#[derive(Debug, Clone, Args)]
+pub struct SimulateArgs {}
+
+/// `linkyd demo`
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Where to put the history; an existing file is replaced only if a demo wrote it
+    #[arg(long, value_name = "FILE", default_value = "linkyd-demo.db")]
+    pub database: PathBuf,
+
+    /// Do not keep to the pace that Enedis asks for
+    #[arg(long)]
+    pub full_speed: bool,
+
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `linkyd config …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Validate the configuration, secrets included, and report every mistake
+    Check(ReportArgs),
+    /// Print the configuration as it takes effect, with where each value came from
+    Show(ReportArgs),
+}
+
+/// `linkyd db …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum DbCommand {
+    /// Create the database, or bring it up to date
+    Migrate(ReportArgs),
+    /// Look for damage and contradictions; changes nothing
+    Check(ReportArgs),
+}
+
+/// Options of commands that only report.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArgs {
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A command line that is answered with a text instead of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What to print; ends with a newline.
+    pub text: String,
+    /// On standard output, because it was asked for (`--help`), or else on standard error.
+    pub to_stdout: bool,
+    /// How to exit.
+    pub exit: Exit,
+}
+
+/// Parses the arguments, the program's name first.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Refusal> {
+    let invocation = Invocation::try_parse_from(arguments).map_err(|error| refusal(&error))?;
+    let narrow = match &invocation.command {
+        Command::Sync(args) => &args.narrow,
+        Command::Plan(args) => &args.narrow,
+        _ => return Ok(invocation),
+    };
+    if let (Some(from), Some(to)) = (narrow.from, narrow.to)
+        && from > to
+    {
+        let message = format!("--from {from} lies after --to {to}");
+        return Err(refusal(&Invocation::command().error(ErrorKind::ValueValidation, message)));
+    }
+    Ok(invocation)
+}
+
+fn refusal(error: &clap::Error) -> Refusal {
+    let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    // clap repeats what it could not use, and that may be a meter's number in the wrong place.
+    let text = mask::digits(&error.to_string()).into_owned();
+    Refusal { text, to_stdout: asked_for, exit: if asked_for { Exit::Done } else { Exit::Usage } }
+}
+
+/// Parses a PRM; its error, unlike clap's own, does not repeat the value.
+#[derive(Debug, Clone, Copy)]
+struct PrmParser;
+
+impl TypedValueParser for PrmParser {
+    type Value = Prm;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _argument: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<Prm, clap::Error> {
+        value.to_string_lossy().parse().map_err(|error| {
+            command.clone().error(ErrorKind::ValueValidation, format!("invalid value for '--prm <PRM>': {error}"))
+        })
+    }
+}
+
+fn dataset(text: &str) -> Result<Dataset, String> {
+    if schema::LATER_DATASETS.contains(&text) {
+        return Err("this version does not collect it yet".to_owned());
+    }
+    text.parse().map_err(|_| format!("there is no such dataset; there are {}", Dataset::names()))
+}
+
+fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|instant| instant.with_timezone(&Utc))
+        .map_err(|_| "write an instant with its offset, as in 2026-11-24T09:30:00+01:00".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

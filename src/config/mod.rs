@@ -1,0 +1,240 @@
+//! What the operator wants: the configuration file, the environment on top of it, checked.
+//!
+//! [`load`] reads both layers, tells everything that is wrong at once, each with its line, and
+//! returns a [`Config`] that the rest of the program can take at its word: meters have fourteen
+//! digits, sources exist, limits are within what the source allows. Where each value came from is
+//! kept beside it, so that `config show` can say it. `schema` lists every key and default;
+//! `docs/configuration.md` is the reference for people.
+
+mod explain;
+mod layers;
+mod load;
+mod meter;
+mod read;
+pub mod schema;
+mod secret;
+mod section;
+mod show;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chrono::NaiveTime;
+use secrecy::SecretString;
+use url::Url;
+
+use crate::domain::{Dataset, Day, Prm};
+
+pub use explain::{ConfigError, Origin, Problem};
+pub use layers::Environment;
+pub use load::{Loaded, Provenance, load};
+pub use secret::{SecretError, Secrets, read_file as read_secret_file};
+pub use show::{check, show};
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the history is kept.
+    pub database: DatabaseConfig,
+    /// Where it comes from, in the order of their names.
+    pub sources: Vec<SourceConfig>,
+    /// When it is fetched.
+    pub schedule: Schedule,
+    /// What linkyd says about it.
+    pub log: LogConfig,
+    /// The status page.
+    pub http: HttpConfig,
+    /// Whose history it is, in the order of the file.
+    pub meters: Vec<MeterConfig>,
+}
+
+impl Config {
+    /// The source of that name.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Option<&SourceConfig> {
+        self.sources.iter().find(|source| source.name == name)
+    }
+}
+
+/// `[database]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseConfig {
+    /// The URL as configured: `sqlite://` and a path.
+    pub url: String,
+    /// The path in it; a relative one counts from the working directory.
+    pub path: PathBuf,
+}
+
+/// What a source speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SourceKind {
+    /// Enedis itself, through an application of the operator's own.
+    Enedis,
+}
+
+impl SourceKind {
+    /// The name used in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enedis => "enedis",
+        }
+    }
+}
+
+/// Which of Enedis' environments a source talks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ApiEnvironment {
+    /// Real meters.
+    Production,
+    /// Enedis' test bed with invented ones.
+    Sandbox,
+}
+
+impl ApiEnvironment {
+    /// The name used in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::Sandbox => "sandbox",
+        }
+    }
+}
+
+/// Which API of Enedis a source uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ApiChoice {
+    /// The API of 2023 to 2026.
+    V5,
+    /// Data Connect 2026.
+    V2026,
+    /// The newer one where it answers, else the older.
+    Auto,
+}
+
+impl ApiChoice {
+    /// The name used in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V5 => "v5",
+            Self::V2026 => "2026",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+/// `[source.NAME]`
+#[derive(Debug, Clone)]
+pub struct SourceConfig {
+    /// The operator's name for it.
+    pub name: String,
+    /// What it speaks.
+    pub kind: SourceKind,
+    /// Production or sandbox.
+    pub environment: ApiEnvironment,
+    /// Where it is: https, or a loopback address.
+    pub base_url: Url,
+    /// Which API it uses.
+    pub api: ApiChoice,
+    /// The application's identifier; empty only where secrets were not asked for.
+    pub client_id: String,
+    /// The application's secret; always there where secrets were asked for.
+    pub client_secret: Option<SecretString>,
+    /// How fast it may be asked.
+    pub limits: LimitsConfig,
+}
+
+/// `[source.NAME.limits]`: each at least 1, within what the source allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Requests in one second.
+    pub per_second: u32,
+    /// Requests in any sixty minutes; `None`: no such limit.
+    pub per_hour: Option<u32>,
+    /// Requests in any 24 hours; `None`: no such limit.
+    pub per_day: Option<u32>,
+    /// Requests of a day's that history leaves to new days; less than `per_day`.
+    pub reserved_per_day: Option<u32>,
+}
+
+/// `[schedule]`, in Paris wall time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// When the day's first pass begins, at 08:00 or later.
+    pub wake_at: NaiveTime,
+    /// Until when days that are not yet published are asked for again; never before `wake_at`.
+    pub retry_until: NaiveTime,
+    /// Every how many days a series is asked for new days; 1 for those that are not named.
+    pub every: BTreeMap<Dataset, i32>,
+}
+
+impl Schedule {
+    /// Every how many days the series is asked for new days.
+    #[must_use]
+    pub fn every(&self, dataset: Dataset) -> i32 {
+        self.every.get(&dataset).copied().unwrap_or(1)
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogFormat {
+    /// As it fits where the lines go: a terminal, the journal, or a file.
+    Auto,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The name used in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Levels, alone or by module: `info`, `info,linkyd::plan=debug`.
+    pub filter: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { filter: schema::LOG_FILTER.to_owned(), format: LogFormat::Auto }
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Where the status page listens; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+}
+
+/// One `[[meter]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeterConfig {
+    /// The meter.
+    pub prm: Prm,
+    /// Its name, unique; stands for the PRM wherever people read.
+    pub name: String,
+    /// Names of sources, the preferred one first; each exists, and there is at least one.
+    pub sources: Vec<String>,
+    /// What is collected; at least one.
+    pub datasets: Vec<Dataset>,
+    /// No day before this one is wanted.
+    pub since: Option<Day>,
+}

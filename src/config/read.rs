@@ -1,0 +1,246 @@
+//! Reads the merged layers key by key.
+//!
+//! A [`Reader`] hands out values with their origin and collects what is wrong instead of stopping
+//! at the first problem. Values from the environment are text and are read as what the key wants.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use figment::Figment;
+use figment::value::{Dict, Value};
+
+use super::explain::{Origin, Problem, nearest, quoted};
+use super::layers::{ENVIRONMENT_LAYER, EnvironmentLayer, FileLayer, child};
+use super::schema;
+
+/// A value and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found<T> {
+    pub(super) value: T,
+    pub(super) origin: Origin,
+}
+
+/// The merged configuration while it is being read.
+pub(super) struct Reader<'a> {
+    figment: &'a Figment,
+    file: &'a FileLayer,
+    environment: &'a EnvironmentLayer,
+    problems: RefCell<Vec<Problem>>,
+    provenance: RefCell<BTreeMap<String, Origin>>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(figment: &'a Figment, file: &'a FileLayer, environment: &'a EnvironmentLayer) -> Self {
+        let problems = RefCell::new(environment.problems.clone());
+        Self { figment, file, environment, problems, provenance: RefCell::default() }
+    }
+
+    /// Notes that something is wrong.
+    pub(super) fn problem(&self, origin: &Origin, message: &str) {
+        self.problems.borrow_mut().push(Problem::new(origin.clone(), message));
+    }
+
+    /// How many problems there are so far.
+    pub(super) fn problem_count(&self) -> usize {
+        self.problems.borrow().len()
+    }
+
+    /// Notes where the value of a key came from.
+    pub(super) fn note(&self, path: &str, origin: &Origin) {
+        self.provenance.borrow_mut().insert(path.to_owned(), origin.clone());
+    }
+
+    /// What was collected: problems in the order of their places, and origins by key.
+    pub(super) fn finish(self) -> (Vec<Problem>, BTreeMap<String, Origin>) {
+        let mut problems = self.problems.into_inner();
+        problems.sort();
+        problems.dedup();
+        (problems, self.provenance.into_inner())
+    }
+
+    /// The top level.
+    pub(super) fn root(&'a self, root: &'a Value) -> Table<'a> {
+        Table { reader: self, path: Vec::new(), dict: root.as_dict(), origin: Origin::Default }
+    }
+
+    fn origin(&self, path: &[String], value: &Value) -> Origin {
+        let from_environment =
+            self.figment.get_metadata(value.tag()).is_some_and(|layer| layer.name == ENVIRONMENT_LAYER);
+        if !from_environment {
+            return Origin::File { path: self.file.path.clone(), line: self.file.line(path) };
+        }
+        // A table has no variable of its own: the first one below it stands for it.
+        let below = self.environment.names.range(path.to_vec()..).find(|(key, _)| key.starts_with(path));
+        below.map_or(Origin::Default, |(_, name)| Origin::Environment(name.clone()))
+    }
+}
+
+/// One table of the configuration; it may be absent, then it has no keys.
+pub(super) struct Table<'a> {
+    pub(super) reader: &'a Reader<'a>,
+    path: Vec<String>,
+    dict: Option<&'a Dict>,
+    pub(super) origin: Origin,
+}
+
+impl<'a> Table<'a> {
+    /// The dotted path of a key of this table.
+    pub(super) fn path_of(&self, key: &str) -> String {
+        child(&self.path, key).join(".")
+    }
+
+    /// Whether there is no such table, or something else in its place.
+    pub(super) fn is_absent(&self) -> bool {
+        self.dict.is_none()
+    }
+
+    /// The names that stand in the table.
+    pub(super) fn keys(&self) -> Vec<&'a str> {
+        self.dict.map(|dict| dict.keys().map(String::as_str).collect()).unwrap_or_default()
+    }
+
+    /// The table below a key, empty where there is none.
+    pub(super) fn table(&self, key: &str) -> Table<'a> {
+        let path = child(&self.path, key);
+        let value = self.dict.and_then(|dict| dict.get(key));
+        let origin = value.map_or_else(|| self.origin.clone(), |value| self.reader.origin(&path, value));
+        let dict = match value {
+            Some(Value::Dict(_, dict)) => Some(dict),
+            Some(_) => {
+                self.reader.problem(&origin, &format!("{} is a section, not a value", quoted(key)));
+                None
+            }
+            None => None,
+        };
+        Table { reader: self.reader, path, dict, origin }
+    }
+
+    /// Text. An empty one counts, for some keys, as an answer.
+    pub(super) fn text(&self, key: &str) -> Option<Found<String>> {
+        let (value, origin) = self.value(key)?;
+        match value {
+            Value::String(_, text) => Some(Found { value: text.clone(), origin }),
+            _ => self.wrong(&origin, key, "must be text in quotes"),
+        }
+    }
+
+    /// Text that is not empty; the empty one means the same as a missing key.
+    pub(super) fn filled(&self, key: &str) -> Option<Found<String>> {
+        self.text(key).filter(|found| !found.value.is_empty())
+    }
+
+    /// A whole number from 1 on.
+    pub(super) fn count(&self, key: &str) -> Option<Found<u32>> {
+        let (value, origin) = self.value(key)?;
+        let number = match (value, &origin) {
+            (Value::Num(_, number), _) => number.to_i128().and_then(|n| u32::try_from(n).ok()),
+            (Value::String(_, text), Origin::Environment(_)) => text.trim().parse().ok(),
+            _ => None,
+        };
+        match number.filter(|n| *n > 0) {
+            Some(value) => Some(Found { value, origin }),
+            None => self.wrong(&origin, key, "must be a whole number from 1 on, without quotes"),
+        }
+    }
+
+    /// Yes or no.
+    pub(super) fn flag(&self, key: &str) -> Option<Found<bool>> {
+        let (value, origin) = self.value(key)?;
+        let flag = match (value, &origin) {
+            (Value::Bool(_, flag), _) => Some(*flag),
+            (Value::String(_, text), Origin::Environment(_)) => text.trim().parse().ok(),
+            _ => None,
+        };
+        match flag {
+            Some(value) => Some(Found { value, origin }),
+            None => self.wrong(&origin, key, "must be true or false, without quotes"),
+        }
+    }
+
+    /// A list of texts; in the environment with commas in between.
+    pub(super) fn list(&self, key: &str) -> Option<Vec<Found<String>>> {
+        let (value, origin) = self.value(key)?;
+        match (value, &origin) {
+            (Value::Array(_, elements), _) => {
+                let mut list = Vec::new();
+                for (index, element) in elements.iter().enumerate() {
+                    let path = child(&child(&self.path, key), &index.to_string());
+                    let origin = self.reader.origin(&path, element);
+                    match element {
+                        Value::String(_, text) => list.push(Found { value: text.clone(), origin }),
+                        _ => return self.wrong(&origin, key, "must be a list of texts in quotes"),
+                    }
+                }
+                Some(list)
+            }
+            (Value::String(_, text), Origin::Environment(_)) => {
+                let elements = text.split(',').map(str::trim).filter(|element| !element.is_empty());
+                Some(elements.map(|value| Found { value: value.to_owned(), origin: origin.clone() }).collect())
+            }
+            (Value::String(..), _) => {
+                self.wrong(&origin, key, &format!("must be a list: put it in brackets, as in {key} = [\"…\"]"))
+            }
+            _ => self.wrong(&origin, key, "must be a list of texts in quotes"),
+        }
+    }
+
+    /// Whether the key holds a number, which some keys explain better than [`Table::text`] can.
+    pub(super) fn is_number(&self, key: &str) -> Option<Origin> {
+        let value = self.dict?.get(key).filter(|value| matches!(value, Value::Num(..)))?;
+        Some(self.reader.origin(&child(&self.path, key), value))
+    }
+
+    /// The origin of a key, where it is set.
+    pub(super) fn origin_of(&self, key: &str) -> Option<Origin> {
+        let value = self.dict?.get(key)?;
+        Some(self.reader.origin(&child(&self.path, key), value))
+    }
+
+    /// Reports every key in this table and below it that the schema does not know.
+    pub(super) fn refuse_unknown_keys(&self) {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let known = schema::children(&path);
+        for (key, value) in self.dict.into_iter().flatten() {
+            match &known {
+                Some(known) if !known.contains(&key.as_str()) => self.unknown(key, value, known),
+                _ if matches!(value, Value::Dict(..)) => self.table(key).refuse_unknown_keys(),
+                _ => {}
+            }
+        }
+    }
+
+    fn unknown(&self, key: &str, value: &Value, known: &[&'static str]) {
+        let origin = self.reader.origin(&child(&self.path, key), value);
+        let name = quoted(key);
+        let homes = schema::homes(key);
+        let message = if known.is_empty() {
+            format!("{} is a value, nothing stands below it", quoted(&self.path.join(".")))
+        } else if let [home] = homes.as_slice() {
+            format!("unknown key {name}{}; it belongs into {home}", self.place())
+        } else {
+            let nearest = nearest(key, known.iter().copied()).unwrap_or_default();
+            format!("unknown key {name}{}; the nearest known key is {nearest:?}", self.place())
+        };
+        self.reader.problem(&origin, &message);
+    }
+
+    fn place(&self) -> String {
+        match self.path.as_slice() {
+            [] => String::new(),
+            [section, ..] if section == "meter" => " in [[meter]]".to_owned(),
+            path => format!(" in [{}]", path.join(".")),
+        }
+    }
+
+    fn value(&self, key: &str) -> Option<(&'a Value, Origin)> {
+        let value = self.dict?.get(key)?;
+        let origin = self.reader.origin(&child(&self.path, key), value);
+        self.reader.note(&self.path_of(key), &origin);
+        Some((value, origin))
+    }
+
+    fn wrong<T>(&self, origin: &Origin, key: &str, what: &str) -> Option<T> {
+        self.reader.problem(origin, &format!("{key} {what}"));
+        None
+    }
+}

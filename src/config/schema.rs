@@ -1,0 +1,131 @@
+//! Every key that the configuration knows, and every default, in one place.
+//!
+//! The table serves three ends: to tell unknown keys from known ones, to suggest the nearest one,
+//! and to let tests prove that `config.toml` and the reference list all of them.
+
+use crate::domain::Dataset;
+
+/// Where the configuration is looked for unless `--config` says otherwise.
+pub const DEFAULT_FILE: &str = "/etc/linkyd/config.toml";
+/// `database.url`.
+pub const DATABASE_URL: &str = "sqlite://linkyd.db";
+/// `source.*.environment`.
+pub const ENVIRONMENT: &str = "production";
+/// `source.*.api`.
+pub const API: &str = "2026";
+/// `source.*.base_url` of kind `enedis` in production.
+pub const ENEDIS_PRODUCTION: &str = "https://gw.ext.prod.api.enedis.fr";
+/// `source.*.base_url` of kind `enedis` in the sandbox.
+pub const ENEDIS_SANDBOX: &str = "https://gw.ext.prod-sandbox.api.enedis.fr";
+/// `source.*.limits.requests_per_second` of kind `enedis`, which is also all that Enedis allows.
+pub const ENEDIS_PER_SECOND: u32 = 5;
+/// `source.*.limits.requests_per_hour` of kind `enedis`: below what Enedis allows, because its
+/// clock and ours need not count the same hour.
+pub const ENEDIS_PER_HOUR: u32 = 900;
+/// The most requests in an hour that Enedis allows an application.
+pub const ENEDIS_MOST_PER_HOUR: u32 = 1000;
+/// `schedule.wake_at`; Enedis publishes the day before from this hour on, so it is also the
+/// earliest.
+pub const WAKE_AT: &str = "08:00";
+/// `schedule.retry_until`.
+pub const RETRY_UNTIL: &str = "20:00";
+/// `log.filter`.
+pub const LOG_FILTER: &str = "info";
+/// `log.format`.
+pub const LOG_FORMAT: &str = "auto";
+/// `http.listen`.
+pub const HTTP_LISTEN: &str = "127.0.0.1:9764";
+/// `meter.*.datasets`.
+pub const METER_DATASETS: [Dataset; 3] =
+    [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption, Dataset::DailyMaxPower];
+
+/// The kinds of source that the configuration knows by name.
+pub const KINDS: [&str; 3] = ["enedis", "conso-api", "myelectricaldata"];
+
+/// Datasets that have a name, but that this version does not collect.
+pub const LATER_DATASETS: [&str; 6] =
+    ["consumption_index", "production_index", "contract", "address", "identity", "contact"];
+
+/// Every key; `*` stands for a name of the operator's, a dataset or the position of a meter.
+pub const KEYS: [&str; 31] = [
+    "database.url",
+    "source.*.kind",
+    "source.*.environment",
+    "source.*.base_url",
+    "source.*.api",
+    "source.*.client_id",
+    "source.*.client_secret",
+    "source.*.client_secret_file",
+    "source.*.token",
+    "source.*.token_file",
+    "source.*.version",
+    "source.*.limits.requests_per_second",
+    "source.*.limits.requests_per_hour",
+    "source.*.limits.requests_per_day",
+    "source.*.limits.negotiated",
+    "source.*.limits.reserved_per_day",
+    "schedule.wake_at",
+    "schedule.retry_until",
+    "schedule.every.consumption_load_curve",
+    "schedule.every.production_load_curve",
+    "schedule.every.daily_consumption",
+    "schedule.every.daily_production",
+    "schedule.every.daily_max_power",
+    "log.filter",
+    "log.format",
+    "http.listen",
+    "meter.*.prm",
+    "meter.*.name",
+    "meter.*.sources",
+    "meter.*.datasets",
+    "meter.*.since",
+];
+
+/// The names that may stand below `path`, or `None` where any name may.
+pub(super) fn children(path: &[&str]) -> Option<Vec<&'static str>> {
+    let mut names: Vec<&'static str> = Vec::new();
+    for key in KEYS {
+        let mut segments = key.split('.');
+        let below = path.iter().all(|wanted| segments.next().is_some_and(|s| s == "*" || s == *wanted));
+        if let (true, Some(name)) = (below, segments.next()) {
+            if name == "*" {
+                return None;
+            }
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    // The series of later versions are no unknown keys; the section explains them.
+    if path == ["schedule", "every"] {
+        names.extend(LATER_DATASETS);
+    }
+    Some(names)
+}
+
+/// The sections in which `key` would be known, written as in the file.
+pub(super) fn homes(key: &str) -> Vec<String> {
+    let suffix = format!(".{key}");
+    KEYS.iter()
+        .filter_map(|known| known.strip_suffix(suffix.as_str()))
+        .map(|section| {
+            let name = section.replace('*', "NAME");
+            if section.starts_with("meter") { "[[meter]]".to_owned() } else { format!("[{name}]") }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_what_stands_below_what() {
+        assert_eq!(children(&[]).unwrap(), ["database", "source", "schedule", "log", "http", "meter"]);
+        assert_eq!(children(&["source"]), None);
+        assert_eq!(children(&["http"]).unwrap(), ["listen"]);
+        assert_eq!(children(&["meter", "0"]).unwrap().len(), 5);
+        assert_eq!(homes("listen"), ["[http]"]);
+        assert_eq!(homes("requests_per_day"), ["[source.NAME.limits]"]);
+    }
+}

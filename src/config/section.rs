@@ -1,0 +1,156 @@
+//! The small sections: `[database]`, `[schedule]`, `[log]` and `[http]`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use chrono::NaiveTime;
+use tracing_subscriber::EnvFilter;
+
+use super::explain::{Origin, alternatives, nearest, quoted};
+use super::read::{Found, Table};
+use super::{DatabaseConfig, HttpConfig, LogConfig, LogFormat, Schedule, schema};
+use crate::domain::Dataset;
+
+/// The most days that may lie between two asks for new days of a series.
+const RAREST: i32 = 365;
+
+/// The value of a key, or its default.
+pub(super) fn or_default(found: Option<Found<String>>, default: &str) -> Found<String> {
+    found.unwrap_or_else(|| Found { value: default.to_owned(), origin: Origin::Default })
+}
+
+/// `[database]`
+pub(super) fn database(table: &Table<'_>) -> Option<DatabaseConfig> {
+    let url = or_default(table.text("url"), schema::DATABASE_URL);
+    let path = url.value.strip_prefix("sqlite://");
+    let complaint = match path {
+        _ if url.value.starts_with("postgres") => "PostgreSQL is not supported by this version; use sqlite://",
+        None => "url must begin with sqlite://, as in sqlite:///var/lib/linkyd/linkyd.db",
+        Some("" | ":memory:") => "url must name a file, as in sqlite:///var/lib/linkyd/linkyd.db",
+        Some(path) if path.contains(['?', '%']) => "url must be sqlite:// and a path, without ? and %",
+        Some(path) => return Some(DatabaseConfig { path: PathBuf::from(path), url: url.value.clone() }),
+    };
+    table.reader.problem(&url.origin, complaint);
+    None
+}
+
+/// `[schedule]`
+pub(super) fn schedule(table: &Table<'_>) -> Option<Schedule> {
+    let every = every(&table.table("every"));
+    let wake = or_default(table.text("wake_at"), schema::WAKE_AT);
+    let until = or_default(table.text("retry_until"), schema::RETRY_UNTIL);
+    let (wake_at, retry_until) = (time(table, "wake_at", &wake)?, time(table, "retry_until", &until)?);
+    let earliest = NaiveTime::parse_from_str(schema::WAKE_AT, "%H:%M").ok()?;
+    if wake_at < earliest {
+        let message = format!("wake_at must not be before {}: Enedis has nothing new earlier", schema::WAKE_AT);
+        table.reader.problem(&wake.origin, &message);
+        return None;
+    }
+    if retry_until < wake_at {
+        let origin = if until.origin == Origin::Default { &wake.origin } else { &until.origin };
+        let message = format!(
+            "retry_until ({}) is before wake_at ({}); both are times of the same day",
+            retry_until.format("%H:%M"),
+            wake_at.format("%H:%M")
+        );
+        table.reader.problem(origin, &message);
+        return None;
+    }
+    Some(Schedule { wake_at, retry_until, every: every? })
+}
+
+fn time(table: &Table<'_>, key: &str, found: &Found<String>) -> Option<NaiveTime> {
+    let text = found.value.strip_suffix(":00").filter(|rest| rest.contains(':')).unwrap_or(&found.value);
+    let time = NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| text.len() == 5);
+    if time.is_none() {
+        let message = format!("{key} = {} is no time of day; write it as \"08:00\"", quoted(&found.value));
+        table.reader.problem(&found.origin, &message);
+    }
+    time
+}
+
+fn every(table: &Table<'_>) -> Option<BTreeMap<Dataset, i32>> {
+    let mut every = BTreeMap::new();
+    let mut sound = true;
+    for key in table.keys() {
+        let Ok(dataset) = key.parse::<Dataset>() else {
+            if let (true, Some(origin)) = (schema::LATER_DATASETS.contains(&key), table.origin_of(key)) {
+                table.reader.problem(&origin, &not_collected(key));
+            }
+            continue;
+        };
+        let Some(found) = table.text(key) else {
+            sound = false;
+            continue;
+        };
+        let days = found.value.strip_suffix('d').and_then(|n| n.parse().ok());
+        if let Some(days) = days.filter(|days| (1..=RAREST).contains(days)) {
+            every.insert(dataset, days);
+            continue;
+        }
+        let given = quoted(&found.value);
+        let message = format!("{key} = {given} is no number of days; write \"1d\" to \"{RAREST}d\"");
+        table.reader.problem(&found.origin, &message);
+        sound = false;
+    }
+    sound.then_some(every)
+}
+
+/// What to say about a dataset that has a name and no collector.
+pub(super) fn not_collected(name: &str) -> String {
+    format!("this version does not collect {name} yet; remove it")
+}
+
+/// `[log]`
+pub(super) fn log(table: &Table<'_>) -> Option<LogConfig> {
+    let filter = or_default(table.text("filter"), schema::LOG_FILTER);
+    let format = or_default(table.text("format"), schema::LOG_FORMAT);
+    let format_known = [LogFormat::Auto, LogFormat::Json].into_iter().find(|f| f.name() == format.value);
+    if format_known.is_none() {
+        choose(table, "format", &format, &["auto", "json"]);
+    }
+    if let Err(complaint) = check_filter(&filter.value) {
+        table.reader.problem(&filter.origin, &complaint);
+        return None;
+    }
+    Some(LogConfig { filter: filter.value, format: format_known? })
+}
+
+/// A lone word that is no level would silence everything else, so it is taken for a slip.
+fn check_filter(filter: &str) -> Result<(), String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    for directive in filter.split(',').map(str::trim) {
+        let level = directive.rsplit('=').next().unwrap_or_default();
+        if !directive.contains('[') && !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
+            return Err(format!("filter: {} is no level; levels are {}", quoted(level), alternatives(LEVELS)));
+        }
+    }
+    match EnvFilter::builder().parse(filter) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("filter = {} cannot be read; write \"info\" or \"info,linkyd=debug\"", quoted(filter))),
+    }
+}
+
+/// `[http]`
+pub(super) fn http(table: &Table<'_>) -> Option<HttpConfig> {
+    let listen = or_default(table.text("listen"), schema::HTTP_LISTEN);
+    if listen.value.is_empty() {
+        return Some(HttpConfig { listen: None });
+    }
+    let Ok(address) = listen.value.parse() else {
+        let given = quoted(&listen.value);
+        let message =
+            format!("listen = {given} is no address with a port; write \"{}\", or \"\" for none", schema::HTTP_LISTEN);
+        table.reader.problem(&listen.origin, &message);
+        return None;
+    };
+    Some(HttpConfig { listen: Some(address) })
+}
+
+/// Reports a value that is not among those there are.
+pub(super) fn choose(table: &Table<'_>, key: &str, found: &Found<String>, known: &[&str]) {
+    let near = nearest(&found.value, known.iter().copied()).unwrap_or_default();
+    let all = alternatives(known.iter().copied());
+    let message = format!("{key} = {} is not known; it is {all}, the nearest is {near:?}", quoted(&found.value));
+    table.reader.problem(&found.origin, &message);
+}

@@ -1,0 +1,141 @@
+//! `config check` and `config show`.
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::explain::Origin;
+use super::layers::Environment;
+use super::load::{Loaded, load};
+use super::secret::Secrets;
+use crate::exit::Exit;
+
+/// Validates the configuration, secrets included, and reports every problem and warning.
+pub fn check(path: Option<&Path>, environment: &Environment, json: bool, out: &mut dyn Write) -> io::Result<Exit> {
+    let (problems, warnings, loaded) = match load(path, environment, Secrets::Read) {
+        Ok(loaded) => (Vec::new(), loaded.warnings.clone(), Some(loaded)),
+        Err(error) => (error.problems(), Vec::new(), None),
+    };
+    let exit = if problems.is_empty() { Exit::Done } else { Exit::Configuration };
+    if json {
+        let texts = |problems: &[super::Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let document = json!({"ok": problems.is_empty(), "problems": texts(&problems), "warnings": texts(&warnings)});
+        writeln!(out, "{document:#}")?;
+        return Ok(exit);
+    }
+    for problem in &problems {
+        writeln!(out, "{problem}")?;
+    }
+    for warning in &warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    if let Some(loaded) = &loaded {
+        let (sources, meters) = (loaded.config.sources.len(), loaded.config.meters.len());
+        writeln!(out, "The configuration is sound: sources {sources}, meters {meters}.")?;
+    }
+    Ok(exit)
+}
+
+/// Prints the configuration as it takes effect, with the origin of each value. Secrets are
+/// hidden and meter numbers masked, so that the output can be shown around.
+pub fn show(loaded: &Loaded, json: bool, out: &mut dyn Write) -> io::Result<()> {
+    let sections = sections(loaded);
+    if json {
+        let mut values = serde_json::Map::new();
+        for section in &sections {
+            for (key, value) in &section.values {
+                let path = format!("{}.{key}", section.path);
+                let origin = origin_text(loaded.provenance.origin(&path));
+                values.insert(path, json!({"value": value, "from": origin}));
+            }
+        }
+        let file = loaded.file.as_ref().map(|file| file.display().to_string());
+        return writeln!(out, "{:#}", json!({"file": file, "values": values}));
+    }
+    let mut first = true;
+    for section in sections.iter().filter(|section| !section.values.is_empty()) {
+        if !std::mem::take(&mut first) {
+            writeln!(out)?;
+        }
+        writeln!(out, "{}", section.header)?;
+        let lines: Vec<String> = section.values.iter().map(|(key, value)| format!("{key} = {}", toml(value))).collect();
+        let width = lines.iter().map(|line| line.chars().count()).filter(|n| *n <= 60).max().unwrap_or(0);
+        for (line, (key, _)) in lines.iter().zip(&section.values) {
+            let origin = origin_text(loaded.provenance.origin(&format!("{}.{key}", section.path)));
+            writeln!(out, "{line:width$}  # {origin}")?;
+        }
+    }
+    Ok(())
+}
+
+struct Section {
+    path: String,
+    header: String,
+    values: Vec<(&'static str, Value)>,
+}
+
+fn sections(loaded: &Loaded) -> Vec<Section> {
+    let config = &loaded.config;
+    let named = |path: &str, values| Section { path: path.to_owned(), header: format!("[{path}]"), values };
+    let time = |time: chrono::NaiveTime| json!(time.format("%H:%M").to_string());
+    let mut all = vec![named("database", vec![("url", json!(config.database.url))])];
+    for source in &config.sources {
+        let path = format!("source.{}", source.name);
+        let secret_from = loaded.provenance.origin(&format!("{path}.client_secret"));
+        let hidden = if *secret_from == Origin::Default { "" } else { "***" };
+        all.push(named(
+            &path,
+            vec![
+                ("kind", json!(source.kind.name())),
+                ("environment", json!(source.environment.name())),
+                ("base_url", json!(source.base_url.as_str())),
+                ("api", json!(source.api.name())),
+                ("client_id", json!(source.client_id)),
+                ("client_secret", json!(hidden)),
+            ],
+        ));
+        let limits = source.limits;
+        let optional = |key, value: Option<u32>| value.map(|value| (key, json!(value)));
+        let mut values = vec![("requests_per_second", json!(limits.per_second))];
+        values.extend(optional("requests_per_hour", limits.per_hour));
+        values.extend(optional("requests_per_day", limits.per_day));
+        values.extend(optional("reserved_per_day", limits.reserved_per_day));
+        all.push(named(&format!("{path}.limits"), values));
+    }
+    let schedule = &config.schedule;
+    all.push(named("schedule", vec![("wake_at", time(schedule.wake_at)), ("retry_until", time(schedule.retry_until))]));
+    let every = schedule.every.iter().map(|(dataset, days)| (dataset.name(), json!(format!("{days}d"))));
+    all.push(named("schedule.every", every.collect()));
+    let log = &config.log;
+    all.push(named("log", vec![("filter", json!(log.filter)), ("format", json!(log.format.name()))]));
+    let listen = config.http.listen.map(|address| address.to_string()).unwrap_or_default();
+    all.push(named("http", vec![("listen", json!(listen))]));
+    for (index, meter) in config.meters.iter().enumerate() {
+        let datasets: Vec<&str> = meter.datasets.iter().map(|dataset| dataset.name()).collect();
+        let mut values = vec![
+            ("prm", json!(meter.prm.to_string())),
+            ("name", json!(meter.name)),
+            ("sources", json!(meter.sources)),
+            ("datasets", json!(datasets)),
+        ];
+        values.extend(meter.since.map(|day| ("since", json!(day.to_string()))));
+        all.push(Section { path: format!("meter.{index}"), header: "[[meter]]".to_owned(), values });
+    }
+    all
+}
+
+fn origin_text(origin: &Origin) -> String {
+    match origin {
+        Origin::Environment(name) => format!("environment {name}"),
+        Origin::SecretFile(path) => format!("file {}", path.display()),
+        other => other.to_string(),
+    }
+}
+
+/// JSON writes text, numbers and lists of text as TOML does, but for the space after a comma.
+fn toml(value: &Value) -> String {
+    match value {
+        Value::Array(elements) => format!("[{}]", elements.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}
