@@ -13,7 +13,8 @@ use crate::domain::{Day, Prm};
 /// What is drawn once for a meter.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Household {
-    noise: Noise,
+    /// Draws of this household alone.
+    pub(super) noise: Noise,
     people: i64,
     /// Watts that never sleep: fridge, box, stand-by.
     base: i64,

@@ -92,12 +92,20 @@ pub struct Counters {
     pub token_calls: u64,
 }
 
+/// One hour of the wall clock and what arrived in it.
+#[derive(Debug, Clone, Copy)]
+struct Hour {
+    number: i64,
+    began: Duration,
+    calls: u32,
+}
+
 /// The counting itself.
 #[derive(Debug, Default)]
 pub(super) struct Quota {
     pub(super) counters: Counters,
     arrivals: VecDeque<Duration>,
-    hours: BTreeMap<Api, (i64, u32)>,
+    hours: BTreeMap<Api, Hour>,
 }
 
 impl Quota {
@@ -125,16 +133,18 @@ impl Quota {
         counters.max_in_an_hour = counters.max_in_an_hour.max(self.arrivals.len());
 
         let hour = wall.timestamp().div_euclid(3600);
-        let counted = self.hours.entry(api).or_insert((hour, 0));
-        if counted.0 != hour {
-            *counted = (hour, 0);
+        let fresh = Hour { number: hour, began: now, calls: 0 };
+        let counted = self.hours.entry(api).or_insert(fresh);
+        // A wall clock that is set back opens nothing; an hour that has really passed does.
+        if hour > counted.number || now >= counted.began + Duration::from_hours(1) {
+            *counted = fresh;
         }
-        counted.1 += 1;
+        counted.calls += 1;
         let per_hour = match api {
             Api::V5 => limits.per_hour_v5,
             Api::V2026 => limits.per_hour_2026,
         };
-        if per_hour.is_some_and(|limit| counted.1 > limit) {
+        if per_hour.is_some_and(|limit| counted.calls > limit) {
             counters.refused_by_hour += 1;
             return Err(hour_used_up(next_access_time(wall)));
         }

@@ -246,10 +246,11 @@ fn may_read(meter: &MeterSpec, ask: &Ask, now: DateTime<Utc>) -> Result<(), Refu
     if !meter.held {
         return Err(Refusal::business(400, "ADAM-DC-0007", "Le client n'est pas titulaire du point demandé."));
     }
-    if !meter.consent.holds(now) {
+    let consent = meter.consent_for(direction);
+    if !consent.holds(now) {
         return Err(no_consent(ask.api));
     }
-    if meter.consent.covers_from.is_some_and(|first| ask.days.first() < first) {
+    if consent.covers_from.is_some_and(|first| ask.days.first() < first) {
         let text = "The requested period starts before the customer's consent.";
         return Err(Refusal::business(403, "ADAM-DC-0009", text));
     }

@@ -53,6 +53,8 @@ struct Played {
     tokens: Tokens,
     quota: Quota,
     log: Vec<LoggedCall>,
+    /// Calls that were forgotten, so that a late answer does not land in another one's line.
+    forgotten: usize,
     rng: fastrand::Rng,
 }
 
@@ -79,6 +81,7 @@ impl Simulator {
             tokens: Tokens::default(),
             quota: Quota::default(),
             log: Vec::new(),
+            forgotten: 0,
             rng,
         });
         Self { shared: Arc::new(Shared { clock, state }) }
@@ -151,6 +154,7 @@ impl Simulator {
     /// Forgets what was logged and counted, quotas included.
     pub fn reset_counters(&self) {
         let mut state = self.state();
+        state.forgotten += state.log.len();
         state.log.clear();
         state.quota = Quota::default();
     }
@@ -206,7 +210,7 @@ impl Simulator {
         let (start, end) = (start.and_then(|day| day.parse().ok()), end.and_then(|day| day.parse().ok()));
 
         let state = &mut *self.state();
-        let entry = (state.log.len() < LOG_LIMIT).then_some(state.log.len());
+        let entry = (state.log.len() < LOG_LIMIT).then_some(state.forgotten + state.log.len());
         if entry.is_some() {
             let prm = prm.clone();
             state.log.push(LoggedCall { arrived, at, api, dataset, prm, start, end, status: 0, code: None });
@@ -272,7 +276,8 @@ impl Simulator {
 
     fn note(&self, entry: Option<usize>, status: u16, code: Option<String>) {
         let state = &mut *self.state();
-        if let Some(call) = entry.and_then(|entry| state.log.get_mut(entry)) {
+        let line = entry.and_then(|entry| entry.checked_sub(state.forgotten));
+        if let Some(call) = line.and_then(|line| state.log.get_mut(line)) {
             call.status = status;
             call.code = code;
         }

@@ -31,7 +31,7 @@ impl MeasuredDay {
         let household = Household::of(seed, prm);
         let home = DayAtHome::of(household, Weather::of(seed, day), day);
         let start = paris::start_of(day);
-        let noise = Noise::new(seed).at(-2).at(start).at(direction.id()).at(household.subscribed);
+        let noise = household.noise.at(-2).at(start).at(direction.id());
         let mut slots = Vec::with_capacity(300);
         for hour in 0..paris::minutes_in(day) / 60 {
             // The offset can only change on the hour.

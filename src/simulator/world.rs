@@ -197,6 +197,9 @@ pub struct MeterSpec {
     /// The customer's consent.
     #[serde(default)]
     pub consent: Consent,
+    /// Consent for production where it differs, as with a second meter that was forgotten.
+    #[serde(default)]
+    pub production_consent: Option<Consent>,
     /// False for a PRM that Enedis does not know (`STM-ERR-0000019`).
     #[serde(default = "yes")]
     pub known: bool,
@@ -244,6 +247,7 @@ impl MeterSpec {
             consumption_since: None,
             production_since: None,
             consent: Consent::GRANTED,
+            production_consent: None,
             known: true,
             held: true,
             curve_objected: false,
@@ -272,6 +276,15 @@ impl MeterSpec {
         match direction {
             Direction::Consumption => self.consumption_since,
             Direction::Production => self.production_since,
+        }
+    }
+
+    /// The consent that counts for a direction.
+    #[must_use]
+    pub fn consent_for(&self, direction: Direction) -> Consent {
+        match direction {
+            Direction::Consumption => self.consent,
+            Direction::Production => self.production_consent.unwrap_or(self.consent),
         }
     }
 

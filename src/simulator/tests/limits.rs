@@ -73,6 +73,16 @@ async fn the_hour_opens_again_when_it_says() {
 }
 
 #[tokio::test]
+async fn a_clock_set_back_does_not_open_the_hour_either() {
+    let stage = stage(Limits { per_second: None, per_hour_2026: Some(1), per_hour_v5: None }).await;
+    assert_eq!(call(&stage, Api::V2026).await.0, 200);
+    stage.clock.step_to(instant("2026-11-24T09:20:00Z"));
+    assert_eq!(call(&stage, Api::V2026).await.0, 429);
+    stage.clock.advance(Duration::from_hours(1));
+    assert_eq!(call(&stage, Api::V2026).await.0, 200);
+}
+
+#[tokio::test]
 async fn a_shifted_calendar_does_not_open_the_hour() {
     let stage = stage(Limits { per_second: None, per_hour_2026: Some(1), per_hour_v5: None }).await;
     assert_eq!(call(&stage, Api::V2026).await.0, 200);

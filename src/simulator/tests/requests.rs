@@ -108,6 +108,11 @@ async fn consent_and_ownership() {
     assert_eq!(code(Api::V2026).await.0, 200);
     stage.simulator.set_now(instant("2026-11-24T12:00:00Z"));
     assert_eq!(code(Api::V2026).await, denied);
+    stage.simulator.set_consent(&prm(), Consent::GRANTED);
+    stage.simulator.change(|world| world.meter_mut(&prm()).unwrap().production_consent = Some(Consent::NEVER));
+    assert_eq!(code(Api::V2026).await.0, 200);
+    let roof = stage.ask(Api::V2026, Dataset::DailyProduction, "2026-11-20", "2026-11-24").await;
+    assert_eq!((roof.status.as_u16(), roof.code()), denied);
     let covers_from = Some(day("2026-11-21"));
     stage.simulator.set_consent(&prm(), Consent { covers_from, ..Consent::GRANTED });
     assert_eq!(code(Api::V5).await, (403, "ADAM-DC-0009".to_owned()));

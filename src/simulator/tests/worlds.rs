@@ -73,6 +73,24 @@ fn a_world_file_says_everything() {
 }
 
 #[test]
+fn the_examples_of_the_manual_hold() {
+    let manual = include_str!("../../../docs/simulator.md");
+    let examples: Vec<&str> = manual.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let world = Scenario::from_toml(examples[0]).unwrap().world;
+    assert_eq!(world.rules, Rules::default());
+    assert_eq!(world.meters.len(), 1);
+    assert_eq!(Scenario::from_toml(examples[1]).unwrap().faults.rules.len(), 4);
+    for kind in
+        ["cut", "cut_body", "truncated", "invalid_utf8", "wrong_prm", "wrong_direction", "wrong_days", "shuffled"]
+            .into_iter()
+            .chain(["duplicated", "outside", "numbers", "no_length", "off_grid", "day_left_out"])
+    {
+        assert!(manual.contains(&format!("`{kind}`")), "{kind}");
+        Scenario::from_toml(&format!("[[fault]]\naction = {{ kind = \"{kind}\" }}")).unwrap();
+    }
+}
+
+#[test]
 fn a_wrong_world_file_is_told_by_its_line() {
     for (text, line, word) in [
         ("seed = 1\n\n[rules]\nlate_promille = 3\n", "line 4", "late_promille"),
@@ -114,6 +132,53 @@ async fn it_listens_on_loopback_only_and_tells_where() {
     let line = String::from_utf8(out).unwrap();
     let address: SocketAddr = line.trim_end().strip_prefix("listening on http://").unwrap().parse().unwrap();
     assert_ne!(address.port(), 0);
+}
+
+#[test]
+fn it_shares_nothing_with_the_client_but_the_names_of_things() {
+    fn sources(directory: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else {
+                found.push(std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/simulator"), &mut found);
+    assert!(found.len() > 20);
+    for text in found {
+        for (at, word) in text.match_indices(concat!("crate", "::")) {
+            let rest = &text[at + word.len()..];
+            assert!(["clock", "domain"].iter().any(|module| rest.starts_with(module)), "{}", &rest[..40]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_bomb_inflates_to_what_it_promises() {
+    let stage = Stage::at(NOON, World::of_any_prm(1)).await;
+    stage.simulator.set_faults(Faults::none().with(Match::any(), Action::GzipBomb { mib: 8 }));
+    let path = format!("{}?x", wire_v5::path(Dataset::DailyConsumption));
+    let answer = over_tcp(&stage.simulator, &path, &stage.token).await;
+    assert!(answer.len() < 64 << 10, "{}", answer.len());
+
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}{path}", listener.local_addr().unwrap());
+    let simulator = stage.simulator.clone();
+    let task = tokio::spawn(async move { simulator.serve(listener, std::future::pending()).await });
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut answer = client.get(url).bearer_auth(&stage.token).send().await.unwrap();
+    let mut inflated = 0;
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        assert!(chunk.iter().all(|byte| *byte == b' '));
+        inflated += chunk.len();
+    }
+    assert!(inflated > 7 << 20, "{inflated}");
+    task.abort();
 }
 
 /// A request over a real socket, and everything that came back.
