@@ -1,0 +1,332 @@
+//! The language in which faults are ordered: which calls, and what goes wrong with them.
+//!
+//! A rule has two halves. `match` picks calls by what they ask for, by their number among the
+//! calls so picked, by chance or by time; what it leaves out matches everything. `action` says
+//! what happens: a delay, another answer, damaged points or a damaged body. Several rules may
+//! concern one call: delays add up, the first answer wins, damage is done in order.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::noise::Noise;
+use super::refusal::Envelope;
+use super::text;
+use crate::domain::{Api, Dataset, Day, Prm};
+
+/// All faults in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Delay of every answer, in milliseconds.
+    pub latency_ms: u64,
+    /// Up to so many milliseconds more, drawn for each answer.
+    pub jitter_ms: u64,
+    /// The rules, in order.
+    pub rules: Vec<FaultRule>,
+}
+
+impl Faults {
+    /// No faults.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// One more rule.
+    #[must_use]
+    pub fn with(mut self, when: Match, action: Action) -> Self {
+        self.rules.push(FaultRule { when, action });
+        self
+    }
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultRule {
+    /// Which calls.
+    #[serde(rename = "match", default)]
+    pub when: Match,
+    /// What happens to them.
+    pub action: Action,
+}
+
+/// Which endpoint a rule concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Endpoint {
+    /// Calls for data.
+    #[default]
+    Data,
+    /// Requests for a token.
+    Token,
+}
+
+/// Which calls a rule concerns. Everything given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Match {
+    /// Data calls, if left out.
+    pub endpoint: Endpoint,
+    /// Calls in that API.
+    #[serde(deserialize_with = "text::api")]
+    pub api: Option<Api>,
+    /// Calls for that dataset.
+    #[serde(deserialize_with = "text::some")]
+    pub dataset: Option<Dataset>,
+    /// Calls for that meter.
+    #[serde(deserialize_with = "text::some")]
+    pub prm: Option<Prm>,
+    /// Calls whose first day is that one or later.
+    #[serde(deserialize_with = "text::some")]
+    pub start_from: Option<Day>,
+    /// Calls whose first day is that one or earlier.
+    #[serde(deserialize_with = "text::some")]
+    pub start_to: Option<Day>,
+    /// Calls whose days contain that one.
+    #[serde(deserialize_with = "text::some")]
+    pub contains_day: Option<Day>,
+    /// From that instant of the simulated calendar on.
+    #[serde(deserialize_with = "text::some")]
+    pub from: Option<DateTime<Utc>>,
+    /// Until that instant of the simulated calendar.
+    #[serde(deserialize_with = "text::some")]
+    pub until: Option<DateTime<Utc>>,
+    /// Only the calls with these numbers, from 1, among those that the lines above pick.
+    pub calls: Vec<u64>,
+    /// From that number on.
+    pub first_call: Option<u64>,
+    /// Up to that number.
+    pub last_call: Option<u64>,
+    /// Each so-many-th of them.
+    pub every: Option<u64>,
+    /// By chance, in so many cases of a thousand; repeatable by the world's seed.
+    pub permille: Option<u16>,
+}
+
+impl Match {
+    /// Every data call.
+    #[must_use]
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// Every request for a token.
+    #[must_use]
+    pub fn token() -> Self {
+        Self { endpoint: Endpoint::Token, ..Self::default() }
+    }
+
+    /// Data calls for that dataset.
+    #[must_use]
+    pub fn dataset(dataset: Dataset) -> Self {
+        Self { dataset: Some(dataset), ..Self::default() }
+    }
+
+    /// Of these, the ones with those numbers.
+    #[must_use]
+    pub fn calls(self, numbers: &[u64]) -> Self {
+        Self { calls: numbers.to_vec(), ..self }
+    }
+
+    fn picks(&self, call: &Call<'_>) -> bool {
+        self.endpoint == call.endpoint
+            && self.api.is_none_or(|api| call.api == Some(api))
+            && self.dataset.is_none_or(|dataset| call.dataset == Some(dataset))
+            && self.prm.as_ref().is_none_or(|prm| call.prm == Some(prm))
+            && self.start_from.is_none_or(|day| call.start.is_some_and(|start| start >= day))
+            && self.start_to.is_none_or(|day| call.start.is_some_and(|start| start <= day))
+            && self
+                .contains_day
+                .is_none_or(|day| call.start.is_some_and(|start| start <= day) && call.end.is_some_and(|end| day < end))
+            && self.from.is_none_or(|from| from <= call.now)
+            && self.until.is_none_or(|until| call.now < until)
+    }
+
+    fn numbered(&self, number: u64, chance: Noise) -> bool {
+        (self.calls.is_empty() || self.calls.contains(&number))
+            && self.first_call.is_none_or(|first| number >= first)
+            && self.last_call.is_none_or(|last| number <= last)
+            && self.every.is_none_or(|every| every > 0 && number.is_multiple_of(every))
+            && self.permille.is_none_or(|permille| chance.chance(i64::from(permille)))
+    }
+}
+
+/// What a rule looks at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) endpoint: Endpoint,
+    pub(super) api: Option<Api>,
+    pub(super) dataset: Option<Dataset>,
+    pub(super) prm: Option<&'a Prm>,
+    pub(super) start: Option<Day>,
+    pub(super) end: Option<Day>,
+    pub(super) now: DateTime<Utc>,
+}
+
+/// How a throttled answer tells when to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// A `Retry-After` header in seconds.
+    RetryAfter,
+    /// A `Retry-After` header with a date.
+    HttpDate,
+    /// The gateway's `nextAccessTime`.
+    NextAccessTime,
+    /// A sentence with a delay, as in 2020.
+    Threshold,
+    /// The same with the malformed negative delay that was seen.
+    NegativeThreshold,
+    /// Not at all.
+    Bare,
+    /// The year 9999.
+    Absurd,
+    /// The burst limit, code 900807.
+    Burst,
+}
+
+/// What happens to a call.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    /// Waits before it answers.
+    Slow {
+        /// At least so long.
+        delay_ms: u64,
+        /// Up to so much longer.
+        #[serde(default)]
+        jitter_ms: u64,
+    },
+    /// Another status, in any envelope.
+    Status {
+        /// The status.
+        status: u16,
+        /// Shape of the body.
+        #[serde(default)]
+        envelope: Envelope,
+        /// Code in the body.
+        #[serde(default)]
+        code: String,
+        /// Text in the body.
+        #[serde(default)]
+        text: String,
+    },
+    /// 429 with what it says about the time.
+    Throttle {
+        /// How it says it.
+        form: Form,
+        /// When one may come back, in seconds from now by the machine's clock.
+        #[serde(default)]
+        seconds: i64,
+    },
+    /// A redirect.
+    Redirect {
+        /// Where to.
+        to: String,
+    },
+    /// Closes the connection instead of answering.
+    Cut,
+    /// Closes the connection in the middle of the body.
+    CutBody,
+    /// One byte, a delay, one byte …
+    Drip {
+        /// Delay between two bytes.
+        delay_ms: u64,
+    },
+    /// A body of so many MiB that is JSON as far as one can see.
+    Endless {
+        /// Size.
+        mib: u64,
+    },
+    /// The same size, compressed to less than a hundredth.
+    GzipBomb {
+        /// Size once inflated.
+        mib: u64,
+    },
+    /// An enormous header.
+    HugeHeader {
+        /// Its size.
+        kib: usize,
+    },
+    /// Ends in the middle of the JSON, without an error of the transport.
+    Truncated,
+    /// Bytes that are no UTF-8.
+    InvalidUtf8,
+    /// Another content type.
+    ContentType {
+        /// Which.
+        value: String,
+    },
+    /// The answer names another meter.
+    WrongPrm,
+    /// The answer is one of the other direction.
+    WrongDirection,
+    /// The answer is one of other days, thirty days earlier.
+    WrongDays,
+    /// Points in another order.
+    Shuffled,
+    /// Some points twice, right after each other.
+    Duplicated {
+        /// With another value the second time.
+        #[serde(default)]
+        conflicting: bool,
+    },
+    /// Points of the day before and of the day after the span.
+    Outside,
+    /// Values of some points are replaced.
+    Value {
+        /// What stands there instead, written as JSON: `null`, `12`, `"NaN"`.
+        json: String,
+        /// Which points, from 0; all where left out.
+        #[serde(default)]
+        points: Vec<usize>,
+    },
+    /// Values are numbers instead of text.
+    Numbers,
+    /// The length of intervals is not given.
+    NoLength,
+    /// The length of intervals is given as that.
+    Length {
+        /// What stands there.
+        text: String,
+    },
+    /// A point that lies some minutes off the grid is added.
+    OffGrid,
+    /// A day is left out.
+    DayLeftOut {
+        /// Which; the last one where left out.
+        #[serde(default, deserialize_with = "text::some")]
+        day: Option<Day>,
+    },
+    /// Only the first points of a day are there.
+    PartOfDay {
+        /// Which; the last one where left out.
+        #[serde(default, deserialize_with = "text::some")]
+        day: Option<Day>,
+        /// So many points.
+        points: usize,
+    },
+}
+
+/// Counts the calls that each rule picked.
+#[derive(Debug, Default)]
+pub(super) struct Tally(Vec<u64>);
+
+impl Tally {
+    /// What happens to this call; counts it.
+    pub(super) fn actions(&mut self, faults: &Faults, call: &Call<'_>, seed: u64) -> Vec<Action> {
+        self.0.resize(faults.rules.len(), 0);
+        let mut actions = Vec::new();
+        for ((rule, count), index) in faults.rules.iter().zip(&mut self.0).zip(0_i64..) {
+            if !rule.when.picks(call) {
+                continue;
+            }
+            *count += 1;
+            let chance = Noise::new(seed).at(-4).at(index).at(count.cast_signed());
+            if rule.when.numbered(*count, chance) {
+                actions.push(rule.action.clone());
+            }
+        }
+        actions
+    }
+}

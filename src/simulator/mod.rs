@@ -1,0 +1,46 @@
+//! A stand-in for Enedis: both of its APIs, its limits, its refusals and its faults.
+//!
+//! Everything is computed. [`World`] says which meters there are and what became of them; what
+//! they measured is a pure function of seed, PRM and time, so a test knows the database that it
+//! must find without recording anything. [`Simulator`] plays a world to whoever calls, strictly:
+//! a request that Enedis would refuse is refused here, with the same code. [`Faults`] make it
+//! misbehave on request.
+//!
+//! It must not know how linkyd reads: it shares no wire type and no rule with the client, or a
+//! mistake made once would be right on both sides. From the rest of the crate it uses the names
+//! of things (days, meters, datasets) and the clock, nothing else. docs/simulator.md is its
+//! manual.
+
+mod answer;
+mod damage;
+mod faults;
+mod household;
+mod noise;
+mod published;
+mod quota;
+mod refusal;
+mod rules;
+mod scenario;
+mod server;
+mod text;
+mod token;
+mod truth;
+mod weather;
+mod wire_2026;
+mod wire_v5;
+mod world;
+
+pub mod command;
+
+#[cfg(test)]
+mod tests;
+
+pub use faults::{Action, Endpoint, FaultRule, Faults, Form, Match};
+pub use published::{AsOf, CurveValue, DailyValue, PeakValue};
+pub use quota::{Counters, Limits, LoggedCall};
+pub use refusal::Envelope;
+pub use rules::{Dst, FutureEnd, Rules};
+pub use scenario::{Scenario, ScenarioError};
+pub use server::Simulator;
+pub use token::TokenRules;
+pub use world::{Consent, Correction, Late, MeterKind, MeterSpec, StepChange, Stretch, World};

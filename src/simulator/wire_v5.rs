@@ -1,0 +1,81 @@
+//! The bodies of API v5, written from what it was seen to answer.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::answer::Answer;
+use crate::domain::Dataset;
+use crate::domain::dataset::Kind;
+
+#[derive(Serialize)]
+struct Root<'a> {
+    meter_reading: MeterReading<'a>,
+}
+
+#[derive(Serialize)]
+struct MeterReading<'a> {
+    usage_point_id: &'a str,
+    start: String,
+    end: String,
+    quality: &'static str,
+    reading_type: ReadingType,
+    interval_reading: Vec<IntervalReading<'a>>,
+}
+
+#[derive(Serialize)]
+struct ReadingType {
+    measurement_kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measuring_period: Option<&'static str>,
+    unit: &'static str,
+    aggregate: &'static str,
+}
+
+#[derive(Serialize)]
+struct IntervalReading<'a> {
+    value: &'a Value,
+    date: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval_length: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measure_type: Option<&'static str>,
+}
+
+/// Path of each dataset.
+pub(super) fn path(dataset: Dataset) -> &'static str {
+    match dataset {
+        Dataset::ConsumptionLoadCurve => "/metering_data_clc/v5/consumption_load_curve",
+        Dataset::ProductionLoadCurve => "/metering_data_plc/v5/production_load_curve",
+        Dataset::DailyConsumption => "/metering_data_dc/v5/daily_consumption",
+        Dataset::DailyProduction => "/metering_data_dp/v5/daily_production",
+        Dataset::DailyMaxPower => "/metering_data_dcmp/v5/daily_consumption_max_power",
+    }
+}
+
+/// The body of an answer.
+pub(super) fn body(answer: &Answer) -> Vec<u8> {
+    let curve = answer.dataset.kind() == Kind::LoadCurve;
+    let (measurement_kind, unit, aggregate) = match answer.dataset.kind() {
+        Kind::LoadCurve => ("power", "W", "average"),
+        Kind::DailyEnergy => ("energy", "Wh", "sum"),
+        Kind::MaxPower => ("power", "VA", "maximum"),
+    };
+    let measuring_period = (!curve).then_some("P1D");
+    let interval_reading = answer.points.iter().map(|point| IntervalReading {
+        value: &point.value,
+        date: point.label.text(),
+        interval_length: point.length.as_deref(),
+        measure_type: curve.then_some("B"),
+    });
+    let root = Root {
+        meter_reading: MeterReading {
+            usage_point_id: answer.prm.full(),
+            start: answer.start.to_string(),
+            end: answer.end.to_string(),
+            quality: "BRUT",
+            reading_type: ReadingType { measurement_kind, measuring_period, unit, aggregate },
+            interval_reading: interval_reading.collect(),
+        },
+    };
+    serde_json::to_vec(&root).unwrap_or_default()
+}
