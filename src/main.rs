@@ -1,3 +1,7 @@
-//! The linkyd program.
+//! The binary: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    linkyd::cli::main(std::env::args_os()).into()
+}

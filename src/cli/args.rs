@@ -15,6 +15,7 @@ use crate::config::schema;
 use crate::domain::{Dataset, Day, Days, Prm};
 use crate::exit::Exit;
 use crate::observe::mask;
+use crate::simulator::command::SimulateArgs;
 
 /// What was asked on the command line.
 #[derive(Debug, Clone, Parser)]
@@ -49,7 +50,7 @@ pub enum Command {
     /// Show what is there, what is missing and why
     Status(StatusArgs),
     /// Run a stand-in for Enedis on this machine
-    Simulate(SimulateArgs),
+    Simulate(Box<SimulateArgs>),
     /// Try everything without an account: fetch an invented household's history
     Demo(DemoArgs),
     /// Check or show the configuration
@@ -157,10 +158,6 @@ pub struct StatusArgs {
     #[arg(long)]
     pub check: bool,
 }
-
-/// `linkyd simulate`
-#[derive(Debug, Clone, Args)]
-pub struct SimulateArgs {}
 
 /// `linkyd demo`
 #[derive(Debug, Clone, Args)]

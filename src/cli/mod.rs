@@ -1,9 +1,167 @@
 //! The command line: what can be asked, and how answers are laid out for people.
 //!
 //! [`args`] turns arguments into a [`Command`] of checked values, or into a message and an exit
-//! code. [`render`] lays out tables and numbers. Nothing here does any work.
+//! code. Each command has a file of its own that does the work through the library and says what
+//! came of it; [`render`] lays out tables and numbers. Reports go to standard output, everything
+//! else to standard error.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Environment, Loaded, LogConfig, Secrets};
+use crate::exit::Exit;
+use crate::observe::{Surroundings, init_logs};
+use crate::store::StoreError;
 
 pub mod args;
+mod db;
+mod demo;
+mod plan;
+mod progress;
 pub mod render;
+mod simulate;
+mod status;
+mod sync;
+mod wiring;
 
 pub use args::{Command, Invocation, Refusal, parse};
+
+/// Why a command ends early: what to say, and how to exit.
+#[derive(Debug)]
+struct Trouble {
+    exit: Exit,
+    message: String,
+}
+
+impl Trouble {
+    fn new(exit: Exit, error: &dyn std::error::Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            message = format!("{message}: {inner}");
+            source = inner.source();
+        }
+        Self { exit, message }
+    }
+}
+
+impl From<crate::config::ConfigError> for Trouble {
+    fn from(error: crate::config::ConfigError) -> Self {
+        Self::new(Exit::Configuration, &error)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        let exit = match &error {
+            StoreError::Busy { .. } => Exit::TryLater,
+            StoreError::Inconsistent { .. } => Exit::Internal,
+            _ => Exit::DatabaseUnreachable,
+        };
+        Self::new(exit, &error)
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::new(Exit::InputOutput, &error)
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let mut out = io::stdout().lock();
+    let invocation = match parse(arguments) {
+        Ok(invocation) => invocation,
+        Err(refusal) => {
+            let told = if refusal.to_stdout {
+                out.write_all(refusal.text.as_bytes())
+            } else {
+                io::stderr().write_all(refusal.text.as_bytes())
+            };
+            return if told.is_ok() { refusal.exit } else { Exit::InputOutput };
+        }
+    };
+    drop(out);
+    let environment = Environment::of_process();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return say(&Trouble::new(Exit::Internal, &error)),
+    };
+    let done = runtime.block_on(run(&invocation, &environment));
+    // Work that nobody waits for any more, such as a slow answer, must not delay the end.
+    runtime.shutdown_background();
+    done.unwrap_or_else(|trouble| say(&trouble))
+}
+
+fn say(trouble: &Trouble) -> Exit {
+    // Where even this cannot be told, the exit code still says it.
+    let _ = writeln!(io::stderr(), "linkyd: {}", crate::observe::mask::digits(&trouble.message));
+    trouble.exit
+}
+
+async fn run(invocation: &Invocation, environment: &Environment) -> Result<Exit, Trouble> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let surroundings = Surroundings::detect(environment);
+    let path = invocation.config.as_deref();
+    match &invocation.command {
+        Command::Sync(args) => {
+            let loaded = load(path, environment, surroundings, Secrets::Read)?;
+            sync::sync(args, &loaded, clock).await
+        }
+        Command::Plan(args) => {
+            let loaded = load(path, environment, surroundings, Secrets::Skip)?;
+            plan::plan(args, &loaded, clock).await
+        }
+        Command::Status(args) => {
+            let loaded = load(path, environment, surroundings, Secrets::Skip)?;
+            status::status(args, &loaded, clock).await
+        }
+        Command::Simulate(args) => {
+            logs(&LogConfig::default(), surroundings)?;
+            simulate::simulate(args, clock).await
+        }
+        Command::Demo(args) => {
+            logs(&LogConfig { filter: "warn".to_owned(), ..LogConfig::default() }, surroundings)?;
+            demo::demo(args, clock).await
+        }
+        Command::Config(args::ConfigCommand::Check(args)) => {
+            Ok(crate::config::show::check(path, environment, args.json, &mut io::stdout())?)
+        }
+        Command::Config(args::ConfigCommand::Show(args)) => {
+            let loaded = crate::config::load(path, environment, Secrets::Skip)?;
+            crate::config::show::show(&loaded, args.json, &mut io::stdout())?;
+            Ok(Exit::Done)
+        }
+        Command::Db(command) => {
+            let loaded = load(path, environment, surroundings, Secrets::Skip)?;
+            db::db(command, &loaded).await
+        }
+    }
+}
+
+fn load(
+    path: Option<&Path>,
+    environment: &Environment,
+    surroundings: Surroundings,
+    secrets: Secrets,
+) -> Result<Loaded, Trouble> {
+    let loaded = crate::config::load(path, environment, secrets)?;
+    logs(&loaded.config.log, surroundings)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded)
+}
+
+fn logs(config: &LogConfig, surroundings: Surroundings) -> Result<(), Trouble> {
+    init_logs(config, surroundings).map_err(|error| Trouble::new(Exit::Internal, &error))
+}
+
+/// Whether reports may be coloured.
+fn colours() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

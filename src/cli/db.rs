@@ -1,0 +1,45 @@
+//! `linkyd db …`: looks after the database.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+
+use super::args::DbCommand;
+use super::{Trouble, wiring};
+use crate::config::Loaded;
+use crate::exit::Exit;
+use crate::store::sqlite::{Mode, SqliteStore};
+use crate::store::Store as _;
+
+pub(super) async fn db(command: &DbCommand, loaded: &Loaded) -> Result<Exit, Trouble> {
+    let path = &loaded.config.database.path;
+    let place = wiring::place(path);
+    let mut out = io::stdout().lock();
+    match command {
+        DbCommand::Migrate(args) => {
+            let store = SqliteStore::open(path, Mode::Create, "linkyd db migrate").await?;
+            let version = store.schema_version();
+            store.tidy().await?;
+            if args.json {
+                writeln!(out, "{:#}", json!({"database": place, "schema": version}))?;
+            } else {
+                writeln!(out, "{place} is at schema {version}.")?;
+            }
+            Ok(Exit::Done)
+        }
+        DbCommand::Check(args) => {
+            let store = SqliteStore::open(path, Mode::Read, "linkyd db check").await?;
+            let findings = store.check().await?;
+            if args.json {
+                writeln!(out, "{:#}", json!({"database": place, "ok": findings.is_empty(), "findings": findings}))?;
+            } else if findings.is_empty() {
+                writeln!(out, "{place} is whole.")?;
+            } else {
+                for finding in &findings {
+                    writeln!(out, "{finding}")?;
+                }
+            }
+            Ok(if findings.is_empty() { Exit::Done } else { Exit::Failed })
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! `linkyd plan`: the calls that `sync` would make.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::args::PlanArgs;
+use super::render::{Align, Table, number};
+use super::{Trouble, colours, wiring};
+use crate::clock::{Calendar, Clock};
+use crate::config::{Config, Loaded};
+use crate::engine::pass::{PlannedCall, plan_calls};
+use crate::exit::Exit;
+use crate::store::sqlite::{Mode, SqliteStore};
+use crate::store::{Facts, Spent, Store as _};
+
+pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
+    loaded.require_meters()?;
+    let config = &loaded.config;
+    let selection = wiring::selection(&args.narrow, args.refetch, config)?;
+    let now_ms = clock.now().timestamp_millis();
+    let now = Calendar::new(clock, args.at).now();
+    let sources = wiring::sources(config)?;
+    let mut spent = vec![Spent::default(); sources.len()];
+    // Without a database everything is still to be fetched.
+    let facts = if config.database.path.exists() {
+        let store = SqliteStore::open(&config.database.path, Mode::Read, "linkyd plan").await?;
+        for (spent, source) in spent.iter_mut().zip(&sources) {
+            *spent = store.spent(source.source.name(), now_ms).await?;
+        }
+        store.facts(crate::engine::pass::midnight(now)).await?
+    } else {
+        Facts::default()
+    };
+    let calls = plan_calls(&sources, &wiring::meters(config), &wiring::every(config), facts, &spent, &selection, now);
+    let mut out = io::stdout().lock();
+    if args.json {
+        let list: Vec<_> = calls
+            .iter()
+            .map(|call| {
+                json!({
+                    "prm": call.prm.full(),
+                    "dataset": call.dataset.name(),
+                    "start": call.days.first().to_string(),
+                    "end": call.days.end().to_string(),
+                    "reason": call.reason.name(),
+                })
+            })
+            .collect();
+        let at = now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        writeln!(out, "{:#}", json!({"at": at, "calls": list, "total": calls.len()}))?;
+    } else {
+        out.write_all(text(&calls, config, &spent).as_bytes())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn text(calls: &[PlannedCall], config: &Config, spent: &[Spent]) -> String {
+    if calls.is_empty() {
+        return "Nothing to fetch: everything that is published is here, or not due yet.\n".to_owned();
+    }
+    let mut table = Table::new([
+        ("METER", Align::Left),
+        ("DATASET", Align::Left),
+        ("CALLS", Align::Right),
+        ("FROM", Align::Left),
+        ("TO", Align::Left),
+        ("WHY", Align::Left),
+    ]);
+    let mut rows: Vec<(&PlannedCall, i64, crate::domain::Days, Vec<&str>)> = Vec::new();
+    for call in calls {
+        match rows.iter_mut().find(|(c, ..)| c.prm == call.prm && c.dataset == call.dataset) {
+            Some((_, count, days, why)) => {
+                *count += 1;
+                let first = days.first().min(call.days.first());
+                let end = days.end().max(call.days.end());
+                *days = crate::domain::Days::new(first, end).unwrap_or(*days);
+                if !why.contains(&call.reason.name()) {
+                    why.push(call.reason.name());
+                }
+            }
+            None => rows.push((call, 1, call.days, vec![call.reason.name()])),
+        }
+    }
+    for (call, count, days, why) in rows {
+        table.row([
+            call.name.as_str().into(),
+            call.dataset.name().into(),
+            number::thousands(count).into(),
+            days.first().to_string().into(),
+            days.last().to_string().into(),
+            why.join(", ").replace('_', " ").into(),
+        ]);
+    }
+    let mut text = table.render(0, colours());
+    for (source, spent) in config.sources.iter().zip(spent) {
+        let mine = calls.iter().filter(|c| c.source == source.name).count();
+        if mine > 0 {
+            text.push_str(&format!("\n{}\n", forecast(mine, source, *spent)));
+        }
+    }
+    text
+}
+
+/// How long the calls of a source take within its limits, in a sentence.
+fn forecast(calls: usize, source: &crate::config::SourceConfig, spent: Spent) -> String {
+    let calls = i64::try_from(calls).unwrap_or(i64::MAX);
+    let limits = source.limits;
+    let number = number::counted(calls, "call", "calls");
+    let left = |limit: Option<u32>, used: i64| limit.map(|limit| (i64::from(limit) - used).max(0));
+    let (hour, day) = (left(limits.per_hour, spent.hour), left(limits.per_day, spent.day));
+    let pace = calls * 210 * 5 / (i64::from(limits.per_second.max(1)) * 1_000);
+    let wait = match (day, limits.per_day, hour, limits.per_hour) {
+        (Some(left), Some(limit), ..) if left < calls => {
+            let days = 1 + (calls - left - 1) / i64::from(limit.max(1));
+            Duration::from_secs(days.unsigned_abs() * 86_400)
+        }
+        (_, _, Some(left), Some(limit)) if left < calls => {
+            let hours = 1 + (calls - left - 1) / i64::from(limit.max(1));
+            Duration::from_secs(hours.unsigned_abs() * 3_600)
+        }
+        _ => Duration::from_secs(pace.max(1).unsigned_abs()),
+    };
+    let mut budget = Vec::new();
+    if let Some(hour) = hour {
+        budget.push(format!("{} left this hour", number::thousands(hour)));
+    }
+    if let Some(day) = day {
+        budget.push(format!("{} left today", number::thousands(day)));
+    }
+    let budget = if budget.is_empty() { String::new() } else { format!(" ({})", budget.join(", ")) };
+    format!("Source {}: {number}, about {} within its limits{budget}.", source.name, number::duration(wait))
+}

@@ -1,0 +1,177 @@
+//! `linkyd status`: what is there, what is missing and why.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use super::args::StatusArgs;
+use super::render::{Align, Cell, Table, Tone, number};
+use super::{Trouble, colours};
+use crate::clock::{Calendar, Clock};
+use crate::config::{Config, Loaded};
+use crate::domain::{Day, DayState, SeriesState};
+use crate::engine::knowledge::published_end;
+use crate::exit::Exit;
+use crate::store::sqlite::{Mode, SqliteStore};
+use crate::store::{SeriesStatus, Spent, Store};
+
+/// Days that a series may lag behind before it is late: a meter that reports a day late is usual.
+const USUAL_LAG: i32 = 2;
+
+pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
+    let config = &loaded.config;
+    let store = SqliteStore::open(&config.database.path, Mode::Read, "linkyd status").await?;
+    let now_ms = clock.now().timestamp_millis();
+    let now = Calendar::new(clock, args.at).now();
+    let series = store.status().await?;
+    let mut budget = Vec::new();
+    for source in &config.sources {
+        budget.push((source, store.spent(&source.name, now_ms).await?));
+    }
+    let mut out = io::stdout().lock();
+    if args.json {
+        writeln!(out, "{:#}", document(&series, &budget, config, now))?;
+    } else {
+        out.write_all(text(&series, &budget, config, now, colours()).as_bytes())?;
+    }
+    let bad = series.iter().any(|s| {
+        matches!(s.state, SeriesState::Failing | SeriesState::Suspended) || is_late(s, config, now)
+    });
+    Ok(if args.check && bad { Exit::Failed } else { Exit::Done })
+}
+
+/// Whether the newest complete day is older than can be explained.
+fn is_late(series: &SeriesStatus, config: &Config, now: DateTime<Utc>) -> bool {
+    if series.state == SeriesState::NotOffered {
+        return false;
+    }
+    let patience = USUAL_LAG + config.schedule.every(series.dataset) - 1;
+    lag(series, now).is_none_or(|days| days >= patience)
+}
+
+/// Days between the newest complete day and the newest published one.
+fn lag(series: &SeriesStatus, now: DateTime<Utc>) -> Option<i32> {
+    series.newest_day.map(|day| published_end(now).plus(-1).since(day).max(0))
+}
+
+type Budget<'a> = [(&'a crate::config::SourceConfig, Spent)];
+
+fn document(series: &[SeriesStatus], budget: &Budget<'_>, config: &Config, now: DateTime<Utc>) -> serde_json::Value {
+    let rfc = |epoch: i64| {
+        DateTime::from_timestamp(epoch, 0).map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+    };
+    let mut meters: Vec<(&SeriesStatus, Vec<serde_json::Value>)> = Vec::new();
+    for one in series {
+        let day = |day: Option<Day>| day.map(|d| d.to_string());
+        let days: serde_json::Map<String, serde_json::Value> =
+            one.days.iter().map(|(state, count)| (state.name().to_owned(), json!(count))).collect();
+        let value = json!({
+            "dataset": one.dataset.name(),
+            "state": one.state.name(),
+            "newest_day": day(one.newest_day),
+            "oldest_day": day(one.oldest_day),
+            "gaps": one.gaps,
+            "error": one.message,
+            "code": one.code,
+            "source": one.source,
+            "days": days,
+            "lag_days": lag(one, now),
+            "late": is_late(one, config, now),
+            "last_success_at": one.last_success_at.and_then(rfc),
+            "next_try_at": one.next_try_at.and_then(rfc),
+        });
+        match meters.iter_mut().find(|(m, _)| m.prm == one.prm) {
+            Some((_, list)) => list.push(value),
+            None => meters.push((one, vec![value])),
+        }
+    }
+    let meters: Vec<_> = meters
+        .into_iter()
+        .map(|(meter, datasets)| json!({"prm": meter.prm.full(), "name": meter.name, "datasets": datasets}))
+        .collect();
+    let mut lines = Vec::new();
+    for (source, spent) in budget {
+        for (window, limit, used) in
+            [("hour", source.limits.per_hour, spent.hour), ("day", source.limits.per_day, spent.day)]
+        {
+            let left = limit.map(|limit| (i64::from(limit) - used).max(0));
+            lines.push(json!({"source": source.name, "window": window, "limit": limit, "used": used, "left": left}));
+        }
+    }
+    json!({"at": now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), "meters": meters, "budget": lines})
+}
+
+fn text(
+    series: &[SeriesStatus],
+    budget: &Budget<'_>,
+    config: &Config,
+    now: DateTime<Utc>,
+    colours: bool,
+) -> String {
+    if series.is_empty() {
+        return "No pass has been made yet: run `linkyd sync`.\n".to_owned();
+    }
+    let mut table = Table::new([
+        ("METER", Align::Left),
+        ("DATASET", Align::Left),
+        ("STATE", Align::Left),
+        ("NEWEST", Align::Left),
+        ("OLDEST", Align::Left),
+        ("COMPLETE", Align::Right),
+        ("OPEN", Align::Right),
+        ("ABSENT", Align::Right),
+    ]);
+    let mut notes = String::new();
+    for one in series {
+        let late = is_late(one, config, now);
+        let tone = match one.state {
+            SeriesState::Failing | SeriesState::Suspended => Tone::Bad,
+            SeriesState::Waiting => Tone::Warning,
+            SeriesState::NotOffered => Tone::Faint,
+            SeriesState::Ok if late => Tone::Warning,
+            SeriesState::Ok => Tone::Good,
+        };
+        let state = one.state.name().replace('_', " ");
+        let state = if late && one.state == SeriesState::Ok { "late".to_owned() } else { state };
+        let count = |states: &[DayState]| states.iter().filter_map(|s| one.days.get(s)).sum::<i64>();
+        let day = |day: Option<Day>| day.map_or_else(|| "-".to_owned(), |d| d.to_string());
+        let open = count(&[DayState::Missing, DayState::Partial, DayState::Pending]);
+        table.row([
+            one.name.as_str().into(),
+            one.dataset.name().into(),
+            Cell::toned(state, tone),
+            day(one.newest_day).into(),
+            day(one.oldest_day).into(),
+            number::thousands(count(&[DayState::Complete])).into(),
+            Cell::toned(number::thousands(open), if open > 0 { Tone::Warning } else { Tone::Plain }),
+            number::thousands(count(&[DayState::Absent])).into(),
+        ]);
+        if let Some(message) = &one.message {
+            let again = one.next_try_at.and_then(|at| DateTime::from_timestamp(at, 0));
+            let again = again.map(|at| format!(" Asked again {} (Paris).", number::wall(at))).unwrap_or_default();
+            notes.push_str(&format!("{} {}: {}.{again}\n", one.name, one.dataset, message.trim_end_matches('.')));
+        }
+    }
+    let mut text = table.render(0, colours);
+    if !notes.is_empty() {
+        text.push('\n');
+        text.push_str(&notes);
+    }
+    text.push('\n');
+    for (source, spent) in budget {
+        let mut parts = Vec::new();
+        for (window, limit, used) in
+            [("in the last hour", source.limits.per_hour, spent.hour), ("in the last 24 hours", source.limits.per_day, spent.day)]
+        {
+            match limit {
+                Some(limit) => parts.push(format!("{} of {} calls {window}", number::thousands(used), number::thousands(i64::from(limit)))),
+                None if used > 0 => parts.push(format!("{} {window}", number::counted(used, "call", "calls"))),
+                None => {}
+            }
+        }
+        text.push_str(&format!("Source {}: {}.\n", source.name, parts.join(", ")));
+    }
+    text
+}
