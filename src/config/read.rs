@@ -107,7 +107,7 @@ impl<'a> Table<'a> {
         let dict = match value {
             Some(Value::Dict(_, dict)) => Some(dict),
             Some(_) => {
-                self.reader.problem(&origin, &format!("{} is a section, not a value", quoted(key)));
+                self.reader.problem(&origin, &section_problem(&path, key));
                 None
             }
             None => None,
@@ -242,5 +242,15 @@ impl<'a> Table<'a> {
     fn wrong<T>(&self, origin: &Origin, key: &str, what: &str) -> Option<T> {
         self.reader.problem(origin, &format!("{key} {what}"));
         None
+    }
+}
+
+fn section_problem(path: &[String], key: &str) -> String {
+    match path {
+        [source, _] if source == "source" => {
+            "a source needs a name of its own; write [source.enedis] instead of [source]".to_owned()
+        }
+        [meter, ..] if meter == "meter" => format!("{} is a section, not a value; write [[meter]]", quoted(key)),
+        _ => format!("{} is a section, not a value; write [{}]", quoted(key), path.join(".")),
     }
 }

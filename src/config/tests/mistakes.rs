@@ -164,7 +164,10 @@ fn sources_are_checked() {
         problems("[source.conso-api]\ntoken = \"a\"\n"),
         "config.toml:1: sources of kind \"conso-api\" are not supported by this version; use kind \"enedis\""
     );
-    assert_eq!(problems("[source]\nkind = \"enedis\"\n"), "config.toml:2: \"kind\" is a section, not a value");
+    assert_eq!(
+        problems("[source]\nkind = \"enedis\"\n"),
+        "config.toml:2: a source needs a name of its own; write [source.enedis] instead of [source]"
+    );
 }
 
 #[test]
@@ -178,4 +181,47 @@ fn all_problems_are_told_at_once() {
 fn broken_toml_is_placed_and_not_shown() {
     let text = problems("[source.enedis]\nclient_secret = \"s3cr3t-canary\n");
     assert!(text.starts_with("config.toml:2: no TOML at column "), "{text}");
+}
+
+#[test]
+fn sections_are_no_values() {
+    for (text, message) in [
+        ("log = []", "\"log\" is a section, not a value; write [log]"),
+        ("meter = 5", "\"meter\" is a section, not a value; write [[meter]]"),
+        ("[schedule]\nevery = \"7d\"", "\"every\" is a section, not a value; write [schedule.every]"),
+        ("http.listen.x = 1", "\"http.listen\" is a value, nothing stands below it"),
+        ("[log\n", "no TOML at column 5: invalid table header, expected `.`, `]`"),
+        ("[log]\nformat = \"auto\"\nformat = \"json\"", "no TOML at column 1: duplicate key `format` in table `log`"),
+    ] {
+        let found = problems(text);
+        let first = found.lines().next().unwrap();
+        assert!(first.ends_with(&format!(": {message}")), "{found}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever is done to a file (short of moving the secret into another key), it is either taken or answered in words, without a number of
+    /// a meter or a secret in them.
+    #[test]
+    fn no_file_breaks_anything(at in 0..600_usize, cut in 0..16_usize, insert in "[\\[\\]{}=\"',.#\n0-9a-zé_-]{0,12}") {
+        let text = include_str!("../../../config.toml").replace("#client_secret = \"\"", "client_secret = \"s3cr3t-canary\"");
+        let text: String = text.lines().filter(|line| !line.starts_with("# ")).flat_map(|line| [line, "\n"]).collect();
+        let chars: Vec<char> = text.chars().collect();
+        let at = at.min(chars.len());
+        let head = chars[..at].iter().collect::<String>();
+        let tail = chars[(at + cut).min(chars.len())..].iter().collect::<String>();
+        let world = World::new();
+        if let Err(error) = world.load(&format!("{head}{insert}{tail}")) {
+            let error = error.to_string();
+            proptest::prop_assert!(!error.is_empty() && !error.contains("12345678901234"), "{}", error);
+            proptest::prop_assert!(!error.contains("s3cr3t"), "{}", error);
+        }
+    }
+
+    /// The same for text that never was a configuration.
+    #[test]
+    fn no_text_breaks_anything(text in "\\PC{0,80}") {
+        let world = World::new().set("LINKYD_METER__0__PRM", &text).set("LINKYD_SOURCE__ENEDIS__CLIENT_ID", &text);
+        let _either = world.load(&text);
+    }
 }
