@@ -2,5 +2,6 @@
 
 pub mod budget;
 pub mod clock;
+pub mod decode;
 pub mod domain;
 pub mod source;

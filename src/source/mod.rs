@@ -6,6 +6,8 @@
 //! names, how calls are counted) is data or a small function behind this trait. The client does
 //! the waiting, the decoder reads the bodies.
 
+pub mod catalogue;
+
 use std::fmt;
 use std::time::Duration;
 
