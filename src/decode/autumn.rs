@@ -96,7 +96,9 @@ fn settle_hour(hour: &mut [Point], trusted: bool, label: Label, mut edges: Edges
     hour.sort_by_key(|p| p.wall);
     for twins in hour.chunk_by_mut(|a, b| a.wall == b.wall) {
         settle_twins(twins);
-        twins.iter().for_each(|p| edges.add(p, label));
+        for point in twins.iter() {
+            edges.add(point, label);
+        }
     }
     let alone = |p: &Point| matches!(p.when, Candidates::Two(..));
     let joined =
@@ -122,8 +124,12 @@ fn settle_by_order(hour: &mut [Point]) -> bool {
     let mut steps_back = hour.windows(2).enumerate().filter(|(_, pair)| is_back(pair)).map(|(index, _)| index + 1);
     let (Some(middle), None) = (steps_back.next(), steps_back.next()) else { return false };
     let (first, second) = hour.split_at_mut(middle);
-    first.iter_mut().for_each(|p| fix(p, earlier));
-    second.iter_mut().for_each(|p| fix(p, later));
+    for point in first {
+        fix(point, earlier);
+    }
+    for point in second {
+        fix(point, later);
+    }
     true
 }
 

@@ -11,22 +11,14 @@ use super::stamp::{Stamp, Stamps};
 use super::{AnomalyKind, Reading, Tally};
 
 /// The energy of days, ascending, each day once.
-pub(super) fn energy<'a>(
-    readings: impl Iterator<Item = Reading<'a>>,
-    days: Days,
-    tally: &mut Tally,
-) -> Vec<DayEnergy> {
+pub(super) fn energy<'a>(readings: impl Iterator<Item = Reading<'a>>, days: Days, tally: &mut Tally) -> Vec<DayEnergy> {
     let values = read(readings, days, tally);
     let energy = values.into_iter().map(|(stamp, wh)| DayEnergy { day: stamp.day, wh }).collect();
     once(energy, |e| e.day, tally)
 }
 
 /// The peaks of days, ascending, each day once.
-pub(super) fn peaks<'a>(
-    readings: impl Iterator<Item = Reading<'a>>,
-    days: Days,
-    tally: &mut Tally,
-) -> Vec<PeakPower> {
+pub(super) fn peaks<'a>(readings: impl Iterator<Item = Reading<'a>>, days: Days, tally: &mut Tally) -> Vec<PeakPower> {
     let values = read(readings, days, tally);
     let peaks = values.into_iter().map(|(stamp, va)| peak(stamp, va, tally)).collect();
     once(peaks, |p| p.day, tally)

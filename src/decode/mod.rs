@@ -11,6 +11,7 @@
 mod anomaly;
 mod autumn;
 mod daily;
+mod field;
 mod number;
 mod points;
 mod stamp;
@@ -25,6 +26,7 @@ use crate::source::Label;
 pub use anomaly::{Anomaly, AnomalyKind};
 
 use anomaly::Anomalies;
+use field::Field;
 use number::{Number, Scalar};
 
 /// What the body should be.

@@ -161,7 +161,7 @@ fn order(points: &mut [Point]) -> bool {
 /// midnight that bounds the days stands in for a neighbour that was not asked for; at the other
 /// end of the answer the gap before the neighbour does.
 fn infer_steps(points: &mut [Point], label: Label, days: Days, tally: &mut Tally) {
-    let mut labels: Vec<i64> = points.iter().filter_map(|p| instant(p)).collect();
+    let mut labels: Vec<i64> = points.iter().filter_map(instant).collect();
     labels.push(paris::start_of(match label {
         Label::End => days.first(),
         Label::Start => days.end(),

@@ -4,11 +4,11 @@
 //! maximum for each phase. The series that was asked for is picked by direction, quantity and
 //! unit, never by its position.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::domain::{Direction, Kind};
 
-use super::{DecodeError, Expected, Reading, Scalar, agrees, check_meter, check_period, json, unit};
+use super::{DecodeError, Expected, Field, Reading, Scalar, agrees, check_meter, check_period, json, unit};
 
 #[derive(Deserialize)]
 struct Root<'a> {
@@ -16,9 +16,8 @@ struct Root<'a> {
     prm: Scalar<'a>,
     #[serde(borrow, default)]
     periode: Option<Period<'a>>,
-    /// `None`: not there; `Some(None)`: null.
-    #[serde(borrow, default, deserialize_with = "present")]
-    grandeur: Option<Option<Vec<Series<'a>>>>,
+    #[serde(borrow, default)]
+    grandeur: Field<Vec<Series<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -51,15 +50,6 @@ struct Point<'a> {
     p: Scalar<'a>,
 }
 
-/// Tells null from absent.
-fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::<T>::deserialize(deserializer).map(Some)
-}
-
 /// The readings of a body; `None` where it says that there is nothing.
 pub(super) fn readings<'a>(
     text: &'a str,
@@ -70,9 +60,10 @@ pub(super) fn readings<'a>(
     if let Some(period) = &root.periode {
         check_period(&period.first, &period.end, what)?;
     }
-    let mut series = match root.grandeur.ok_or(DecodeError::NoReadings)? {
-        Some(series) if !series.is_empty() => series,
-        _ => return Ok(None),
+    let mut series = match root.grandeur {
+        Field::Absent => return Err(DecodeError::NoReadings),
+        Field::Value(series) if !series.is_empty() => series,
+        Field::Null | Field::Value(_) => return Ok(None),
     };
     let direction = match what.dataset.direction() {
         Direction::Consumption => "CONS",

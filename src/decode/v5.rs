@@ -4,15 +4,14 @@
 //! A null wrapper is an answer too: there is nothing for these days. The API does not repeat the
 //! direction; meter, period and unit are checked.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use super::{DecodeError, Expected, Reading, Scalar, agrees, check_meter, check_period, json, unit};
+use super::{DecodeError, Expected, Field, Reading, Scalar, agrees, check_meter, check_period, json, unit};
 
 #[derive(Deserialize)]
 struct Root<'a> {
-    /// `None`: not there; `Some(None)`: null.
-    #[serde(borrow, default, deserialize_with = "present")]
-    meter_reading: Option<Option<Measures<'a>>>,
+    #[serde(borrow, default)]
+    meter_reading: Field<Measures<'a>>,
     #[serde(borrow, default)]
     usage_point_id: Scalar<'a>,
     #[serde(borrow, default)]
@@ -21,8 +20,8 @@ struct Root<'a> {
     end: Scalar<'a>,
     #[serde(borrow, default)]
     reading_type: Option<ReadingType<'a>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    interval_reading: Option<Option<Vec<Point<'a>>>>,
+    #[serde(borrow, default)]
+    interval_reading: Field<Vec<Point<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -35,8 +34,8 @@ struct Measures<'a> {
     end: Scalar<'a>,
     #[serde(borrow, default)]
     reading_type: Option<ReadingType<'a>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    interval_reading: Option<Option<Vec<Point<'a>>>>,
+    #[serde(borrow, default)]
+    interval_reading: Field<Vec<Point<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -55,15 +54,6 @@ struct Point<'a> {
     interval_length: Scalar<'a>,
 }
 
-/// Tells null from absent.
-fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::<T>::deserialize(deserializer).map(Some)
-}
-
 /// The readings of a body; `None` where it says that there is nothing.
 pub(super) fn readings<'a>(
     text: &'a str,
@@ -71,9 +61,9 @@ pub(super) fn readings<'a>(
 ) -> Result<Option<impl Iterator<Item = Reading<'a>> + use<'a>>, DecodeError> {
     let Some(root) = json::<Option<Root<'a>>>(text)? else { return Ok(None) };
     let measures = match root.meter_reading {
-        Some(None) => return Ok(None),
-        Some(Some(wrapped)) => wrapped,
-        None => Measures {
+        Field::Null => return Ok(None),
+        Field::Value(wrapped) => wrapped,
+        Field::Absent => Measures {
             usage_point_id: root.usage_point_id,
             start: root.start,
             end: root.end,
@@ -86,8 +76,11 @@ pub(super) fn readings<'a>(
     if !measures.reading_type.is_none_or(|t| agrees(&t.unit, unit(what.dataset.kind()))) {
         return Err(DecodeError::OtherUnit);
     }
-    let points = measures.interval_reading.ok_or(DecodeError::NoReadings)?;
-    Ok(points.map(|points| {
-        points.into_iter().map(|p| Reading { value: p.value, stamp: p.date, step: p.interval_length })
-    }))
+    let points = match measures.interval_reading {
+        Field::Absent => return Err(DecodeError::NoReadings),
+        Field::Null => None,
+        Field::Value(points) => Some(points),
+    };
+    Ok(points
+        .map(|points| points.into_iter().map(|p| Reading { value: p.value, stamp: p.date, step: p.interval_length })))
 }

@@ -144,10 +144,8 @@ pub fn normalise(code: &str) -> String {
     if code.len() > 40 || digits >= 8 && code.bytes().all(|b| b.is_ascii_digit()) {
         return String::new();
     }
-    let upper: String = code
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '-' })
-        .collect();
+    let upper: String =
+        code.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '-' }).collect();
     match upper.trim_matches('-') {
         // A documented misspelling.
         "INVALID-RESQUEST" => "INVALID-REQUEST".to_owned(),
@@ -171,17 +169,33 @@ mod tests {
     #[test]
     fn every_shape_gives_its_code_and_text() {
         for (body, code, text) in [
-            (r#"{"error":"no_data_found","error_description":"none","error_uri":"https://x"}"#, "NO-DATA-FOUND", "none"),
+            (
+                r#"{"error":"no_data_found","error_description":"none","error_uri":"https://x"}"#,
+                "NO-DATA-FOUND",
+                "none",
+            ),
             (r#"{"error":"ADAM_DC_0008","error_description":"no consent"}"#, "ADAM-DC-0008", "no consent"),
             (r#"{"error":"invalid_resquest"}"#, "INVALID-REQUEST", ""),
             (r#"{"code":"ADAM-ERR0123","message":"trop tôt"}"#, "ADAM-ERR0123", "trop tôt"),
-            (r#"{"code":"900908","message":"Resource forbidden ","description":"why"}"#, "900908", "Resource forbidden: why"),
-            (r#"{"fault":{"code":900901,"message":"Invalid Credentials","description":"d"}}"#, "900901", "Invalid Credentials: d"),
+            (
+                r#"{"code":"900908","message":"Resource forbidden ","description":"why"}"#,
+                "900908",
+                "Resource forbidden: why",
+            ),
+            (
+                r#"{"fault":{"code":900901,"message":"Invalid Credentials","description":"why"}}"#,
+                "900901",
+                "Invalid Credentials: why",
+            ),
             (r#"{"error":{"code":500,"message":"Erreur Technique - 500"}}"#, "500", "Erreur Technique - 500"),
             (r#"{"error":"429","error_description":"Quota.Q4.reached"}"#, "429", "Quota.Q4.reached"),
             (r#"[{"code":"X1","message":"m"}]"#, "X1", "m"),
             (r#"{"meter_reading":null}"#, "", r#"{"meter_reading":null}"#),
-            (r#"{"status":400,"message":"passed on","error":{"error":"ADAM-ERR0123","error_description":"d"}}"#, "ADAM-ERR0123", "d: passed on"),
+            (
+                r#"{"status":400,"message":"passed on","error":{"error":"ADAM-ERR0123","error_description":"inner"}}"#,
+                "ADAM-ERR0123",
+                "inner: passed on",
+            ),
             (r#"{"status":500,"message":"passed on","error":"raw text"}"#, "", "raw text: passed on"),
             (r#"{"detail":"{\"fault\":{\"code\":900901,\"message\":\"m\"}}"}"#, "900901", "m"),
             (r#"{"detail":"a text"}"#, "", "a text"),

@@ -73,7 +73,8 @@ fn mask_digits(word: &str, out: &mut String) {
 
 /// Appends a character as it is, or escaped where it is none that one can see.
 fn push_visible(c: char, out: &mut String) {
-    let turns_direction = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let turns_direction =
+        matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     if c.is_control() || turns_direction {
         out.extend(c.escape_default());
     } else {
