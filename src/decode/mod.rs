@@ -116,7 +116,11 @@ pub fn decode(body: &[u8], what: &Expected<'_>) -> Result<Decoded, DecodeError> 
         Api::V5 => v5::readings(text, what).map(|found| found.map(|readings| place(readings, what))),
         Api::V2026 => v2026::readings(text, what).map(|found| found.map(|readings| place(readings, what))),
     };
-    Ok(read(text)?.unwrap_or_else(|| Decoded {
+    let found = match read(text) {
+        Err(error @ DecodeError::Json { .. }) => read(&number::without_boundless(text).ok_or(error)?)?,
+        other => other?,
+    };
+    Ok(found.unwrap_or_else(|| Decoded {
         values: Values::none(what.dataset.kind()),
         anomalies: Vec::new(),
         missing: 0,

@@ -93,6 +93,42 @@ fn digits(text: &[u8]) -> Option<i64> {
     Some(value)
 }
 
+/// A copy of a JSON text with each number that no float can hold replaced by `false`; `None` where
+/// there is no such number. The parser gives up on the whole text at one, though only one reading
+/// is worthless.
+pub(super) fn without_boundless(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let (mut rest, mut replaced) = (text, false);
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' => string_length(rest),
+            '-' | '0'..='9' => {
+                rest.find(|c| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')).unwrap_or(rest.len())
+            }
+            other => other.len_utf8(),
+        };
+        let (token, after) = rest.split_at_checked(length)?;
+        let boundless = first != '"' && token.parse::<f64>().is_ok_and(f64::is_infinite);
+        out.push_str(if boundless { "false" } else { token });
+        replaced |= boundless;
+        rest = after;
+    }
+    replaced.then_some(out)
+}
+
+/// The length of the JSON string at the front, with its quotes.
+fn string_length(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            b'"' if !escaped => return at + 1,
+            b'\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+    }
+    text.len()
+}
+
 struct Visitor;
 
 impl<'de> de::Visitor<'de> for Visitor {
@@ -200,6 +236,21 @@ mod tests {
             r#"{"v":1}"#,
         ] {
             assert_eq!(number(json), Number::Bad, "{json}");
+        }
+    }
+
+    #[test]
+    fn only_numbers_without_bound_are_replaced() {
+        for (text, without) in [
+            (
+                r#"[1e400,"1e400",-1E999,12,"a\\",1e999,"\"1e400"]"#,
+                Some(r#"[false,"1e400",false,12,"a\\",false,"\"1e400"]"#),
+            ),
+            (r#"["1e400",1e300,é]"#, None),
+            (r#"{"cut "#, None),
+            ("", None),
+        ] {
+            assert_eq!(without_boundless(text).as_deref(), without, "{text}");
         }
     }
 

@@ -108,6 +108,10 @@ pub fn classify(endpoint: Endpoint, response: &Response, now: DateTime<Utc>) -> 
         return own(found, Some(response.status), &envelope.text);
     }
     let (row, code) = match find(endpoint, status, code, envelope.shape) {
+        // A page that refuses is no word of the API about the meter.
+        Some(row) if code.is_empty() && status == 403 && envelope.shape == Shape::Html => {
+            (row, Own::Html.code().to_owned())
+        }
         Some(row) if code.is_empty() => (row, format!("http_{status}")),
         Some(row) => (row, code.to_owned()),
         // A status that does not exist.
