@@ -5,7 +5,7 @@
 //! comes twice, none in the spring hour that is skipped. Everything downstream is UTC, so it
 //! cannot make a mistake at a clock change. The rules come inside the binary (docs/time.md).
 
-use chrono::{DateTime, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike, Utc};
+use chrono::{DateTime, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Europe::Paris;
 
 use super::{Day, Step};
@@ -28,6 +28,35 @@ pub fn candidates(local: NaiveDateTime) -> Candidates {
         chrono::LocalResult::None => Candidates::None,
         chrono::LocalResult::Single(one) => Candidates::One(one.timestamp()),
         chrono::LocalResult::Ambiguous(first, second) => Candidates::Two(first.timestamp(), second.timestamp()),
+    }
+}
+
+/// The clock of one day, for turning many wall times of that day into instants.
+///
+/// The rules of the zone are looked up once here; after that only a day on which the clocks
+/// change needs them again.
+#[derive(Debug, Clone, Copy)]
+pub struct WallClock {
+    day: Day,
+    start: i64,
+    steady: bool,
+}
+
+impl WallClock {
+    /// The clock of that day.
+    #[must_use]
+    pub fn of(day: Day) -> Self {
+        Self { day, start: start_of(day), steady: minutes_in(day) == 24 * 60 }
+    }
+
+    /// The instants at which it shows that many seconds past midnight, `0..86_400`.
+    #[must_use]
+    pub fn candidates(self, seconds: i32) -> Candidates {
+        if self.steady {
+            return Candidates::One(self.start + i64::from(seconds));
+        }
+        let midnight = self.day.date().and_time(NaiveTime::MIN);
+        candidates(midnight + TimeDelta::seconds(i64::from(seconds)))
     }
 }
 
@@ -121,6 +150,18 @@ mod tests {
             assert_eq!(day_of(start_of(day)), day);
             assert_eq!(day_of(start_of(day.next()) - 1), day);
             day = day.next();
+        }
+    }
+
+    #[test]
+    fn the_clock_of_a_day_agrees_with_the_zone() {
+        for text in ["2026-03-28", "2026-03-29", "2026-10-25", "2026-10-26"] {
+            let day: Day = text.parse().unwrap();
+            let clock = WallClock::of(day);
+            for minute in 0..24 * 60 {
+                let local = day.date().and_time(NaiveTime::MIN) + TimeDelta::minutes(i64::from(minute));
+                assert_eq!(clock.candidates(minute * 60), candidates(local), "{local}");
+            }
         }
     }
 

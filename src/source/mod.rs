@@ -6,6 +6,11 @@
 //! names, how calls are counted) is data or a small function behind this trait. The client does
 //! the waiting, the decoder reads the bodies.
 
+pub mod catalogue;
+pub mod enedis;
+pub mod envelope;
+pub mod excerpt;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -108,6 +113,18 @@ pub struct Token {
     pub lifetime: Duration,
 }
 
+/// A token is renewed this long before its end, so that none expires on its way.
+const RENEW_AHEAD: Duration = Duration::from_mins(10);
+
+impl Token {
+    /// How long from its arrival the token should be used before a new one is fetched: ten minutes
+    /// less than it lives, but never less than half of that.
+    #[must_use]
+    pub fn usable(&self) -> Duration {
+        self.lifetime.saturating_sub(RENEW_AHEAD).max(self.lifetime / 2)
+    }
+}
+
 /// How much of a meter a refusal concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reaches {
@@ -152,6 +169,29 @@ pub enum Reaction {
     },
     /// Our request is malformed: asking again would not help.
     Bug,
+}
+
+impl Reaction {
+    /// The word for it, in logs and in docs/errors.md.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reauth => "reauth",
+            Self::RetryShort => "retry_short",
+            Self::RetryLater => "retry_later",
+            Self::RetryAt(_) => "retry_at",
+            Self::Burst => "burst",
+            Self::Narrow => "narrow",
+            Self::ClampHistory => "clamp_history",
+            Self::ClampActivation => "clamp_activation",
+            Self::NoData => "no_data",
+            Self::StopDataset => "stop_dataset",
+            Self::StopApi => "stop_api",
+            Self::StopMeter(_) => "stop_meter",
+            Self::StopApp { .. } => "stop_app",
+            Self::Bug => "bug",
+        }
+    }
 }
 
 /// A refusal, classified.
@@ -214,5 +254,18 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The days that the body of an answer covers, of those asked for.
     fn covers(&self, ask: Ask<'_>) -> Days {
         ask.span.days()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_renewed_ahead() {
+        for (lifetime, usable) in [(12_600, 12_000), (1_800, 1_200), (1_200, 600), (600, 300), (4, 2)] {
+            let token = Token { secret: SecretString::from("t"), lifetime: Duration::from_secs(lifetime) };
+            assert_eq!(token.usable(), Duration::from_secs(usable), "{lifetime}");
+        }
     }
 }

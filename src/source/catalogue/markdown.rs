@@ -1,0 +1,120 @@
+//! The catalogue as a page: docs/errors.md.
+
+use std::fmt::Write;
+
+use crate::source::envelope::Shape;
+use crate::source::{Reaches, Reaction};
+
+use super::table::{At, ROWS, Row};
+
+const INTRODUCTION: &str = "\
+# Errors and what linkyd does about them
+
+This page is generated from the catalogue in `src/source/catalogue/table.rs`. The test `the_page_is_up_to_date`
+compares them; run it with `UPDATE_DOCS=1` after a change.
+
+An answer is classified by where it came from, its HTTP status and its code, never by its message: the messages come
+in two languages and change. Codes are written here as linkyd normalises them: upper case, `-` for `_`. The first row
+that fits counts. Codes in lower case are linkyd's own.
+";
+
+const REACTIONS: &[(Reaction, &str)] = &[
+    (Reaction::Reauth, "fetch a new token and ask again, once"),
+    (Reaction::RetryShort, "ask again after some seconds or minutes, a few times; then as `retry_later`"),
+    (Reaction::RetryLater, "ask again in a later pass"),
+    (
+        Reaction::RetryAt(None),
+        "wait until the instant that the answer names; without one, or with one that has passed or lies more than 26 hours ahead, until the next full hour",
+    ),
+    (Reaction::Burst, "pause for some seconds and slow down"),
+    (Reaction::Narrow, "ask for fewer days at once"),
+    (Reaction::ClampHistory, "begin at the first day that the source still serves"),
+    (Reaction::ClampActivation, "look for the first day of the meter, and begin there"),
+    (Reaction::NoData, "nothing for these days; ask again on a widening schedule"),
+    (Reaction::StopDataset, "this meter does not have the dataset; test again once a week"),
+    (Reaction::StopApi, "the application may not use this API; others go on"),
+    (Reaction::StopMeter(Reaches::Meter), "no calls for this meter, except one probe a day"),
+    (Reaction::StopMeter(Reaches::Direction), "the same for one direction of the meter"),
+    (Reaction::StopApp { credentials: false }, "no calls at all, except one probe every six hours"),
+    (Reaction::StopApp { credentials: true }, "the same, because identifier or secret were refused"),
+    (Reaction::Bug, "do not ask again; other days go on"),
+];
+
+/// The whole page.
+#[must_use]
+pub fn markdown() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    page.push_str("\n## Reactions\n\n| reaction | what linkyd does |\n| --- | --- |\n");
+    for (reaction, meaning) in REACTIONS {
+        line(&mut page, &[&word(*reaction), meaning]);
+    }
+    let is_code = |row: &&Row| !row.code.is_empty() && row.at != At::Own;
+    page.push_str("\n## Codes of the source\n\n| code | answer to | reaction | what happened, what to do |\n| --- | --- | --- | --- |\n");
+    for row in ROWS.iter().filter(is_code) {
+        line(&mut page, &[&format!("`{}`", row.code), at(row.at), &word(row.reaction), row.advice]);
+    }
+    page.push_str("\n## Any other code, by status\n\n| status | body | answer to | reaction | what happened, what to do |\n| --- | --- | --- | --- | --- |\n");
+    for row in ROWS.iter().filter(|row| row.code.is_empty()) {
+        line(&mut page, &[&statuses(row), &shapes(row), at(row.at), &word(row.reaction), row.advice]);
+    }
+    page.push_str(
+        "\n## What linkyd finds itself\n\n| code | reaction | what happened, what to do |\n| --- | --- | --- |\n",
+    );
+    for row in ROWS.iter().filter(|row| row.at == At::Own) {
+        line(&mut page, &[&format!("`{}`", row.code), &word(row.reaction), row.advice]);
+    }
+    page
+}
+
+fn line(page: &mut String, cells: &[&str]) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(page, "| {} |", cells.join(" | "));
+}
+
+fn word(reaction: Reaction) -> String {
+    let detail = match reaction {
+        Reaction::StopMeter(Reaches::Direction) => " (direction)",
+        Reaction::StopApp { credentials: true } => " (credentials)",
+        _ => "",
+    };
+    format!("`{}`{detail}", reaction.name())
+}
+
+fn at(at: At) -> &'static str {
+    match at {
+        At::Data => "data",
+        At::Token => "token",
+        At::Both => "both",
+        At::Own => "–",
+    }
+}
+
+fn statuses(row: &Row) -> String {
+    let (first, last) = (row.status.start(), row.status.end());
+    if first == last { first.to_string() } else { format!("{first}–{last}") }
+}
+
+fn shapes(row: &Row) -> String {
+    let name = |shape: &Shape| match shape {
+        Shape::Empty => "empty",
+        Shape::Json => "JSON",
+        Shape::Html => "web page",
+        Shape::Text => "text",
+    };
+    if row.shapes.is_empty() { "any".to_owned() } else { row.shapes.iter().map(name).collect::<Vec<_>>().join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, markdown()).unwrap();
+        }
+        let page = std::fs::read_to_string(path).unwrap();
+        assert!(page == markdown(), "docs/errors.md is out of date: run this test with UPDATE_DOCS=1");
+    }
+}

@@ -1,0 +1,194 @@
+//! From an answer that is no data to what should be done about it.
+//!
+//! [`classify`] unwraps the error ([`Envelope`]), looks up its row in the table by status and
+//! code, and adds the time where the source named one. [`own`] does the same for what linkyd
+//! finds itself, such as a connection that did not come about. The table is the only place that
+//! knows codes; docs/errors.md is generated from it by [`markdown()`].
+
+mod markdown;
+mod retry_at;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::envelope::{Envelope, Shape};
+use super::excerpt::excerpt;
+use super::{Reaction, Refusal, Response};
+use crate::domain::Api;
+
+pub use markdown::markdown;
+
+use table::{At, ROWS, Row};
+
+/// What an answer is the answer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A request for data.
+    Data,
+    /// The request for a token.
+    Token,
+}
+
+/// The troubles that linkyd finds itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Own {
+    /// No connection.
+    Unreachable,
+    /// No secure connection.
+    Tls,
+    /// No answer in time.
+    Timeout,
+    /// The connection broke off within the answer.
+    Cut,
+    /// A body larger than any that makes sense.
+    TooLarge,
+    /// A redirection.
+    Redirect,
+    /// A body that cannot be read.
+    Undecodable,
+    /// The answer to another question.
+    WrongAnswer,
+    /// A web page instead of data.
+    Html,
+    /// A success without a body.
+    Empty,
+}
+
+impl Own {
+    /// Every one.
+    pub const ALL: [Self; 10] = [
+        Self::Unreachable,
+        Self::Tls,
+        Self::Timeout,
+        Self::Cut,
+        Self::TooLarge,
+        Self::Redirect,
+        Self::Undecodable,
+        Self::WrongAnswer,
+        Self::Html,
+        Self::Empty,
+    ];
+
+    /// Its code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Cut => "cut",
+            Self::TooLarge => "too_large",
+            Self::Redirect => "redirect",
+            Self::Undecodable => "undecodable",
+            Self::WrongAnswer => "wrong_answer",
+            Self::Html => "html",
+            Self::Empty => "empty",
+        }
+    }
+}
+
+/// A pause asked for after a burst that is longer than this is not a matter of a few seconds.
+const BURST_PAUSE: TimeDelta = TimeDelta::seconds(5);
+
+/// Classifies an answer that is no data. `now` is the machine's time.
+#[must_use]
+pub fn classify(endpoint: Endpoint, response: &Response, now: DateTime<Utc>) -> Refusal {
+    let envelope = Envelope::read(&response.body);
+    // An error can carry a status in the place of a code. It says nothing that the real status
+    // does not, except where that claims success.
+    let inner = envelope.code.parse::<u16>().ok().filter(|inner| (100..=599).contains(inner));
+    let claims_success = (200..=299).contains(&response.status);
+    let status = inner.filter(|_| claims_success).unwrap_or(response.status);
+    let code = if inner.is_some() { "" } else { envelope.code.as_str() };
+    let code = quota(status, code, &envelope.text).unwrap_or(code);
+
+    if let Some(found) = shapeless(status, code, &envelope) {
+        return own(found, Some(response.status), &envelope.text);
+    }
+    let (row, code) = match find(endpoint, status, code, envelope.shape) {
+        // A page that refuses is no word of the API about the meter.
+        Some(row) if code.is_empty() && status == 403 && envelope.shape == Shape::Html => {
+            (row, Own::Html.code().to_owned())
+        }
+        Some(row) if code.is_empty() => (row, format!("http_{status}")),
+        Some(row) => (row, code.to_owned()),
+        // A status that does not exist.
+        None => return own(Own::Undecodable, Some(response.status), &envelope.text),
+    };
+    let named = retry_at::next_call(response, &envelope, now);
+    let reaction = match (row.reaction, named) {
+        (Reaction::RetryAt(_), named) => Reaction::RetryAt(named),
+        (Reaction::Burst, Some(at)) if at - now > BURST_PAUSE => Reaction::RetryAt(Some(at)),
+        (reaction, _) => reaction,
+    };
+    Refusal { status: Some(response.status), code, reaction, advice: row.advice, excerpt: excerpt(&envelope.text) }
+}
+
+/// The refusal for a trouble that linkyd found itself. `detail` may be any text; it is cleaned.
+#[must_use]
+pub fn own(trouble: Own, status: Option<u16>, detail: &str) -> Refusal {
+    let row = ROWS.iter().find(|row| row.at == At::Own && row.code == trouble.code());
+    Refusal {
+        status,
+        code: trouble.code().to_owned(),
+        reaction: row.map_or(Reaction::RetryLater, |row| row.reaction),
+        advice: row.map_or("", |row| row.advice),
+        excerpt: excerpt(detail),
+    }
+}
+
+/// Whether a refusal says that the API itself is not there, or not for this application. Once is
+/// no proof; where it stays so, the other API should be tried.
+#[must_use]
+pub fn api_unavailable(api: Api, refusal: &Refusal) -> bool {
+    match refusal.code.as_str() {
+        "900906" | "900907" | "900908" | "900909" | "http_410" => true,
+        // Maintenance shows web pages too, but says so with its status.
+        "html" => refusal.status.is_none_or(|status| status < 500),
+        // On the newer API a 404 without a code can mean that there are no data.
+        "http_404" => api == Api::V5 || refusal.reaction != Reaction::NoData,
+        _ => false,
+    }
+}
+
+/// The two quotas that v5 names only in its text.
+fn quota(status: u16, code: &str, text: &str) -> Option<&'static str> {
+    let known = code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit());
+    if status != 429 || known {
+        return None;
+    }
+    let text = text.to_ascii_uppercase();
+    let names = |quota: &str| text.contains(&format!("QUOTA {quota}")) || text.contains(&format!("QUOTA.{quota}"));
+    if names("Q3") {
+        Some("QUOTA-Q3")
+    } else if names("Q4") {
+        Some("QUOTA-Q4")
+    } else {
+        None
+    }
+}
+
+/// The trouble that shows in the shape of the answer alone.
+fn shapeless(status: u16, code: &str, envelope: &Envelope) -> Option<Own> {
+    match (status, envelope.shape) {
+        (300..=399, _) if code.is_empty() => Some(Own::Redirect),
+        (200..=299, Shape::Empty) => Some(Own::Empty),
+        (200..=299 | 404, Shape::Html) => Some(Own::Html),
+        (200..=299, _) if code.is_empty() => Some(Own::Undecodable),
+        _ => None,
+    }
+}
+
+fn find(endpoint: Endpoint, status: u16, code: &str, shape: Shape) -> Option<&'static Row> {
+    let here = |row: &&Row| match row.at {
+        At::Both => true,
+        At::Data => endpoint == Endpoint::Data,
+        At::Token => endpoint == Endpoint::Token,
+        At::Own => false,
+    };
+    let fits = |row: &&Row| row.status.contains(&status) && (row.shapes.is_empty() || row.shapes.contains(&shape));
+    let with = |code: &str| ROWS.iter().filter(here).filter(fits).find(|row| row.code == code);
+    with(code).or_else(|| with(""))
+}

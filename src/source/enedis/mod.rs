@@ -1,0 +1,175 @@
+//! Enedis itself, through an application of one's own: the API v5 and Data Connect 2026.
+//!
+//! Both answer at one host, take the same token and count calls by application; they differ in
+//! routes and names ([`routes`]) and in the bodies that [`crate::decode`] reads. What was found
+//! out about them, and what is uncertain, stands in docs/enedis.md.
+
+mod routes;
+mod token;
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use url::{Url, form_urlencoded};
+
+use crate::domain::{Api, Dataset, Kind};
+
+use super::catalogue::{self, Endpoint};
+use super::envelope::{Envelope, Shape};
+use super::{Ask, Label, Reach, Refusal, Reply, Request, Response, Source, Token};
+
+/// The kind's name in the configuration.
+pub const KIND: &str = "enedis";
+
+/// Where Enedis answers.
+pub const PRODUCTION: &str = "https://gw.ext.prod.api.enedis.fr";
+
+/// Where Enedis answers with made-up data.
+pub const SANDBOX: &str = "https://gw.ext.prod-sandbox.api.enedis.fr";
+
+/// A larger body with status 200 is data; errors are short.
+const LONGEST_ERROR: usize = 4096;
+
+/// What it takes to speak to Enedis.
+#[derive(Clone)]
+pub struct EnedisSettings {
+    /// The operator's name for the source.
+    pub name: String,
+    /// Where it answers; a path is put in front of every route, as proxies need it.
+    pub base_url: Url,
+    /// The APIs that may be spoken, the preferred one first.
+    pub apis: Vec<Api>,
+    /// The application.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretString,
+    /// How linkyd introduces itself.
+    pub user_agent: String,
+}
+
+/// The source of kind `enedis`.
+pub struct Enedis(EnedisSettings);
+
+impl Enedis {
+    /// A source with these settings.
+    #[must_use]
+    pub fn new(settings: EnedisSettings) -> Self {
+        Self(settings)
+    }
+
+    /// How linkyd introduces itself unless told otherwise.
+    #[must_use]
+    pub fn user_agent() -> String {
+        concat!("linkyd/", env!("CARGO_PKG_VERSION")).to_owned()
+    }
+
+    /// The address of a route.
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.0.base_url.clone();
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{prefix}{path}"));
+        url.set_query(None);
+        url.set_fragment(None);
+        url
+    }
+
+    fn headers(&self) -> Vec<(&'static str, String)> {
+        vec![("accept", "application/json".to_owned()), ("user-agent", self.0.user_agent.clone())]
+    }
+}
+
+impl fmt::Debug for Enedis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Enedis").field("name", &self.0.name).field("apis", &self.0.apis).finish_non_exhaustive()
+    }
+}
+
+impl Source for Enedis {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn account(&self) -> String {
+        // The host does not belong to it: calls through a proxy are counted all the same.
+        format!("{KIND}:{}", self.0.client_id)
+    }
+
+    fn apis(&self) -> &[Api] {
+        &self.0.apis
+    }
+
+    fn reach(&self, dataset: Dataset) -> Option<Reach> {
+        Some(match dataset.kind() {
+            Kind::LoadCurve => Reach { months: 24, days: 15, max_days: 7 },
+            Kind::DailyEnergy | Kind::MaxPower => Reach { months: 36, days: 15, max_days: 365 },
+        })
+    }
+
+    fn label(&self) -> Label {
+        Label::End
+    }
+
+    fn token_request(&self) -> Option<Request> {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("client_id", &self.0.client_id)
+            .append_pair("client_secret", self.0.client_secret.expose_secret())
+            .finish();
+        Some(Request {
+            form: Some(SecretString::from(form)),
+            url: self.url(routes::TOKEN),
+            headers: self.headers(),
+            authorization: None,
+        })
+    }
+
+    fn read_token(&self, response: &Response, now: DateTime<Utc>) -> Result<Token, Refusal> {
+        token::read(response, now)
+    }
+
+    fn request(&self, ask: Ask<'_>, token: Option<&Token>) -> Request {
+        let route = routes::find(ask.api, ask.span.dataset());
+        let names = routes::parameters(ask.api);
+        let mut url = self.url(route.map_or("/", |route| route.path));
+        url.query_pairs_mut()
+            .append_pair(names.prm, ask.prm.full())
+            .append_pair(names.start, &ask.span.start().to_string())
+            .append_pair(names.end, &ask.span.end().to_string())
+            .extend_pairs(route.map_or(&[][..], |route| route.fixed));
+        Request {
+            form: None,
+            url,
+            headers: self.headers(),
+            authorization: token.map(|t| SecretString::from(format!("Bearer {}", t.secret.expose_secret()))),
+        }
+    }
+
+    fn read(&self, _: Ask<'_>, response: &Response, now: DateTime<Utc>) -> Reply {
+        if response.status == 200 && !is_error(&response.body) {
+            return Reply::Body;
+        }
+        Reply::Refused(catalogue::classify(Endpoint::Data, response, now))
+    }
+}
+
+/// Whether the body of a success is an error all the same: empty, a web page, or JSON with a code.
+/// Other oddities are left to the decoder.
+fn is_error(body: &[u8]) -> bool {
+    if body.len() > LONGEST_ERROR {
+        return body.trim_ascii_start().first() == Some(&b'<');
+    }
+    let envelope = Envelope::read(body);
+    match envelope.shape {
+        Shape::Empty | Shape::Html => true,
+        Shape::Json => !envelope.code.is_empty(),
+        Shape::Text => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

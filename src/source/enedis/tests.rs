@@ -1,0 +1,133 @@
+//! What is asked, to the letter, and what answers are taken for.
+
+use std::time::Duration;
+
+use super::*;
+use crate::domain::{Day, Days, Prm, Span};
+use crate::source::Reaction;
+
+fn enedis(base: &str) -> Enedis {
+    Enedis::new(EnedisSettings {
+        name: "home".to_owned(),
+        base_url: Url::parse(base).unwrap(),
+        apis: vec![Api::V2026, Api::V5],
+        client_id: "an id&more".to_owned(),
+        client_secret: SecretString::from("s3cret="),
+        user_agent: Enedis::user_agent(),
+    })
+}
+
+fn with_ask<T>(dataset: Dataset, api: Api, use_it: impl FnOnce(Ask<'_>) -> T) -> T {
+    let prm: Prm = "01234567890123".parse().unwrap();
+    let day = |text: &str| text.parse::<Day>().unwrap();
+    let days = Days::new(day("2026-10-05"), day("2026-10-12")).unwrap();
+    let span = Span::new(dataset, days, 7, days).unwrap();
+    use_it(Ask { prm: &prm, span, api })
+}
+
+fn url(base: &str, dataset: Dataset, api: Api) -> String {
+    with_ask(dataset, api, |ask| enedis(base).request(ask, None).url.to_string())
+}
+
+#[test]
+fn requests_have_the_exact_parameters_of_their_api() {
+    for (dataset, api, rest) in [
+        (
+            Dataset::ConsumptionLoadCurve,
+            Api::V5,
+            "/metering_data_clc/v5/consumption_load_curve?usage_point_id=01234567890123&start=2026-10-05&end=2026-10-12",
+        ),
+        (
+            Dataset::DailyProduction,
+            Api::V5,
+            "/metering_data_dp/v5/daily_production?usage_point_id=01234567890123&start=2026-10-05&end=2026-10-12",
+        ),
+        (
+            Dataset::ProductionLoadCurve,
+            Api::V2026,
+            "/mesure_synchrone_auto/v2/courbe_de_charge_production?pointId=01234567890123&dateDebut=2026-10-05&dateFin=2026-10-12",
+        ),
+        (
+            Dataset::DailyConsumption,
+            Api::V2026,
+            "/mesure_synchrone_auto/v2/consommation_quotidienne?pointId=01234567890123&dateDebut=2026-10-05&dateFin=2026-10-12",
+        ),
+        (
+            Dataset::DailyMaxPower,
+            Api::V2026,
+            "/mesure_synchrone_auto/v2/puissance_conso_max_quotidienne?pointId=01234567890123&dateDebut=2026-10-05&dateFin=2026-10-12&mesuresPas=P1D&grandeurPhysique=PMA",
+        ),
+    ] {
+        assert_eq!(url(PRODUCTION, dataset, api), format!("{PRODUCTION}{rest}"));
+        assert_eq!(
+            url("http://127.0.0.1:8080/proxy/enedis/", dataset, api),
+            format!("http://127.0.0.1:8080/proxy/enedis{rest}")
+        );
+        assert_eq!(url("http://[::1]:8080?x=1#y", dataset, api), format!("http://[::1]:8080{rest}"));
+    }
+}
+
+#[test]
+fn requests_say_who_asks_and_hide_what_is_secret() {
+    let token = Token { secret: SecretString::from("tok"), lifetime: Duration::from_mins(1) };
+    let request = with_ask(Dataset::DailyConsumption, Api::V5, |ask| enedis(PRODUCTION).request(ask, Some(&token)));
+    assert_eq!(request.authorization.as_ref().unwrap().expose_secret(), "Bearer tok");
+    assert!(request.headers.contains(&("accept", "application/json".to_owned())));
+    assert!(request.headers.iter().any(|(name, value)| *name == "user-agent" && value.starts_with("linkyd/")));
+    let shown = format!("{request:?} {:?}", enedis(PRODUCTION));
+    for secret in ["01234567890123", "tok", "s3cret", "an id"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
+fn the_token_is_asked_for_with_a_form() {
+    let request = enedis("https://proxy.example/enedis").token_request().unwrap();
+    assert_eq!(request.url.as_str(), "https://proxy.example/enedis/oauth2/v3/token");
+    assert_eq!(
+        request.form.unwrap().expose_secret(),
+        "grant_type=client_credentials&client_id=an+id%26more&client_secret=s3cret%3D"
+    );
+    assert!(request.authorization.is_none());
+}
+
+#[test]
+fn the_account_is_the_application_and_nothing_else() {
+    let mut settings = enedis(PRODUCTION).0;
+    let before = Enedis::new(settings.clone()).account();
+    settings.name = "other".to_owned();
+    settings.client_secret = SecretString::from("renewed");
+    settings.base_url = Url::parse("http://127.0.0.1:1").unwrap();
+    assert_eq!(Enedis::new(settings.clone()).account(), before);
+    settings.client_id = "other".to_owned();
+    assert_ne!(Enedis::new(settings).account(), before);
+}
+
+#[test]
+fn a_success_is_a_body_unless_it_is_an_error() {
+    let read = |status, body: &str| {
+        let response = Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
+        with_ask(Dataset::DailyConsumption, Api::V2026, |ask| {
+            enedis(PRODUCTION).read(ask, &response, DateTime::UNIX_EPOCH)
+        })
+    };
+    for body in [r#"{"meter_reading":null}"#, r#"{"idPrm":"x","grandeur":[]}"#, "null", "{\"cut", "not json"] {
+        assert!(matches!(read(200, body), Reply::Body), "{body}");
+    }
+    for (status, body, code, reaction) in [
+        (200, r#"{"error":"technical_error","error_description":"x"}"#, "TECHNICAL-ERROR", Reaction::RetryLater),
+        (200, r#"{"error":{"code":500,"message":"Erreur"}}"#, "http_500", Reaction::RetryShort),
+        (200, r#"{"error":"429","error_description":"Quota.Q4.reached"}"#, "QUOTA-Q4", Reaction::RetryAt(None)),
+        (200, r#"{"error":"who knows"}"#, "WHO-KNOWS", Reaction::RetryLater),
+        (200, "", "empty", Reaction::RetryLater),
+        (204, "", "empty", Reaction::RetryLater),
+        (200, "<html></html>", "html", Reaction::RetryLater),
+        (302, "", "redirect", Reaction::RetryLater),
+    ] {
+        let Reply::Refused(refusal) = read(status, body) else { panic!("{body}") };
+        assert_eq!((refusal.code.as_str(), refusal.reaction), (code, reaction), "{body}");
+        assert_eq!(refusal.status, Some(status));
+    }
+    let long_page = format!("<html>{}", " ".repeat(10_000));
+    assert!(matches!(read(200, &long_page), Reply::Refused(refusal) if refusal.code == "html"));
+}
