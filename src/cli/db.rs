@@ -8,7 +8,7 @@ use super::args::DbCommand;
 use super::{Trouble, wiring};
 use crate::config::Loaded;
 use crate::exit::Exit;
-use crate::store::sqlite::{Mode, SqliteStore};
+use crate::store::sqlite::{Mode, NEWEST_SCHEMA, SqliteStore};
 use crate::store::Store as _;
 
 pub(super) async fn db(command: &DbCommand, loaded: &Loaded) -> Result<Exit, Trouble> {
@@ -18,7 +18,7 @@ pub(super) async fn db(command: &DbCommand, loaded: &Loaded) -> Result<Exit, Tro
     match command {
         DbCommand::Migrate(args) => {
             let store = SqliteStore::open(path, Mode::Create, "linkyd db migrate").await?;
-            let version = store.schema_version();
+            let version = NEWEST_SCHEMA;
             store.tidy().await?;
             if args.json {
                 writeln!(out, "{:#}", json!({"database": place, "schema": version}))?;
@@ -29,7 +29,7 @@ pub(super) async fn db(command: &DbCommand, loaded: &Loaded) -> Result<Exit, Tro
         }
         DbCommand::Check(args) => {
             let store = SqliteStore::open(path, Mode::Read, "linkyd db check").await?;
-            let findings = store.check().await?;
+            let findings: Vec<String> = store.check().await?.into_iter().map(|finding| finding.what).collect();
             if args.json {
                 writeln!(out, "{:#}", json!({"database": place, "ok": findings.is_empty(), "findings": findings}))?;
             } else if findings.is_empty() {

@@ -25,7 +25,7 @@ pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Cl
     let store = SqliteStore::open(&config.database.path, Mode::Read, "linkyd status").await?;
     let now_ms = clock.now().timestamp_millis();
     let now = Calendar::new(clock, args.at).now();
-    let series = store.status().await?;
+    let series: Vec<SeriesStatus> = store.status().await?;
     let mut budget = Vec::new();
     for source in &config.sources {
         budget.push((source, store.spent(&source.name, now_ms).await?));

@@ -9,6 +9,7 @@ use reqwest::redirect::Policy;
 use secrecy::ExposeSecret as _;
 use url::{Host, Url};
 
+use crate::source::catalogue::Own;
 use crate::source::{Request, Response};
 
 /// An answer larger than this is not read to its end: the largest honest one, a week at a step of
@@ -45,15 +46,15 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    /// Its code in the error catalogue.
+    /// The trouble it is in the error catalogue.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub fn trouble(self) -> Own {
         match self {
-            Self::Unreachable => "unreachable",
-            Self::Tls => "tls",
-            Self::Timeout => "timeout",
-            Self::Cut => "cut",
-            Self::TooLarge => "too_large",
+            Self::Unreachable => Own::Unreachable,
+            Self::Tls => Own::Tls,
+            Self::Timeout => Own::Timeout,
+            Self::Cut => Own::Cut,
+            Self::TooLarge => Own::TooLarge,
         }
     }
 }

@@ -14,7 +14,7 @@ mod read;
 pub mod schema;
 mod secret;
 mod section;
-mod show;
+pub mod show;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,8 @@
 //! dropped, or kept with the doubt on record. What makes an answer worthless as a whole is a
 //! [`super::DecodeError`] instead.
 
+use std::fmt;
+
 use crate::domain::Day;
 
 /// One kind of oddity.
@@ -71,6 +73,13 @@ pub struct Anomaly {
     /// The day that the first of them was labelled with, in the order of the answer; `None` where
     /// the label could not be read.
     pub day: Option<Day>,
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.name(), self.count)?;
+        self.day.map_or(Ok(()), |day| write!(f, " from {day} on"))
+    }
 }
 
 /// Counts the oddities of one answer.

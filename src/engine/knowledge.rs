@@ -128,7 +128,10 @@ impl Knowledge {
     pub fn windows(&self, source: &ActiveSource, now: DateTime<Utc>) -> Vec<Window> {
         self.series
             .iter()
-            .map(|s| Window { meter: s.meter, dataset: s.dataset, days: self.window(source, s, now) })
+            .filter_map(|s| {
+                let served = self.served_first(source, s.dataset, now)?;
+                Some(Window { meter: s.meter, dataset: s.dataset, served, days: self.window(source, s, now) })
+            })
             .collect()
     }
 

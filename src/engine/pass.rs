@@ -6,17 +6,18 @@
 //! is stored or reacted to. Only flights run concurrently; all decisions and all work on the
 //! database happen here, one after the other, and none of it is ever cancelled in the middle.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::knowledge::{Chosen, Knowledge};
 use super::source_pass::SourcePass;
-use super::{ActiveSource, Engine, Report};
-use crate::domain::{Dataset, Days, Prm, paris};
+use super::{ActiveMeter, ActiveSource, Engine, Report};
+use crate::domain::{Dataset, Days, Prm, SeriesState, paris};
 use crate::plan::{self, Allowance, Reason, Request};
-use crate::store::{Facts, MeterId, SeriesFacts, SourceFacts, SourceId, StoreError};
+use crate::store::{Facts, MeterId, SeriesFacts, SourceFacts, SourceId, Spent, StoreError};
 
 /// What a pass is narrowed to.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +70,7 @@ impl Engine {
         observer: Observer<'_>,
     ) -> Result<Report, StoreError> {
         self.store.set_up(&self.setup()).await?;
-        let knowledges = self.knowledge(false).await?;
+        let knowledges = self.knowledge().await?;
         let mut windows = Vec::new();
         for (active, knowledge) in &knowledges {
             windows.extend(knowledge.windows(active, self.calendar.now()));
@@ -88,96 +89,123 @@ impl Engine {
         Ok(report)
     }
 
-    /// The calls that a pass would make, in order. Reads only; a meter that the database does not
-    /// know yet is planned as one of which nothing is known.
-    pub async fn plan(&self, selection: &Selection) -> Result<Vec<PlannedCall>, StoreError> {
-        let now = self.calendar.now();
-        let mut planned = Vec::new();
-        for (active, knowledge) in self.knowledge(true).await? {
-            let chosen = chosen(&knowledge, selection);
-            let series = knowledge.planned(active, &chosen, now);
-            let allowance = self.allowance(active).await?;
-            for call in plan::plan(&series, now.timestamp(), selection.request, allowance) {
-                let Some(facts) = knowledge.series.get(call.series) else { continue };
-                planned.push(PlannedCall {
-                    prm: facts.prm.clone(),
-                    name: facts.name.clone(),
-                    source: active.source.name().to_owned(),
-                    dataset: facts.dataset,
-                    days: call.days,
-                    reason: call.reason,
-                });
-            }
-        }
-        Ok(planned)
-    }
-
     /// How many calls the day's budget of a source still allows.
     pub(super) async fn allowance(&self, active: &ActiveSource) -> Result<Option<Allowance>, StoreError> {
-        let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-        if let Some(per_day) = active.limits.per_day {
-            let spent = self.store.spent(active.source.name(), self.clock.now().timestamp_millis()).await?;
-            let spent = usize::try_from(spent.day).unwrap_or_default();
-            return Ok(Some(Allowance { today: count(per_day).saturating_sub(spent), per_day: count(per_day) }));
-        }
-        let a_day = |hour: u32| count(hour).saturating_mul(24);
-        Ok(active.limits.per_hour.map(|hour| Allowance { today: a_day(hour), per_day: a_day(hour) }))
+        let spent = match active.limits.per_day {
+            Some(_) => self.store.spent(active.source.name(), self.clock.now().timestamp_millis()).await?,
+            None => Spent::default(),
+        };
+        Ok(allowance(active, spent))
     }
 
-    /// What is known, split by source. With `blank`, meters that are not stored yet are added.
-    async fn knowledge(&self, blank: bool) -> Result<Vec<(&ActiveSource, Knowledge)>, StoreError> {
-        let now = self.calendar.now();
-        let midnight = paris::start_of(paris::today(now));
-        let mut facts = self.store.facts(midnight).await?;
-        if blank {
-            self.add_unknown(&mut facts);
-        }
-        let mut split = Vec::new();
-        for active in &self.sources {
-            let Some(source) = facts.sources.iter().find(|s| s.name == active.source.name()).cloned() else { continue };
-            split.push((active, Knowledge::new(facts.clone(), source, &self.meters, self.every.clone())));
-        }
-        Ok(split)
+    /// What is known, split by source.
+    async fn knowledge(&self) -> Result<Vec<(&ActiveSource, Knowledge)>, StoreError> {
+        let facts = self.store.facts(midnight(self.calendar.now())).await?;
+        Ok(split(&self.sources, &self.meters, &self.every, &facts))
     }
+}
 
-    /// Adds what the configuration names and the database does not know yet.
-    fn add_unknown(&self, facts: &mut Facts) {
-        for (n, active) in (1_i64..).zip(&self.sources) {
-            if facts.sources.iter().all(|s| s.name != active.source.name()) {
-                facts.sources.push(SourceFacts {
-                    id: SourceId(-n),
-                    name: active.source.name().to_owned(),
-                    not_before_ms: None,
-                    code: None,
-                    slow_until_ms: None,
-                    learnt: std::collections::BTreeMap::new(),
-                });
-            }
+/// Paris midnight before an instant, in seconds since 1970: failed calls count from then on.
+#[must_use]
+pub fn midnight(now: DateTime<Utc>) -> i64 {
+    paris::start_of(paris::today(now))
+}
+
+/// The calls that a pass would make, in order. A meter that is not stored yet is planned as one
+/// of which nothing is known. `spent` belongs to the sources, in their order.
+#[must_use]
+pub fn plan_calls(
+    sources: &[ActiveSource],
+    meters: &[ActiveMeter],
+    every: &BTreeMap<Dataset, i32>,
+    mut facts: Facts,
+    spent: &[Spent],
+    selection: &Selection,
+    now: DateTime<Utc>,
+) -> Vec<PlannedCall> {
+    add_unknown(&mut facts, sources, meters);
+    let mut planned = Vec::new();
+    for (active, knowledge) in split(sources, meters, every, &facts) {
+        let place = sources.iter().position(|s| s.source.name() == active.source.name());
+        let spent = place.and_then(|place| spent.get(place)).copied().unwrap_or_default();
+        let series = knowledge.planned(active, &chosen(&knowledge, selection), now);
+        for call in plan::plan(&series, now.timestamp(), selection.request, allowance(active, spent)) {
+            let Some(facts) = knowledge.series.get(call.series) else { continue };
+            planned.push(PlannedCall {
+                prm: facts.prm.clone(),
+                name: facts.name.clone(),
+                source: active.source.name().to_owned(),
+                dataset: facts.dataset,
+                days: call.days,
+                reason: call.reason,
+            });
         }
-        let mut series = Vec::new();
-        for (n, meter) in (1_i64..).zip(&self.meters) {
-            let Some(source) = facts.sources.iter().find(|s| s.name == meter.source).map(|s| s.id) else { continue };
-            for dataset in &meter.datasets {
-                let stored = facts.series.iter().find(|s| s.prm == meter.prm && s.dataset == *dataset).cloned();
-                let mut one = stored.unwrap_or_else(|| SeriesFacts {
-                    meter: facts.series.iter().find(|s| s.prm == meter.prm).map_or(MeterId(-n), |s| s.meter),
-                    prm: meter.prm.clone(),
-                    name: meter.name.clone(),
-                    dataset: *dataset,
-                    source,
-                    state: crate::domain::SeriesState::Ok,
-                    code: None,
-                    not_before: None,
-                    last_success_at: None,
-                    days: std::collections::BTreeMap::new(),
-                });
-                one.source = source;
-                one.name.clone_from(&meter.name);
-                series.push(one);
-            }
-        }
-        facts.series = series;
     }
+    planned
+}
+
+fn allowance(active: &ActiveSource, spent: Spent) -> Option<Allowance> {
+    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    if let Some(per_day) = active.limits.per_day {
+        let spent = usize::try_from(spent.day).unwrap_or_default();
+        return Some(Allowance { today: count(per_day).saturating_sub(spent), per_day: count(per_day) });
+    }
+    let a_day = |hour: u32| count(hour).saturating_mul(24);
+    active.limits.per_hour.map(|hour| Allowance { today: a_day(hour), per_day: a_day(hour) })
+}
+
+fn split<'a>(
+    sources: &'a [ActiveSource],
+    meters: &[ActiveMeter],
+    every: &BTreeMap<Dataset, i32>,
+    facts: &Facts,
+) -> Vec<(&'a ActiveSource, Knowledge)> {
+    let mut split = Vec::new();
+    for active in sources {
+        if let Some(source) = facts.sources.iter().find(|s| s.name == active.source.name()).cloned() {
+            split.push((active, Knowledge::new(facts.clone(), source, meters, every.clone())));
+        }
+    }
+    split
+}
+
+/// Adds what the configuration names and the database does not know yet.
+fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMeter]) {
+    for (n, active) in (1_i64..).zip(sources) {
+        if facts.sources.iter().all(|s| s.name != active.source.name()) {
+            facts.sources.push(SourceFacts {
+                id: SourceId(-n),
+                name: active.source.name().to_owned(),
+                not_before_ms: None,
+                code: None,
+                slow_until_ms: None,
+                learnt: BTreeMap::new(),
+            });
+        }
+    }
+    let mut series = Vec::new();
+    for (n, meter) in (1_i64..).zip(meters) {
+        let Some(source) = facts.sources.iter().find(|s| s.name == meter.source).map(|s| s.id) else { continue };
+        for dataset in &meter.datasets {
+            let stored = facts.series.iter().find(|s| s.prm == meter.prm && s.dataset == *dataset).cloned();
+            let mut one = stored.unwrap_or_else(|| SeriesFacts {
+                meter: facts.series.iter().find(|s| s.prm == meter.prm).map_or(MeterId(-n), |s| s.meter),
+                prm: meter.prm.clone(),
+                name: meter.name.clone(),
+                dataset: *dataset,
+                source,
+                state: SeriesState::Ok,
+                code: None,
+                not_before: None,
+                last_success_at: None,
+                days: BTreeMap::new(),
+            });
+            one.source = source;
+            one.name.clone_from(&meter.name);
+            series.push(one);
+        }
+    }
+    facts.series = series;
 }
 
 fn chosen(knowledge: &Knowledge, selection: &Selection) -> Chosen {

@@ -120,7 +120,7 @@ pub fn react(refusal: &Refusal, at: &Circumstances<'_>) -> Consequence {
     };
     let dataset = series.dataset;
     let failing = || vec![state(at, refusal, SeriesState::Failing, None)];
-    if catalogue::api_unavailable(refusal)
+    if catalogue::api_unavailable(at.api, refusal)
         && let Some(other) = at.other_api
     {
         let known = Learnt { api: Some((other, at.now.timestamp())), ..at.knowledge.learnt(dataset) };

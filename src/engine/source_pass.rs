@@ -18,9 +18,10 @@ use super::{ActiveSource, Engine, Report};
 use crate::budget::{Limits, Verdict};
 use crate::client::{Pace, TransportError};
 use crate::decode::{self, Expected};
-use crate::domain::{Api, Asked, Dataset, Day, Days, SeriesState, Span, Values, paris};
+use crate::domain::{Api, Dataset, Day, Days, SeriesState, Span, Values, paris};
 use crate::plan::{self, Call};
-use crate::source::{Ask, Reaction, Refusal, Reply, Response, Token, catalogue};
+use crate::source::catalogue::{self, Own};
+use crate::source::{Ask, Reaction, Refusal, Reply, Response, Token};
 use crate::store::{
     Activation, Answer, CallEnd, CallId, Effect, FailedCall, MeterId, NewCall, Reserved, SourceId, StoreError,
 };
@@ -36,9 +37,6 @@ const WRITE_AHEAD: Duration = Duration::from_millis(12);
 
 /// The first call of a process waits this much longer when another process called just before.
 const SETTLE_IN: Duration = Duration::from_millis(250);
-
-/// A token is renewed this long before its end.
-const RENEW_AHEAD: Duration = Duration::from_secs(600);
 
 /// Refused token calls within [`TOKEN_REST_MS`] after which no more are made.
 const MOST_TOKEN_REFUSALS: i64 = 5;
@@ -422,8 +420,8 @@ impl<'a> SourcePass<'a> {
 
     async fn interrupt_for_pause(&mut self, until_ms: i64) -> Result<(), StoreError> {
         let code = self.knowledge.source.code.clone().unwrap_or_default();
-        let refusal = catalogue::own(&code);
-        let credentials = matches!(refusal.reaction, Reaction::StopApp { credentials: true });
+        let (reaction, advice) = catalogue::row_of(&code).unwrap_or((Reaction::RetryLater, "the source asked for a pause"));
+        let credentials = matches!(reaction, Reaction::StopApp { credentials: true });
         if credentials && self.chosen.request.operator && !self.reached {
             // The operator may just have mended them; a few tries are allowed.
             let since = self.engine.clock.now().timestamp_millis() - TOKEN_REST_MS;
@@ -433,7 +431,7 @@ impl<'a> SourcePass<'a> {
                 return Ok(());
             }
         }
-        self.interrupt(credentials, Some(until_ms), refusal.advice.to_owned());
+        self.interrupt(credentials, Some(until_ms), advice.to_owned());
         Ok(())
     }
 
@@ -462,15 +460,15 @@ impl<'a> SourcePass<'a> {
         let took = self.engine.clock.monotonic().saturating_sub(left);
         let read = match &result {
             Ok(response) => self.active.source.read_token(response, self.engine.clock.now()),
-            Err(error) => Err(catalogue::own(error.code())),
+            Err(error) => Err(catalogue::own(error.trouble(), None, "")),
         };
         let status = result.as_ref().ok().map(|r| r.status);
         let duration_ms = millis(took);
         match read {
             Ok(token) => {
                 self.engine.store.settle(CallEnd { call: line, status, code: None, duration_ms }, Vec::new()).await?;
-                let lifetime = token.lifetime.saturating_sub(RENEW_AHEAD).max(Duration::from_secs(1));
-                self.token = Some((token, left + lifetime));
+                let usable = token.usable();
+                self.token = Some((token, left + usable));
                 let spacing = Duration::from_millis(self.limits().spacing_ms().unsigned_abs());
                 Ok(Some(left + spacing))
             }
@@ -510,7 +508,7 @@ impl<'a> SourcePass<'a> {
         let status = result.as_ref().ok().map(|r| r.status);
         let end = CallEnd { call: flight.line, status, code: None, duration_ms: millis(duration) };
         let refusal = match &result {
-            Err(error) => catalogue::own(error.code()),
+            Err(error) => catalogue::own(error.trouble(), None, ""),
             Ok(response) => match self.read(flight, response) {
                 Ok(values) => return self.store_answer(flight, end, values).await,
                 Err(refusal) => refusal,
@@ -521,7 +519,7 @@ impl<'a> SourcePass<'a> {
 
     fn read(&self, flight: Flight, response: &Response) -> Result<Values, Refusal> {
         let parts = self.knowledge.series.get(flight.call.series).zip(self.span(flight.call));
-        let Some((series, span)) = parts else { return Err(catalogue::own("undecodable")) };
+        let Some((series, span)) = parts else { return Err(catalogue::own(Own::Undecodable, None, "")) };
         let ask = Ask { prm: &series.prm, span, api: flight.api };
         match self.active.source.read(ask, response, self.engine.clock.now()) {
             Reply::Refused(refusal) => Err(refusal),
@@ -535,7 +533,7 @@ impl<'a> SourcePass<'a> {
                 };
                 let decoded = decode::decode(&response.body, &expected).map_err(|error| {
                     tracing::error!(meter = %series.name, dataset = %flight.dataset, days = %flight.call.days, "{error}");
-                    catalogue::own(error.code())
+                    catalogue::own(error.code(), Some(response.status), "")
                 })?;
                 for anomaly in &decoded.anomalies {
                     tracing::warn!(meter = %series.name, dataset = %flight.dataset, "{anomaly}");
@@ -686,7 +684,7 @@ impl<'a> SourcePass<'a> {
         }
         let message = react::message(&refusal);
         match consequence.next {
-            Next::Replan if other_api.is_some() && catalogue::api_unavailable(&refusal) => {
+            Next::Replan if other_api.is_some() && catalogue::api_unavailable(flight.api, &refusal) => {
                 self.fallen_back.insert(flight.dataset);
             }
             Next::Replan | Next::Nothing => {}

@@ -139,6 +139,24 @@ pub fn own(trouble: Own, status: Option<u16>, detail: &str) -> Refusal {
     }
 }
 
+/// What a code that was stored earlier calls for, and its advice. A code that stands in several
+/// rows gives the first; those rows differ in the status alone.
+#[must_use]
+pub fn row_of(code: &str) -> Option<(Reaction, &'static str)> {
+    let status = code.strip_prefix("http_").and_then(|status| status.parse::<u16>().ok());
+    let row = match status {
+        Some(status) => find(Endpoint::Data, status, "", Shape::Json),
+        None => ROWS.iter().find(|row| row.code == code && !code.is_empty()),
+    };
+    row.map(|row| (row.reaction, row.advice))
+}
+
+/// What a code that was stored earlier calls for.
+#[must_use]
+pub fn reaction_of(code: &str) -> Option<Reaction> {
+    row_of(code).map(|(reaction, _)| reaction)
+}
+
 /// Whether a refusal says that the API itself is not there, or not for this application. Once is
 /// no proof; where it stays so, the other API should be tried.
 #[must_use]

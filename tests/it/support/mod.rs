@@ -1,0 +1,246 @@
+//! A rig: the simulator, a database in a temporary folder, a clock that moves only when told, and
+//! an engine between them. Tests set the world, run passes, then look at the world.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use chrono::{DateTime, Utc};
+use linkyd::budget::Limits;
+use linkyd::client::{Transport, TransportError};
+use linkyd::clock::{Calendar, Clock, ManualClock};
+use linkyd::domain::{Api, Dataset, Day, Days, Kind, Prm, Values, paris};
+use linkyd::engine::{ActiveMeter, ActiveSource, Engine, Report, Selection};
+use linkyd::plan;
+use linkyd::simulator::{AsOf, Simulator, World};
+use linkyd::source::enedis::{Enedis, EnedisSettings};
+use linkyd::source::{Request, Response, Source};
+use linkyd::store::Store;
+use linkyd::store::sqlite::{Mode, SqliteStore};
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// Calls the simulator's router without a socket.
+#[derive(Debug)]
+pub struct InMemory(pub Simulator);
+
+#[async_trait]
+impl Transport for InMemory {
+    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+        let mut builder = axum::http::Request::builder().uri(request.url.as_str());
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        if let Some(authorization) = &request.authorization {
+            builder = builder.header("authorization", authorization.expose_secret());
+        }
+        let body = match &request.form {
+            Some(form) => {
+                builder = builder.method("POST").header("content-type", "application/x-www-form-urlencoded");
+                Body::from(form.expose_secret().to_owned())
+            }
+            None => Body::empty(),
+        };
+        let answer = self.0.router().oneshot(builder.body(body).unwrap()).await.unwrap();
+        let status = answer.status().as_u16();
+        let headers = answer
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap_or_default().to_owned()))
+            .collect();
+        let body = axum::body::to_bytes(answer.into_body(), linkyd::client::transport::MAX_BODY)
+            .await
+            .map_err(|_| TransportError::Cut)?;
+        Ok(Response { status, headers, body: body.to_vec() })
+    }
+}
+
+/// An instant, in words.
+pub fn at(text: &str) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
+}
+
+/// A day, in words.
+pub fn day(text: &str) -> Day {
+    text.parse().unwrap()
+}
+
+/// A meter number.
+pub fn prm(text: &str) -> Prm {
+    text.parse().unwrap()
+}
+
+/// What a test runs in.
+pub struct Rig {
+    pub clock: Arc<ManualClock>,
+    pub simulator: Simulator,
+    pub folder: tempfile::TempDir,
+    pub store: Arc<SqliteStore>,
+    pub apis: Vec<Api>,
+    pub limits: Limits,
+    pub meters: Vec<ActiveMeter>,
+    pub every: BTreeMap<Dataset, i32>,
+}
+
+impl Rig {
+    /// A rig at an instant; the world's meters are configured with the datasets given.
+    pub async fn new(world: World, datasets: &[Dataset], now: DateTime<Utc>) -> Self {
+        let clock = Arc::new(ManualClock::new(now));
+        let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        let meters = world
+            .meters
+            .iter()
+            .enumerate()
+            .map(|(n, meter)| ActiveMeter {
+                prm: meter.prm.clone(),
+                name: format!("Meter {n}"),
+                source: "enedis".to_owned(),
+                datasets: datasets.to_vec(),
+                since: None,
+            })
+            .collect();
+        let simulator = Simulator::new(world, Arc::clone(&shared), Calendar::new(shared, None));
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("linkyd.db"), Mode::Create, "test").await.unwrap();
+        Self {
+            clock,
+            simulator,
+            folder,
+            store: Arc::new(store),
+            apis: vec![Api::V2026],
+            limits: Limits { per_second: 5, per_hour: None, per_day: None },
+            meters,
+            every: BTreeMap::new(),
+        }
+    }
+
+    /// The engine as the rig is set now.
+    pub fn engine(&self) -> Engine {
+        let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&self.clock);
+        let source: Arc<dyn Source> = Arc::new(Enedis::new(EnedisSettings {
+            name: "enedis".to_owned(),
+            base_url: "http://localhost/".parse().unwrap(),
+            apis: self.apis.clone(),
+            client_id: "id".to_owned(),
+            client_secret: "secret".into(),
+            user_agent: Enedis::user_agent(),
+        }));
+        let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&self.store);
+        Engine {
+            store,
+            calendar: Calendar::new(Arc::clone(&clock), None),
+            clock,
+            sources: vec![ActiveSource {
+                source,
+                transport: Arc::new(InMemory(self.simulator.clone())),
+                limits: self.limits,
+            }],
+            meters: self.meters.clone(),
+            every: self.every.clone(),
+        }
+    }
+
+    /// A pass as the daily timer would make it.
+    pub async fn pass(&self) -> Report {
+        self.pass_with(Selection::default()).await
+    }
+
+    /// A pass as an operator asks for it.
+    pub async fn sync(&self) -> Report {
+        let request = plan::Request { operator: true, ..plan::Request::default() };
+        self.pass_with(Selection { request, ..Selection::default() }).await
+    }
+
+    /// A pass of a given kind.
+    pub async fn pass_with(&self, selection: Selection) -> Report {
+        let pass = async { self.engine().pass(&selection, &CancellationToken::new(), &|_| ()).await.unwrap() };
+        tokio::time::timeout(Duration::from_secs(120), pass).await.expect("the pass ends")
+    }
+
+    /// Lets time pass.
+    pub fn wait(&self, hours: u64) {
+        self.clock.advance(Duration::from_secs(hours * 3_600));
+    }
+
+    /// Moves on to the next morning at the given Paris time.
+    pub fn next_morning(&self, hour: u32, minute: u32) {
+        let tomorrow = paris::today(self.clock.now()).next();
+        let wall = chrono::NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
+        let wait = paris::at_wall(tomorrow, wall) - self.clock.now().timestamp();
+        self.clock.advance(Duration::from_secs(wait.unsigned_abs()));
+    }
+
+    /// Calls for data so far.
+    pub fn calls(&self) -> usize {
+        self.simulator.log().len()
+    }
+
+    /// Calls for data that were refused with this code.
+    pub fn refused(&self, code: &str) -> usize {
+        self.simulator.log().iter().filter(|call| call.code.as_deref() == Some(code)).count()
+    }
+
+    /// The days that the source serves and has published.
+    pub fn window(&self, dataset: Dataset) -> Days {
+        let today = paris::today(self.clock.now());
+        let first = self.simulator.world().rules.history_begins(dataset, today);
+        Days::new(first, linkyd::engine::knowledge::published_end(self.clock.now())).unwrap()
+    }
+
+    /// Everything stored of a series equals the truth of the simulator for these days.
+    pub async fn assert_equals_truth(&self, prm: &Prm, dataset: Dataset, days: Days) {
+        let as_of = AsOf::Instant(self.clock.now());
+        let world = self.simulator.world();
+        match self.store.readings(prm, dataset).await.unwrap() {
+            Values::Curve(points) => {
+                let stored: Vec<_> = points
+                    .iter()
+                    .map(|p| (p.interval.start, i64::from(p.interval.step.minutes()), p.watts))
+                    .collect();
+                assert_same(&stored, &world.curve(prm, dataset.direction(), days, as_of), dataset);
+            }
+            Values::Energy(values) => {
+                let stored: Vec<_> = values.iter().map(|v| (v.day, v.wh)).collect();
+                assert_same(&stored, &world.daily(prm, dataset.direction(), days, as_of), dataset);
+            }
+            Values::Peaks(values) => {
+                let stored: Vec<_> = values.iter().map(|v| (v.day, v.va)).collect();
+                let truth: Vec<_> =
+                    world.peaks(prm, days, as_of).into_iter().map(|(day, va, _)| (day, va)).collect();
+                assert_same(&stored, &truth, dataset);
+                let instants = |v: &linkyd::domain::PeakPower| v.at;
+                for (value, (_, _, at)) in values.iter().zip(world.peaks(prm, days, as_of)) {
+                    assert!(instants(value).is_none_or(|stored| stored == at), "{dataset} {}", value.day);
+                }
+            }
+        }
+    }
+
+    /// The whole history of a meter equals the truth.
+    pub async fn assert_whole(&self, prm: &Prm) {
+        let datasets = self.meters.iter().find(|m| m.prm == *prm).unwrap().datasets.clone();
+        for dataset in datasets {
+            self.assert_equals_truth(prm, dataset, self.window(dataset)).await;
+        }
+    }
+
+    /// How many calls a whole history takes at the least.
+    pub fn fewest(&self, dataset: Dataset) -> usize {
+        let longest = if dataset.kind() == Kind::LoadCurve { 7 } else { 365 };
+        usize::try_from(self.window(dataset).len()).unwrap().div_ceil(longest)
+    }
+
+    /// Looks for contradictions in the database.
+    pub async fn assert_sound(&self) {
+        assert_eq!(self.store.check().await.unwrap(), []);
+    }
+}
+
+fn assert_same<T: PartialEq + std::fmt::Debug>(stored: &[T], truth: &[T], dataset: Dataset) {
+    let differ = stored.iter().zip(truth).find(|(stored, truth)| stored != truth);
+    assert!(differ.is_none(), "{dataset}: stored and true {differ:?}");
+    assert_eq!(stored.len(), truth.len(), "{dataset}");
+}
