@@ -8,6 +8,7 @@ pub mod coverage;
 pub mod dataset;
 pub mod day;
 pub mod interval;
+pub mod merge;
 pub mod paris;
 pub mod prm;
 pub mod reading;

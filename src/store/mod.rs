@@ -10,6 +10,9 @@
 //! Two clocks meet here: `…_ms` is the machine's, in milliseconds since 1970, and drives pace and
 //! budgets; `…_at` and `now` are the calendar's, in seconds since 1970, and stamp days and series.
 
+pub mod lock;
+pub mod sqlite;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -62,7 +65,23 @@ pub enum StoreError {
         /// The newest schema version known here.
         known: i64,
     },
-    /// Another process holds the lock, or the database refuses to be written.
+    /// Another process holds a lock: try later.
+    #[error("the database {place} is in use: {reason}")]
+    Busy {
+        /// Which database.
+        place: String,
+        /// Who holds it and what to do.
+        reason: String,
+    },
+    /// The database is damaged.
+    #[error("the database {place} is damaged: {reason}")]
+    Damaged {
+        /// Which database.
+        place: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The database refuses to be written: no permission, no space, a failing disk.
     #[error("cannot write to the database {place}: {reason}")]
     NotWritable {
         /// Which database.
@@ -219,6 +238,10 @@ pub struct Window {
     pub meter: MeterId,
     /// Which dataset.
     pub dataset: Dataset,
+    /// The first day that the source still serves, whatever activation or `since` take off. An
+    /// incomplete day before it is `expired`; one that is served but lies before `days` was never
+    /// wanted and is forgotten.
+    pub served: Day,
     /// From the first day that is served and not before activation or `since`, up to but without
     /// the day that is not published yet; `None` where there is no such day.
     pub days: Option<Days>,

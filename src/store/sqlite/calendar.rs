@@ -1,0 +1,64 @@
+//! The days and hours that the views join: Paris time as rows, so that SQL needs no time zone.
+//!
+//! Both tables have no holes between their first and last row, so knowing the two ends is knowing
+//! all of it.
+
+use sqlx::SqliteConnection;
+
+use super::{rows, sql};
+use crate::domain::{Day, Days, paris};
+use crate::store::StoreError;
+
+/// Makes sure that the calendar holds these days.
+pub(super) async fn hold_days(conn: &mut SqliteConnection, days: Days) -> Result<(), StoreError> {
+    let (first,): (Option<i32>,) = sqlx::query_as(sql::CALENDAR_FIRST).fetch_one(&mut *conn).await?;
+    let (last,): (Option<i32>,) = sqlx::query_as(sql::CALENDAR_LAST).fetch_one(&mut *conn).await?;
+    let known = first.zip(last).and_then(|(f, l)| Days::new(Day::from_number(f), Day::from_number(l).next()));
+    for lacking in lacking(days, known) {
+        let new: Vec<Day> = lacking.iter().collect();
+        rows::CALENDAR
+            .put(conn, &[], &new, |query, day| {
+                query.bind(day.number()).bind(day.to_string()).bind(paris::start_of(*day)).bind(paris::minutes_in(*day))
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// Makes sure that the clock holds the hours of these days.
+pub(super) async fn hold_hours(conn: &mut SqliteConnection, days: Days) -> Result<(), StoreError> {
+    let (first,): (Option<i64>,) = sqlx::query_as(sql::HOURS_FIRST).fetch_one(&mut *conn).await?;
+    let (last,): (Option<i64>,) = sqlx::query_as(sql::HOURS_LAST).fetch_one(&mut *conn).await?;
+    let known = first.zip(last).and_then(|(f, l)| Days::new(paris::day_of(f), paris::day_of(l).next()));
+    for lacking in lacking(days, known) {
+        let hours = (paris::start_of(lacking.end()) - paris::start_of(lacking.first())) / 3600;
+        let new: Vec<i64> = (0..hours).map(|n| paris::start_of(lacking.first()) + 3600 * n).collect();
+        rows::HOURS
+            .put(conn, &[], &new, |query, start| query.bind(*start).bind(paris::offset_hours(*start) - 1))
+            .await?;
+    }
+    Ok(())
+}
+
+/// What has to be added to `known` so that it holds `wanted` and has no holes.
+fn lacking(wanted: Days, known: Option<Days>) -> Vec<Days> {
+    let Some(known) = known else { return vec![wanted] };
+    let before = Days::new(wanted.first(), known.first());
+    let after = Days::new(known.end(), wanted.end());
+    before.into_iter().chain(after).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_are_bridged_from_either_side() {
+        let days = |a: i32, b: i32| Days::new(Day::from_number(a), Day::from_number(b)).unwrap();
+        assert_eq!(lacking(days(3, 5), None), [days(3, 5)]);
+        assert_eq!(lacking(days(3, 5), Some(days(1, 9))), []);
+        assert_eq!(lacking(days(1, 12), Some(days(4, 9))), [days(1, 4), days(9, 12)]);
+        assert_eq!(lacking(days(1, 2), Some(days(4, 9))), [days(1, 4)]);
+        assert_eq!(lacking(days(20, 22), Some(days(4, 9))), [days(9, 22)]);
+    }
+}

@@ -1,0 +1,326 @@
+//! An answer becomes rows: readings, revisions, day records, the series, the journal's line and
+//! what else was learnt, in one transaction.
+//!
+//! What is stored already is read first and compared (see [`crate::domain::merge`]), so that only
+//! what differs is written, in one statement, and every replaced value leaves a revision. Where
+//! the day records say that nothing is stored yet there is nothing to read.
+
+use sqlx::SqliteConnection;
+
+use super::facts::{DayRow, record};
+use super::{calendar, effects, ledger, rows, sql};
+use crate::domain::merge::{merge, observe};
+use crate::domain::{
+    Asked, CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Days, Interval, PeakPower, Step, Values, paris,
+};
+use crate::store::{Answer, Committed, StoreError};
+
+/// A stored peak: day, VA, wall time, instant, source.
+type PeakRow = (i32, i64, Option<i32>, Option<i64>, i64);
+
+/// What storing the values of an answer came to.
+#[derive(Default)]
+struct Stored {
+    inserted: u64,
+    changed: u64,
+    /// What is seen now of each day covered, in their order.
+    seen: Vec<DayObservation>,
+    /// The step of the series, where the answer holds its newest interval.
+    step: Option<u8>,
+}
+
+/// Stores an answer.
+pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Result<Committed, StoreError> {
+    let (meter, dataset) = (answer.meter.0, answer.dataset.id());
+    calendar::hold_days(conn, answer.covered).await?;
+    let add = sqlx::query(sql::SERIES_ADD).bind(meter).bind(dataset).bind(answer.source.0);
+    add.execute(&mut *conn).await?;
+    // From one day earlier: its last interval may reach into the first day covered.
+    let before = records(conn, answer, answer.covered.first().plus(-1)).await?;
+    let empty = before.iter().all(|(_, record)| record.stored == 0);
+    let stored = match &answer.values {
+        Values::Curve(points) => curve(conn, answer, points, empty).await?,
+        Values::Energy(days) => energy(conn, answer, days, empty).await?,
+        Values::Peaks(days) => peaks(conn, answer, days, empty).await?,
+    };
+    let days = cover(conn, answer, &before, &stored.seen).await?;
+    sqlx::query(sql::SERIES_ANSWERED)
+        .bind(meter)
+        .bind(dataset)
+        .bind(answer.asked_at)
+        .bind(stored.step)
+        .execute(&mut *conn)
+        .await?;
+    let count = i64::try_from(answer.values.len()).unwrap_or(i64::MAX);
+    ledger::complete(conn, &answer.end, ledger::ANSWERED, Some(count)).await?;
+    effects::apply(conn, &answer.effects).await?;
+    Ok(Committed { inserted: stored.inserted, changed: stored.changed, days })
+}
+
+/// The day records from `first` to the end of what the answer covers.
+async fn records(
+    conn: &mut SqliteConnection,
+    answer: &Answer,
+    first: Day,
+) -> Result<Vec<(Day, DayRecord)>, StoreError> {
+    let rows: Vec<DayRow> = sqlx::query_as(sql::COVERAGE_OF)
+        .bind(answer.meter.0)
+        .bind(answer.dataset.id())
+        .bind(first.number())
+        .bind(answer.covered.end().number())
+        .fetch_all(conn)
+        .await?;
+    rows.into_iter().map(|row| Ok((Day::from_number(row.0), record(row)?))).collect()
+}
+
+/// Writes the records of the days covered, those that changed in one statement.
+async fn cover(
+    conn: &mut SqliteConnection,
+    answer: &Answer,
+    before: &[(Day, DayRecord)],
+    seen: &[DayObservation],
+) -> Result<Vec<(Day, DayRecord)>, StoreError> {
+    let asked = Asked {
+        at: answer.asked_at,
+        window_first: answer.window_first,
+        certain: !answer.values.is_empty() || answer.covered.len() == 1,
+    };
+    let known = |day: Day| before.binary_search_by_key(&day, |(d, _)| *d).ok().and_then(|i| before.get(i)).map(|b| b.1);
+    let mut days = Vec::with_capacity(seen.len());
+    let mut changed = Vec::new();
+    for (day, seen) in answer.covered.iter().zip(seen) {
+        let old = known(day);
+        let new = old.unwrap_or_else(DayRecord::missing).after(day, *seen, asked);
+        days.push((day, new));
+        if old != Some(new) {
+            changed.push((day, new));
+        }
+    }
+    let shared = [answer.meter.0, answer.dataset.id()];
+    rows::COVERAGE
+        .put(conn, &shared, &changed, |query, (day, record)| {
+            query
+                .bind(day.number())
+                .bind(record.state.id())
+                .bind(record.stored)
+                .bind(record.expected)
+                .bind(record.checked_at)
+                .bind(record.first_left_out)
+                .bind(record.next_try)
+                .bind(record.certain)
+                .bind(record.last_try)
+        })
+        .await?;
+    Ok(days)
+}
+
+/// Stores intervals.
+async fn curve(
+    conn: &mut SqliteConnection,
+    answer: &Answer,
+    points: &[CurvePoint],
+    empty: bool,
+) -> Result<Stored, StoreError> {
+    let (meter, direction) = (answer.meter.0, answer.dataset.direction().id());
+    let (start, end) = (paris::start_of(answer.covered.first()), paris::start_of(answer.covered.end()));
+    // The longest interval is an hour: one that starts earlier cannot reach the first day.
+    let held: Vec<(i64, i64, i64, i64)> = if empty {
+        Vec::new()
+    } else {
+        sqlx::query_as(sql::CURVE_HELD)
+            .bind(meter)
+            .bind(direction)
+            .bind(start - 3600)
+            .bind(end)
+            .fetch_all(&mut *conn)
+            .await?
+    };
+    let mut stored = Vec::with_capacity(held.len());
+    for (start, minutes, watts, _) in &held {
+        let step = Step::from_minutes(*minutes).ok_or_else(|| StoreError::Inconsistent {
+            table: "load_curve",
+            what: format!("an interval has {minutes} minutes"),
+        })?;
+        stored.push(CurvePoint { interval: Interval { start: *start, step }, watts: *watts });
+    }
+    let merged = merge(&stored, points);
+    for revised in &merged.revised {
+        let old = revised.old;
+        let source = held.iter().find(|row| row.0 == old.interval.start).map_or(answer.source.0, |row| row.3);
+        let revision = Revision {
+            start: old.interval.start,
+            minutes: i64::from(old.interval.step.minutes()),
+            old: old.watts,
+            new: revised.new_watts,
+            old_local_seconds: None,
+            old_source: source,
+        };
+        revision.add(conn, answer).await?;
+    }
+    for start in &merged.removed {
+        sqlx::query(sql::CURVE_REMOVE).bind(meter).bind(direction).bind(start).execute(&mut *conn).await?;
+    }
+    let step = match points.last() {
+        Some(newest) => {
+            let (known,): (Option<i64>,) =
+                sqlx::query_as(sql::CURVE_NEWEST).bind(meter).bind(direction).fetch_one(&mut *conn).await?;
+            known.is_none_or(|start| start <= newest.interval.start).then_some(newest.interval.step.minutes())
+        }
+        None => None,
+    };
+    if !merged.put.is_empty() {
+        calendar::hold_hours(conn, answer.covered).await?;
+    }
+    rows::CURVE
+        .put(conn, &[meter, direction, answer.source.0], &merged.put, |query, point| {
+            let start = point.interval.start;
+            query
+                .bind(start)
+                .bind(i64::from(point.interval.step.minutes()))
+                .bind(point.watts)
+                .bind(paris::offset_hours(start) - 1)
+        })
+        .await?;
+    Ok(Stored {
+        inserted: merged.inserted,
+        changed: merged.revised.len() as u64,
+        seen: answer.covered.iter().map(|day| observe(day, &merged.after)).collect(),
+        step,
+    })
+}
+
+/// Stores the energy of days.
+async fn energy(
+    conn: &mut SqliteConnection,
+    answer: &Answer,
+    values: &[DayEnergy],
+    empty: bool,
+) -> Result<Stored, StoreError> {
+    let (meter, direction) = (answer.meter.0, answer.dataset.direction().id());
+    let held: Vec<(i32, i64, i64)> = if empty {
+        Vec::new()
+    } else {
+        sqlx::query_as(sql::ENERGY_HELD)
+            .bind(meter)
+            .bind(direction)
+            .bind(answer.covered.first().number())
+            .bind(answer.covered.end().number())
+            .fetch_all(&mut *conn)
+            .await?
+    };
+    let (mut put, mut stored) = (Vec::new(), Stored::default());
+    for value in values {
+        match held.iter().find(|(day, _, _)| *day == value.day.number()) {
+            Some((_, wh, _)) if *wh == value.wh => continue,
+            Some((_, wh, source)) => {
+                stored.changed += 1;
+                Revision::of_day(value.day, *wh, value.wh, *source).add(conn, answer).await?;
+            }
+            None => stored.inserted += 1,
+        }
+        put.push(*value);
+    }
+    rows::ENERGY
+        .put(conn, &[meter, direction, answer.source.0], &put, |query, value| {
+            query.bind(value.day.number()).bind(value.wh)
+        })
+        .await?;
+    let days = held.iter().map(|row| Day::from_number(row.0)).chain(put.iter().map(|value| value.day));
+    stored.seen = one_a_day(answer.covered, days);
+    Ok(stored)
+}
+
+/// Stores the peaks of days.
+async fn peaks(
+    conn: &mut SqliteConnection,
+    answer: &Answer,
+    values: &[PeakPower],
+    empty: bool,
+) -> Result<Stored, StoreError> {
+    let meter = answer.meter.0;
+    let held: Vec<PeakRow> = if empty {
+        Vec::new()
+    } else {
+        sqlx::query_as(sql::PEAKS_HELD)
+            .bind(meter)
+            .bind(answer.covered.first().number())
+            .bind(answer.covered.end().number())
+            .fetch_all(&mut *conn)
+            .await?
+    };
+    let (mut put, mut stored) = (Vec::new(), Stored::default());
+    for value in values {
+        match held.iter().find(|row| row.0 == value.day.number()) {
+            // The same value without its instant says less than we know.
+            Some((_, va, local, at, _))
+                if *va == value.va
+                    && ((*local, *at) == (value.local_seconds, value.at) || value.local_seconds.is_none()) =>
+            {
+                continue;
+            }
+            // An instant that was not known before replaces nothing.
+            Some((_, va, None, _, _)) if *va == value.va => {}
+            Some((_, va, local, _, source)) => {
+                stored.changed += 1;
+                let revision =
+                    Revision { old_local_seconds: *local, ..Revision::of_day(value.day, *va, value.va, *source) };
+                revision.add(conn, answer).await?;
+            }
+            None => stored.inserted += 1,
+        }
+        put.push(*value);
+    }
+    rows::PEAKS
+        .put(conn, &[meter, answer.source.0], &put, |query, value| {
+            query.bind(value.day.number()).bind(value.va).bind(value.local_seconds).bind(value.at)
+        })
+        .await?;
+    let days = held.iter().map(|row| Day::from_number(row.0)).chain(put.iter().map(|value| value.day));
+    stored.seen = one_a_day(answer.covered, days);
+    Ok(stored)
+}
+
+/// What is seen of each day of a series that has one value a day.
+fn one_a_day(covered: Days, with_value: impl Iterator<Item = Day>) -> Vec<DayObservation> {
+    let with_value: std::collections::BTreeSet<Day> = with_value.collect();
+    covered
+        .iter()
+        .map(|day| {
+            let whole = with_value.contains(&day);
+            DayObservation { stored: i32::from(whole), expected: Some(1), whole }
+        })
+        .collect()
+}
+
+/// An old value that is kept.
+struct Revision {
+    start: i64,
+    minutes: i64,
+    old: i64,
+    new: i64,
+    old_local_seconds: Option<i32>,
+    old_source: i64,
+}
+
+impl Revision {
+    fn of_day(day: Day, old: i64, new: i64, old_source: i64) -> Self {
+        let minutes = paris::minutes_in(day);
+        Self { start: paris::start_of(day), minutes, old, new, old_local_seconds: None, old_source }
+    }
+
+    async fn add(&self, conn: &mut SqliteConnection, answer: &Answer) -> Result<(), StoreError> {
+        sqlx::query(sql::REVISION_ADD)
+            .bind(answer.meter.0)
+            .bind(answer.dataset.id())
+            .bind(self.start)
+            .bind(self.minutes)
+            .bind(self.old)
+            .bind(self.new)
+            .bind(self.old_local_seconds)
+            .bind(self.old_source)
+            .bind(answer.asked_at)
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+}

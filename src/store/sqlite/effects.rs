@@ -1,0 +1,44 @@
+//! What was learnt, written down.
+
+use sqlx::SqliteConnection;
+
+use super::sql;
+use crate::store::{Effect, StoreError};
+
+/// Stores effects in their order.
+pub(super) async fn apply(conn: &mut SqliteConnection, effects: &[Effect]) -> Result<(), StoreError> {
+    for effect in effects {
+        let query = match effect {
+            Effect::Series { meter, dataset, state, code, message, not_before } => sqlx::query(sql::SERIES_STATE)
+                .bind(meter.0)
+                .bind(dataset.id())
+                .bind(state.id())
+                .bind(code)
+                .bind(message)
+                .bind(*not_before),
+            Effect::Activation { meter, direction, known } => sqlx::query(sql::ACTIVATION_PUT)
+                .bind(meter.0)
+                .bind(direction.id())
+                .bind(known.refused.map(crate::domain::Day::number))
+                .bind(known.accepted.map(crate::domain::Day::number))
+                .bind(known.refusals),
+            Effect::Learnt { source, dataset, known } => sqlx::query(sql::LEARNT_PUT)
+                .bind(source.0)
+                .bind(dataset.id())
+                .bind(known.max_days.map(|(days, _)| days))
+                .bind(known.max_days.map(|(_, until)| until))
+                .bind(known.history_short)
+                .bind(known.api.map(|(api, _)| api.name()))
+                .bind(known.api.map(|(_, since)| since))
+                .bind(known.not_before),
+            Effect::Source { source, not_before_ms, code, message, slow_until_ms } => sqlx::query(sql::SOURCE_STATE)
+                .bind(source.0)
+                .bind(*not_before_ms)
+                .bind(code)
+                .bind(message)
+                .bind(*slow_until_ms),
+        };
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
+}

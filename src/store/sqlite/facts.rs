@@ -1,0 +1,134 @@
+//! Everything that the planner needs, read in one transaction.
+
+use std::collections::BTreeMap;
+
+use sqlx::SqliteConnection;
+
+use super::sql;
+use crate::domain::{Api, Dataset, Day, DayRecord, DayState, Days, Direction, Prm, SeriesState};
+use crate::store::{Activation, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, SourceId, StoreError};
+
+/// A day and its record, in the order of [`DayRecord`].
+pub(super) type DayRow = (i32, i64, i32, Option<i32>, Option<i64>, Option<i64>, Option<i64>, bool, bool);
+
+type SeriesRow = (i64, String, String, i64, i64, i64, Option<String>, Option<i64>, Option<i64>);
+type FactsDayRow = (i64, i64, i32, i64, i32, Option<i32>, Option<i64>, Option<i64>, Option<i64>, bool, bool);
+type LearntRow = (i64, i64, Option<i32>, Option<i64>, i32, Option<String>, Option<i64>, Option<i64>);
+type SourceRow = (i64, String, Option<i64>, Option<String>, Option<i64>);
+type ActivationRow = (i64, i64, Option<i32>, Option<i32>, i32);
+type FailedRow = (i64, i64, i32, i32, i64, String, bool);
+
+/// Reads the facts.
+pub(super) async fn facts(conn: &mut SqliteConnection, failed_since: i64) -> Result<Facts, StoreError> {
+    let mut days = days(conn).await?;
+    let mut series = Vec::new();
+    let rows: Vec<SeriesRow> = sqlx::query_as(sql::FACTS_SERIES).fetch_all(&mut *conn).await?;
+    for (meter, prm, name, dataset, source, state, code, not_before, last_success_at) in rows {
+        series.push(SeriesFacts {
+            meter: MeterId(meter),
+            prm: prm_of(&prm)?,
+            name,
+            dataset: dataset_of(dataset)?,
+            source: SourceId(source),
+            state: series_state(state)?,
+            code,
+            not_before,
+            last_success_at,
+            days: days.remove(&(meter, dataset)).unwrap_or_default(),
+        });
+    }
+    Ok(Facts {
+        series,
+        sources: sources(conn).await?,
+        activations: activations(conn).await?,
+        failed: failed(conn, failed_since).await?,
+    })
+}
+
+type ByDay = BTreeMap<Day, DayRecord>;
+
+async fn days(conn: &mut SqliteConnection) -> Result<BTreeMap<(i64, i64), ByDay>, StoreError> {
+    let rows: Vec<FactsDayRow> = sqlx::query_as(sql::FACTS_DAYS).fetch_all(&mut *conn).await?;
+    let mut all: BTreeMap<(i64, i64), ByDay> = BTreeMap::new();
+    for (meter, dataset, day, state, stored, expected, checked, left_out, next, certain, last) in rows {
+        let record = record((day, state, stored, expected, checked, left_out, next, certain, last))?;
+        all.entry((meter, dataset)).or_default().insert(Day::from_number(day), record);
+    }
+    Ok(all)
+}
+
+async fn sources(conn: &mut SqliteConnection) -> Result<Vec<SourceFacts>, StoreError> {
+    let mut learnt: BTreeMap<i64, BTreeMap<Dataset, Learnt>> = BTreeMap::new();
+    let rows: Vec<LearntRow> = sqlx::query_as(sql::FACTS_LEARNT).fetch_all(&mut *conn).await?;
+    for (source, dataset, max_days, until, history_short, api, since, not_before) in rows {
+        let known = Learnt {
+            max_days: max_days.zip(until),
+            history_short,
+            api: api.as_deref().and_then(Api::from_name).zip(since),
+            not_before,
+        };
+        learnt.entry(source).or_default().insert(dataset_of(dataset)?, known);
+    }
+    let rows: Vec<SourceRow> = sqlx::query_as(sql::FACTS_SOURCES).fetch_all(conn).await?;
+    let facts = rows.into_iter().map(|(id, name, not_before_ms, code, slow_until_ms)| SourceFacts {
+        id: SourceId(id),
+        name,
+        not_before_ms,
+        code,
+        slow_until_ms,
+        learnt: learnt.remove(&id).unwrap_or_default(),
+    });
+    Ok(facts.collect())
+}
+
+async fn activations(conn: &mut SqliteConnection) -> Result<BTreeMap<(MeterId, Direction), Activation>, StoreError> {
+    let rows: Vec<ActivationRow> = sqlx::query_as(sql::FACTS_ACTIVATIONS).fetch_all(conn).await?;
+    let mut all = BTreeMap::new();
+    for (meter, direction, refused, accepted, refusals) in rows {
+        let direction = Direction::ALL
+            .into_iter()
+            .find(|d| d.id() == direction)
+            .ok_or_else(|| inconsistent("activation", "direction", direction))?;
+        let known =
+            Activation { refused: refused.map(Day::from_number), accepted: accepted.map(Day::from_number), refusals };
+        all.insert((MeterId(meter), direction), known);
+    }
+    Ok(all)
+}
+
+async fn failed(conn: &mut SqliteConnection, since: i64) -> Result<Vec<FailedCall>, StoreError> {
+    let rows: Vec<FailedRow> = sqlx::query_as(sql::FACTS_FAILED).bind(since).fetch_all(conn).await?;
+    let mut all = Vec::new();
+    for (meter, dataset, first, end, at, code, healed) in rows {
+        let days = Days::new(Day::from_number(first), Day::from_number(end))
+            .ok_or_else(|| inconsistent("call", "start day", i64::from(first)))?;
+        all.push(FailedCall { meter: MeterId(meter), dataset: dataset_of(dataset)?, days, at, code, healed });
+    }
+    Ok(all)
+}
+
+/// The record of a day.
+pub(super) fn record(row: DayRow) -> Result<DayRecord, StoreError> {
+    let (_, state, stored, expected, checked_at, first_left_out, next_try, certain, last_try) = row;
+    let state = DayState::from_id(state).ok_or_else(|| inconsistent("coverage", "state", state))?;
+    Ok(DayRecord { state, stored, expected, checked_at, first_left_out, next_try, certain, last_try })
+}
+
+/// The meter's identifier. The message does not repeat it.
+pub(super) fn prm_of(text: &str) -> Result<Prm, StoreError> {
+    text.parse().map_err(|error| StoreError::Inconsistent { table: "meter", what: format!("{error}") })
+}
+
+/// The dataset with that number.
+pub(super) fn dataset_of(id: i64) -> Result<Dataset, StoreError> {
+    Dataset::from_id(id).ok_or_else(|| inconsistent("series", "dataset", id))
+}
+
+/// The state of a series with that number.
+pub(super) fn series_state(id: i64) -> Result<SeriesState, StoreError> {
+    SeriesState::from_id(id).ok_or_else(|| inconsistent("series", "state", id))
+}
+
+fn inconsistent(table: &'static str, what: &str, value: i64) -> StoreError {
+    StoreError::Inconsistent { table, what: format!("there is no {what} {value}") }
+}

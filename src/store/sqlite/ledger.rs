@@ -1,0 +1,101 @@
+//! The journal of calls, which is the budget: a line is there before its call is made.
+
+use sqlx::SqliteConnection;
+
+use super::sql;
+use crate::budget::{self, Limits, Usage, Verdict};
+use crate::store::{CallEnd, CallId, NewCall, Reserved, SourceId, Spent, StoreError};
+
+/// Outcome of a call that brought what was asked for, or the certainty that there is nothing.
+pub(super) const ANSWERED: i64 = 1;
+
+/// Outcome of a call that was refused or failed.
+pub(super) const REFUSED: i64 = 0;
+
+/// Decides on the journal's lines and adds one. The transaction has the write lock, so nobody
+/// decides on the same lines at the same time.
+pub(super) async fn reserve(
+    conn: &mut SqliteConnection,
+    call: &NewCall,
+    limits: &Limits,
+    now_ms: i64,
+) -> Result<Reserved, StoreError> {
+    let account: Option<(i64,)> =
+        sqlx::query_as(sql::SOURCE_ACCOUNT).bind(call.source.0).fetch_optional(&mut *conn).await?;
+    let Some((account,)) = account else {
+        return Err(StoreError::Inconsistent { table: "source", what: "there is no source of that number".to_owned() });
+    };
+    let usage = Usage {
+        last: back(conn, account, Some(1)).await?,
+        second: back(conn, account, Some(limits.per_second)).await?,
+        hour: back(conn, account, limits.per_hour).await?,
+        day: back(conn, account, limits.per_day).await?,
+    };
+    let verdict = budget::decide(now_ms, &usage, limits);
+    let Verdict::Go { at } = verdict else { return Ok(Reserved::Wait(verdict)) };
+    let asks = call.asks.as_ref();
+    let added = sqlx::query(sql::CALL_ADD)
+        .bind(account)
+        .bind(at)
+        .bind(call.asked_at)
+        .bind(call.source.0)
+        .bind(call.api.map(crate::domain::Api::name))
+        .bind(asks.map(|(meter, _, _)| meter.0))
+        .bind(asks.map(|(_, dataset, _)| dataset.id()))
+        .bind(asks.map(|(_, _, days)| days.first().number()))
+        .bind(asks.map(|(_, _, days)| days.end().number()))
+        .execute(&mut *conn)
+        .await?;
+    Ok(Reserved::Go { call: CallId(added.last_insert_rowid()), at_ms: at })
+}
+
+/// The start of the call that is `nth` calls back, the latest being one back. A limit of nothing
+/// counts as a limit of one: it can only be more careful.
+async fn back(conn: &mut SqliteConnection, account: i64, nth: Option<u32>) -> Result<Option<i64>, StoreError> {
+    let Some(nth) = nth else { return Ok(None) };
+    let at: Option<(i64,)> =
+        sqlx::query_as(sql::CALL_BACK).bind(account).bind(i64::from(nth.max(1)) - 1).fetch_optional(conn).await?;
+    Ok(at.map(|(at,)| at))
+}
+
+/// Completes a line.
+pub(super) async fn complete(
+    conn: &mut SqliteConnection,
+    end: &CallEnd,
+    outcome: i64,
+    rows: Option<i64>,
+) -> Result<(), StoreError> {
+    let done = sqlx::query(sql::CALL_END)
+        .bind(end.call.0)
+        .bind(outcome)
+        .bind(end.status)
+        .bind(&end.code)
+        .bind(rows)
+        .bind(end.duration_ms)
+        .execute(conn)
+        .await?;
+    if done.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Inconsistent { table: "call", what: "a call ends that was never reserved".to_owned() })
+    }
+}
+
+/// What the account of a source has spent; nothing where the source is unknown.
+pub(super) async fn spent(conn: &mut SqliteConnection, source: &str, now_ms: i64) -> Result<Spent, StoreError> {
+    let account: Option<(i64,)> =
+        sqlx::query_as(sql::SOURCE_ACCOUNT_BY_NAME).bind(source).fetch_optional(&mut *conn).await?;
+    let Some((account,)) = account else { return Ok(Spent::default()) };
+    let (hour, day, ever) = sqlx::query_as(sql::SPENT).bind(account).bind(now_ms).fetch_one(conn).await?;
+    Ok(Spent { hour, day, ever })
+}
+
+/// The token calls of a source's account that were refused since then.
+pub(super) async fn refused_tokens(
+    conn: &mut SqliteConnection,
+    source: SourceId,
+    since_ms: i64,
+) -> Result<i64, StoreError> {
+    let (count,) = sqlx::query_as(sql::REFUSED_TOKENS).bind(source.0).bind(since_ms).fetch_one(conn).await?;
+    Ok(count)
+}

@@ -1,0 +1,242 @@
+//! The store in one SQLite file.
+//!
+//! [`SqliteStore::open`] takes the process lock, creates or migrates the file and opens two
+//! connections, one that writes and one that reads. Each method of [`Store`] is one transaction in
+//! a task of its own, so that a caller who is dropped while it waits cannot tear it apart. What a
+//! transaction does is in `setup` (configuration, calendar, windows), `commit` (answers), `ledger`
+//! (the journal of calls), `effects` (what was learnt) and `facts` (everything that is read).
+
+mod calendar;
+mod check;
+mod commit;
+mod connect;
+mod effects;
+mod errors;
+mod facts;
+mod ledger;
+mod rows;
+mod schema;
+mod setup;
+mod sql;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+use tokio::sync::Mutex;
+
+pub use check::Finding;
+pub(crate) use errors::MISSING_FOLDER;
+pub use schema::NEWEST as NEWEST_SCHEMA;
+
+use self::connect::{Access, Connection, Work};
+use super::lock::ProcessLock;
+use super::{
+    Answer, CallEnd, Committed, Effect, Facts, NewCall, Reserved, SeriesStatus, Setup, SourceId, Spent, Store,
+    StoreError, Window,
+};
+use crate::budget::Limits;
+
+/// What a file is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To write, creating the file where there is none and bringing it up to date.
+    Create,
+    /// To write a file that exists, bringing it up to date.
+    Write,
+    /// To read only: takes no lock, changes nothing, needs the newest schema.
+    Read,
+}
+
+/// The store in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    place: String,
+    writer: Option<Arc<Mutex<Connection>>>,
+    reader: Arc<Mutex<Connection>>,
+    _lock: Option<ProcessLock>,
+}
+
+/// The file that a `sqlite://…` address names, or what is wrong with the address.
+///
+/// `sqlite://linkyd.db` is relative to the working directory, `sqlite:///var/lib/linkyd/linkyd.db`
+/// is absolute.
+pub fn path_of_url(url: &str) -> Result<PathBuf, &'static str> {
+    let rest = url.strip_prefix("sqlite:").ok_or("the address of an SQLite file starts with `sqlite://`")?;
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    match path {
+        "" => Err("the address names no file; write it as `sqlite://linkyd.db` or `sqlite:///absolute/path`"),
+        ":memory:" => Err("a database in memory would forget everything; name a file"),
+        _ if path.contains(['?', '\0']) => Err("the address of an SQLite file takes no options; name just the file"),
+        _ => Ok(PathBuf::from(path)),
+    }
+}
+
+impl SqliteStore {
+    /// Opens a file. `command` is what this process does (`linkyd run`), for the message that
+    /// another linkyd shows while this one holds the lock.
+    pub async fn open(path: &Path, mode: Mode, command: &str) -> Result<Self, StoreError> {
+        let place = path.display().to_string();
+        let lock = if mode == Mode::Read { None } else { Some(ProcessLock::take(path, command)?) };
+        if !path.exists() {
+            create(path, mode, &place)?;
+        }
+        // Looks first with a connection that cannot write: a file that is refused stays as it was.
+        let mut reader = Connection::open(path, &place, Access::Read).await?;
+        let version = schema::version(reader.bare(), &place).await.map_err(|e| errors::explain(&place, e))?;
+        if mode == Mode::Read {
+            if version < schema::NEWEST {
+                return Err(StoreError::Older { place, found: version, known: schema::NEWEST });
+            }
+            let reader = Arc::new(Mutex::new(reader));
+            return Ok(Self { path: path.to_owned(), place, writer: None, reader, _lock: None });
+        }
+        let writer = prepare(path, &place, version).await.map_err(|e| errors::explain(&place, e))?;
+        // Opened again: what it saw of an empty file was no WAL yet.
+        let reader = Connection::open(path, &place, Access::Read).await?;
+        let (writer, reader) = (Some(Arc::new(Mutex::new(writer))), Arc::new(Mutex::new(reader)));
+        Ok(Self { path: path.to_owned(), place, writer, reader, _lock: lock })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Looks for damage and for rows that contradict each other; an empty list is good news.
+    pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
+        self.read(|conn| Box::pin(check::check(conn))).await
+    }
+
+    /// Runs one transaction that writes, to its end whatever happens to the caller.
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
+    {
+        let Some(writer) = &self.writer else {
+            let reason = "it was opened to read only".to_owned();
+            return Err(StoreError::NotWritable { place: self.place.clone(), reason });
+        };
+        run(writer, work).await
+    }
+
+    /// Runs one transaction that reads: all its statements see the same instant.
+    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
+    {
+        run(&self.reader, work).await
+    }
+}
+
+async fn run<T, F>(connection: &Arc<Mutex<Connection>>, work: F) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
+{
+    let connection = Arc::clone(connection);
+    let task = tokio::spawn(async move { connection.lock().await.transaction(work).await });
+    task.await.map_err(|_| StoreError::Database(sqlx::Error::WorkerCrashed))?
+}
+
+/// Creates an empty file with the modes that the reading group needs; SQLite gives them to the
+/// `-wal` and `-shm` files as well.
+fn create(path: &Path, mode: Mode, place: &str) -> Result<(), StoreError> {
+    let unreachable = |reason: &str| StoreError::Unreachable { place: place.to_owned(), reason: reason.to_owned() };
+    if mode != Mode::Create {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        return Err(if folder.is_some_and(|folder| !folder.exists()) {
+            unreachable(MISSING_FOLDER)
+        } else {
+            unreachable("there is no such file yet; `linkyd sync` or `linkyd run` creates it")
+        });
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+    options.open(path).map(drop).map_err(|error| unreachable(&format!("it cannot be created ({})", error.kind())))
+}
+
+/// Opens the connection that writes and brings the file up to date.
+async fn prepare(path: &Path, place: &str, found: i64) -> Result<Connection, StoreError> {
+    let mut writer = Connection::open(path, place, Access::Write).await?;
+    let (journal,): (String,) = sqlx::query_as(sql::WAL).fetch_one(writer.bare()).await?;
+    if journal != "wal" {
+        let reason = "it cannot be used in WAL mode there; move it to a local file system".to_owned();
+        return Err(StoreError::Unreachable { place: place.to_owned(), reason });
+    }
+    schema::migrate(writer.bare(), found).await?;
+    Ok(writer)
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn set_up(&self, setup: &Setup) -> Result<(), StoreError> {
+        let setup = setup.clone();
+        self.write(move |conn| Box::pin(async move { setup::set_up(conn, &setup).await })).await
+    }
+
+    async fn open_windows(&self, windows: &[Window], now: i64) -> Result<(), StoreError> {
+        let windows = windows.to_vec();
+        self.write(move |conn| Box::pin(async move { setup::open_windows(conn, &windows, now).await })).await
+    }
+
+    async fn facts(&self, failed_since: i64) -> Result<Facts, StoreError> {
+        self.read(move |conn| Box::pin(facts::facts(conn, failed_since))).await
+    }
+
+    async fn reserve(&self, call: &NewCall, limits: &Limits, now_ms: i64) -> Result<Reserved, StoreError> {
+        let (call, limits) = (call.clone(), *limits);
+        self.write(move |conn| Box::pin(async move { ledger::reserve(conn, &call, &limits, now_ms).await })).await
+    }
+
+    async fn commit(&self, answer: Answer) -> Result<Committed, StoreError> {
+        self.write(move |conn| Box::pin(async move { commit::commit(conn, &answer).await })).await
+    }
+
+    async fn settle(&self, end: CallEnd, effects: Vec<Effect>) -> Result<(), StoreError> {
+        self.write(move |conn| {
+            Box::pin(async move {
+                let outcome = if end.code.is_some() { ledger::REFUSED } else { ledger::ANSWERED };
+                ledger::complete(conn, &end, outcome, None).await?;
+                effects::apply(conn, &effects).await
+            })
+        })
+        .await
+    }
+
+    async fn apply(&self, effects: Vec<Effect>) -> Result<(), StoreError> {
+        if effects.is_empty() {
+            return Ok(());
+        }
+        self.write(move |conn| Box::pin(async move { effects::apply(conn, &effects).await })).await
+    }
+
+    async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError> {
+        self.read(|conn| Box::pin(status::status(conn))).await
+    }
+
+    async fn spent(&self, source: &str, now_ms: i64) -> Result<Spent, StoreError> {
+        let source = source.to_owned();
+        self.read(move |conn| Box::pin(async move { ledger::spent(conn, &source, now_ms).await })).await
+    }
+
+    async fn refused_tokens(&self, source: SourceId, since_ms: i64) -> Result<i64, StoreError> {
+        self.read(move |conn| Box::pin(ledger::refused_tokens(conn, source, since_ms))).await
+    }
+
+    async fn tidy(&self) -> Result<(), StoreError> {
+        let Some(writer) = self.writer.as_ref().map(Arc::clone) else { return Ok(()) };
+        let task = tokio::spawn(async move { writer.lock().await.checkpoint().await });
+        task.await.map_err(|_| StoreError::Database(sqlx::Error::WorkerCrashed))?
+    }
+}

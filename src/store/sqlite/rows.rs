@@ -1,0 +1,133 @@
+//! Statements that write many rows at once: the only SQL that is put together at run time.
+//!
+//! One statement for all rows of an answer is some sixty times faster than one for each. Nothing
+//! but the number of rows varies; values are always bound.
+
+use std::fmt::Write as _;
+
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
+
+/// The beginning and the end of a statement with many rows.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// Up to and with `VALUES`.
+    head: &'static str,
+    /// Parameters that all rows share, bound first; they come first in each row.
+    shared: usize,
+    /// Parameters of each row.
+    own: usize,
+    /// After the rows.
+    tail: &'static str,
+    /// Rows of one statement. A full one is kept prepared, so this is the usual size of an answer.
+    chunk: usize,
+}
+
+/// Intervals: meter, direction, source; start, minutes, watts, summer.
+pub(super) const CURVE: Shape = Shape {
+    head: "INSERT INTO load_curve (meter, direction, source, start, minutes, watts, summer) VALUES ",
+    shared: 3,
+    own: 4,
+    tail: " ON CONFLICT (meter, direction, start) DO UPDATE SET minutes = excluded.minutes, watts = excluded.watts, summer = excluded.summer, source = excluded.source",
+    chunk: 336,
+};
+
+/// Energy of days: meter, direction, source; day, wh.
+pub(super) const ENERGY: Shape = Shape {
+    head: "INSERT INTO daily_energy (meter, direction, source, day, wh) VALUES ",
+    shared: 3,
+    own: 2,
+    tail: " ON CONFLICT (meter, direction, day) DO UPDATE SET wh = excluded.wh, source = excluded.source",
+    chunk: 365,
+};
+
+/// Peaks of days: meter, source; day, va, local seconds, instant.
+pub(super) const PEAKS: Shape = Shape {
+    head: "INSERT INTO max_power (meter, source, day, va, local_seconds, at) VALUES ",
+    shared: 2,
+    own: 4,
+    tail: " ON CONFLICT (meter, day) DO UPDATE SET va = excluded.va, local_seconds = excluded.local_seconds, at = excluded.at, source = excluded.source",
+    chunk: 365,
+};
+
+/// Day records: meter, dataset; day and its record.
+pub(super) const COVERAGE: Shape = Shape {
+    head: "INSERT INTO coverage (meter, dataset, day, state, stored, expected, checked_at, first_left_out, next_try, certain, last_try) VALUES ",
+    shared: 2,
+    own: 9,
+    tail: " ON CONFLICT (meter, dataset, day) DO UPDATE SET state = excluded.state, stored = excluded.stored, expected = excluded.expected, checked_at = excluded.checked_at, first_left_out = excluded.first_left_out, next_try = excluded.next_try, certain = excluded.certain, last_try = excluded.last_try",
+    chunk: 365,
+};
+
+/// Days of the calendar: day, iso, first second, minutes.
+pub(super) const CALENDAR: Shape = Shape {
+    head: "INSERT INTO calendar (day, iso, starts_epoch, minutes) VALUES ",
+    shared: 0,
+    own: 4,
+    tail: " ON CONFLICT DO NOTHING",
+    chunk: 1000,
+};
+
+/// Hours of the clock: start, summer.
+pub(super) const HOURS: Shape = Shape {
+    head: "INSERT INTO clock_hour (start, summer) VALUES ",
+    shared: 0,
+    own: 2,
+    tail: " ON CONFLICT DO NOTHING",
+    chunk: 1000,
+};
+
+/// Every shape, for the test that prepares them.
+#[cfg(test)]
+pub(super) const ALL: [Shape; 6] = [CURVE, ENERGY, PEAKS, COVERAGE, CALENDAR, HOURS];
+
+type Bound = Query<'static, Sqlite, SqliteArguments>;
+
+impl Shape {
+    /// The statement for that many rows.
+    pub(super) fn sql(&self, rows: usize) -> String {
+        let mut sql =
+            String::with_capacity(self.head.len() + self.tail.len() + rows * (8 + 6 * (self.shared + self.own)));
+        sql.push_str(self.head);
+        let mut next = self.shared;
+        for row in 0..rows {
+            sql.push_str(if row == 0 { "(" } else { ", (" });
+            for column in 0..self.shared + self.own {
+                let number = if column < self.shared {
+                    column + 1
+                } else {
+                    next += 1;
+                    next
+                };
+                let comma = if column == 0 { "" } else { ", " };
+                // Writing to a String cannot fail.
+                let _ = write!(sql, "{comma}?{number}");
+            }
+            sql.push(')');
+        }
+        sql.push_str(self.tail);
+        sql
+    }
+
+    /// Writes the rows; `bind` adds the own parameters of one row.
+    pub(super) async fn put<T>(
+        &self,
+        conn: &mut SqliteConnection,
+        shared: &[i64],
+        rows: &[T],
+        bind: impl Fn(Bound, &T) -> Bound,
+    ) -> Result<(), sqlx::Error> {
+        for chunk in rows.chunks(self.chunk) {
+            let mut query = sqlx::query(AssertSqlSafe(self.sql(chunk.len()))).persistent(chunk.len() == self.chunk);
+            for value in shared {
+                query = query.bind(*value);
+            }
+            for row in chunk {
+                query = bind(query, row);
+            }
+            query.execute(&mut *conn).await?;
+        }
+        Ok(())
+    }
+}

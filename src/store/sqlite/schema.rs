@@ -1,0 +1,101 @@
+//! Which version a file has, and how it becomes the newest one.
+//!
+//! Migrations are embedded; a released one never changes. All that a file lacks is applied in one
+//! transaction, so that a crash leaves the old or the new schema and never a mix. The version is
+//! the file's `user_version`; its `application_id` tells our files from those of other programs.
+
+use sqlx::SqliteConnection;
+
+use super::{errors, sql};
+use crate::store::StoreError;
+
+/// A step of the schema: the version it leads to, its name, its statements.
+type Migration = (i64, &'static str, &'static str);
+
+/// Every migration, in order.
+pub(super) const MIGRATIONS: &[Migration] =
+    &[(1, "0001_start.sql", include_str!("../../../migrations/sqlite/0001_start.sql"))];
+
+/// The version of a file that is up to date.
+pub const NEWEST: i64 = match MIGRATIONS.last() {
+    Some((version, _, _)) => *version,
+    None => 0,
+};
+
+/// `LNKY`, the mark of our files.
+const OURS: i64 = 1_280_199_513;
+
+/// The schema version of a file; 0 where it is empty. Changes nothing.
+pub(super) async fn version(conn: &mut SqliteConnection, place: &str) -> Result<i64, StoreError> {
+    let (mark,): (i64,) = sqlx::query_as(sql::APPLICATION_ID).fetch_one(&mut *conn).await?;
+    let (version,): (i64,) = sqlx::query_as(sql::USER_VERSION).fetch_one(&mut *conn).await?;
+    let (objects,): (i64,) = sqlx::query_as(sql::OBJECTS).fetch_one(&mut *conn).await?;
+    match (mark, version) {
+        (OURS, version) if version > NEWEST => {
+            Err(StoreError::Newer { place: place.to_owned(), found: version, known: NEWEST })
+        }
+        (OURS, version) => Ok(version),
+        (0, 0) if objects == 0 => Ok(0),
+        _ => Err(StoreError::Unreachable { place: place.to_owned(), reason: errors::FOREIGN.to_owned() }),
+    }
+}
+
+/// Brings the file up to date; the caller holds the process lock.
+pub(super) async fn migrate(conn: &mut SqliteConnection, found: i64) -> Result<(), StoreError> {
+    if found == NEWEST {
+        return Ok(());
+    }
+    sqlx::query(sql::BEGIN_WRITE).execute(&mut *conn).await?;
+    for (version, _, statements) in MIGRATIONS {
+        if *version > found {
+            sqlx::raw_sql(*statements).execute(&mut *conn).await?;
+        }
+    }
+    sqlx::query(sql::COMMIT).execute(&mut *conn).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::migrate::{Migration as Embedded, MigrationType};
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions, SqlSafeStr};
+
+    /// The first bytes of the SHA-384 of what was released. A line here is never edited; while
+    /// version 0.1 is not out, its own line may be.
+    const RELEASED: &[(&str, &str)] = &[];
+
+    #[test]
+    fn the_list_is_the_folder() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
+        let mut files: Vec<String> =
+            std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+        files.sort();
+        let listed: Vec<&str> = MIGRATIONS.iter().map(|(_, name, _)| *name).collect();
+        assert_eq!(files, listed);
+        for (index, (version, name, _)) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(*version, i64::try_from(index).unwrap() + 1);
+            assert!(name.starts_with(&format!("{version:04}_")), "{name}");
+        }
+    }
+
+    #[test]
+    fn released_migrations_never_change() {
+        for (name, checksum) in RELEASED {
+            let (version, _, text) = MIGRATIONS.iter().find(|(_, n, _)| n == name).unwrap();
+            let embedded = Embedded::new(*version, (*name).into(), MigrationType::Simple, text.into_sql_str(), false);
+            let start: Vec<u8> = embedded.checksum.iter().take(8).copied().collect();
+            assert_eq!(format!("{start:02x?}"), *checksum, "{name} was changed after its release");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_migration_sets_its_version_and_our_mark() {
+        let mut conn = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+        for (version, name, text) in MIGRATIONS {
+            sqlx::raw_sql(*text).execute(&mut conn).await.unwrap();
+            assert_eq!(super::version(&mut conn, "memory").await.unwrap(), *version, "{name}");
+        }
+    }
+}

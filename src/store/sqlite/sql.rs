@@ -1,0 +1,241 @@
+//! Every fixed statement of the SQLite store, side by side. A test prepares each of them against
+//! a fresh schema, so that a misspelt column cannot reach a user. The only other SQL is in
+//! [`super::rows`] and in `migrations/sqlite`.
+
+/// Declares the statements and the list of all of them.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
+        $($(#[$doc])* pub(super) const $name: &str = $sql;)*
+        /// Each of them, by its name.
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+statements! {
+    BEGIN_WRITE = "BEGIN IMMEDIATE";
+    BEGIN_READ = "BEGIN";
+    COMMIT = "COMMIT";
+    ROLLBACK = "ROLLBACK";
+
+    // The file itself.
+    APPLICATION_ID = "PRAGMA application_id";
+    USER_VERSION = "PRAGMA user_version";
+    OBJECTS = "SELECT count(*) FROM sqlite_schema";
+    WAL = "PRAGMA journal_mode = WAL";
+    PATIENCE_SHORT = "PRAGMA busy_timeout = 200";
+    PATIENCE_LONG = "PRAGMA busy_timeout = 60000";
+    CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)";
+    INTEGRITY = "PRAGMA integrity_check(20)";
+    FOREIGN_KEYS = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check";
+
+    // Setting up.
+    ACCOUNT_ADD = "INSERT INTO account (key) VALUES (?1) ON CONFLICT DO NOTHING";
+    SOURCE_PUT =
+        "INSERT INTO source (name, kind, account, configured)
+         SELECT ?1, ?2, a.id, 1 FROM account a WHERE a.key = ?3
+         ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, account = excluded.account, configured = 1
+         WHERE kind <> excluded.kind OR account <> excluded.account OR configured <> 1";
+    SOURCE_IDS = "SELECT id, name, configured FROM source";
+    SOURCE_LEAVES = "UPDATE source SET configured = 0 WHERE id = ?1";
+    METER_PUT =
+        "INSERT INTO meter (prm, name, source, configured, position)
+         SELECT ?1, ?2, s.id, 1, ?4 FROM source s WHERE s.name = ?3
+         ON CONFLICT (prm) DO UPDATE
+         SET name = excluded.name, source = excluded.source, configured = 1, position = excluded.position
+         WHERE name <> excluded.name OR source <> excluded.source OR configured <> 1
+            OR position <> excluded.position";
+    METER_IDS = "SELECT id, prm, source, configured FROM meter";
+    METER_LEAVES = "UPDATE meter SET configured = 0 WHERE id = ?1";
+    SERIES_PUT =
+        "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?1, ?2, ?3, 1, ?4)
+         ON CONFLICT (meter, dataset) DO UPDATE
+         SET source = excluded.source, configured = 1, position = excluded.position,
+             state = CASE WHEN source = excluded.source THEN state ELSE 0 END,
+             code = CASE WHEN source = excluded.source THEN code END,
+             message = CASE WHEN source = excluded.source THEN message END,
+             not_before = CASE WHEN source = excluded.source THEN not_before END
+         WHERE source <> excluded.source OR configured <> 1 OR position <> excluded.position";
+    SERIES_CONFIGURED = "SELECT meter, dataset FROM series WHERE configured = 1";
+    SERIES_LEAVES = "UPDATE series SET configured = 0 WHERE meter = ?1 AND dataset = ?2";
+
+    // Calendar.
+    CALENDAR_FIRST = "SELECT min(day) FROM calendar";
+    CALENDAR_LAST = "SELECT max(day) FROM calendar";
+    HOURS_FIRST = "SELECT min(start) FROM clock_hour";
+    HOURS_LAST = "SELECT max(start) FROM clock_hour";
+
+    // Windows.
+    WINDOW_GET = "SELECT first_day, end_day FROM series WHERE meter = ?1 AND dataset = ?2";
+    WINDOW_SET = "UPDATE series SET first_day = ?3, end_day = ?4 WHERE meter = ?1 AND dataset = ?2";
+    WINDOW_FILL =
+        "INSERT INTO coverage (meter, dataset, day, state)
+         SELECT ?1, ?2, c.day, 1 FROM calendar c
+         WHERE c.day >= ?3 AND c.day < ?4
+           AND NOT EXISTS (SELECT 1 FROM coverage v WHERE v.meter = ?1 AND v.dataset = ?2 AND v.day = c.day)
+         ORDER BY c.day";
+    WINDOW_EXPIRE =
+        "UPDATE coverage SET state = 5, next_try = NULL
+         WHERE meter = ?1 AND dataset = ?2 AND day < ?3 AND state IN (1, 2, 3)";
+    WINDOW_REOPEN =
+        "UPDATE coverage SET state = 1
+         WHERE meter = ?1 AND dataset = ?2 AND day >= ?3 AND day < ?4 AND state = 5";
+    WINDOW_FORGET =
+        "DELETE FROM coverage WHERE meter = ?1 AND dataset = ?2 AND day < ?3 AND stored = 0 AND state <> 0";
+    PASS_SET =
+        "INSERT INTO last_pass (id, at, end_day) VALUES (1, ?1, ?2)
+         ON CONFLICT (id) DO UPDATE SET at = excluded.at, end_day = coalesce(excluded.end_day, end_day)
+         WHERE at <> excluded.at OR end_day IS NOT excluded.end_day";
+
+    // Readings.
+    CURVE_HELD =
+        "SELECT start, minutes, watts, source FROM load_curve
+         WHERE meter = ?1 AND direction = ?2 AND start > ?3 AND start < ?4 ORDER BY start";
+    CURVE_NEWEST = "SELECT max(start) FROM load_curve WHERE meter = ?1 AND direction = ?2";
+    CURVE_REMOVE = "DELETE FROM load_curve WHERE meter = ?1 AND direction = ?2 AND start = ?3";
+    ENERGY_HELD =
+        "SELECT day, wh, source FROM daily_energy
+         WHERE meter = ?1 AND direction = ?2 AND day >= ?3 AND day < ?4 ORDER BY day";
+    PEAKS_HELD =
+        "SELECT day, va, local_seconds, at, source FROM max_power
+         WHERE meter = ?1 AND day >= ?2 AND day < ?3 ORDER BY day";
+    REVISION_ADD =
+        "INSERT INTO revision
+         (meter, dataset, start, minutes, old_value, new_value, old_local_seconds, old_source, seen_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
+    // Coverage and series.
+    COVERAGE_OF =
+        "SELECT day, state, stored, expected, checked_at, first_left_out, next_try, certain, last_try
+         FROM coverage WHERE meter = ?1 AND dataset = ?2 AND day >= ?3 AND day < ?4 ORDER BY day";
+    SERIES_ADD =
+        "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?1, ?2, ?3, 0, 0)
+         ON CONFLICT DO NOTHING";
+    SERIES_ANSWERED =
+        "UPDATE series SET state = 0, code = NULL, message = NULL, not_before = NULL,
+             last_success_at = max(coalesce(last_success_at, ?3), ?3), step = coalesce(?4, step)
+         WHERE meter = ?1 AND dataset = ?2";
+    SERIES_STATE =
+        "UPDATE series SET state = ?3, code = ?4, message = ?5, not_before = ?6
+         WHERE meter = ?1 AND dataset = ?2";
+    ACTIVATION_PUT =
+        "INSERT INTO activation (meter, direction, refused, accepted, refusals) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (meter, direction) DO UPDATE
+         SET refused = excluded.refused, accepted = excluded.accepted, refusals = excluded.refusals";
+    LEARNT_PUT =
+        "INSERT INTO learnt (source, dataset, max_days, max_days_until, history_short, api, api_since, not_before)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (source, dataset) DO UPDATE
+         SET max_days = excluded.max_days, max_days_until = excluded.max_days_until,
+             history_short = excluded.history_short, api = excluded.api, api_since = excluded.api_since,
+             not_before = excluded.not_before";
+    SOURCE_STATE =
+        "UPDATE source SET not_before_ms = ?2, code = ?3, message = ?4, slow_until_ms = ?5 WHERE id = ?1";
+
+    // The journal.
+    SOURCE_ACCOUNT = "SELECT account FROM source WHERE id = ?1";
+    SOURCE_ACCOUNT_BY_NAME = "SELECT account FROM source WHERE name = ?1";
+    /// When the call started that is ?2 back behind the latest one.
+    CALL_BACK = "SELECT at_ms FROM call WHERE account = ?1 ORDER BY at_ms DESC LIMIT 1 OFFSET ?2";
+    CALL_ADD =
+        "INSERT INTO call (account, at_ms, asked_at, source, api, meter, dataset, start_day, end_day)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    CALL_END =
+        "UPDATE call SET outcome = ?2, status = ?3, code = ?4, row_count = ?5, duration_ms = ?6 WHERE id = ?1";
+    SPENT =
+        "SELECT
+            (SELECT count(*) FROM call WHERE account = ?1 AND at_ms > ?2 - 3600000),
+            (SELECT count(*) FROM call WHERE account = ?1 AND at_ms > ?2 - 86400000),
+            (SELECT count(*) FROM call WHERE account = ?1)";
+    REFUSED_TOKENS =
+        "SELECT count(*) FROM call
+         WHERE account = (SELECT account FROM source WHERE id = ?1) AND at_ms >= ?2
+           AND dataset IS NULL AND outcome = 0";
+
+    // What the planner needs.
+    FACTS_SERIES =
+        "SELECT s.meter, m.prm, m.name, s.dataset, s.source, s.state, s.code, s.not_before, s.last_success_at
+         FROM series s JOIN meter m ON m.id = s.meter
+         WHERE s.configured = 1 ORDER BY m.position, m.id, s.position, s.dataset";
+    FACTS_DAYS =
+        "SELECT v.meter, v.dataset, v.day, v.state, v.stored, v.expected, v.checked_at, v.first_left_out,
+                v.next_try, v.certain, v.last_try
+         FROM series s CROSS JOIN coverage v ON v.meter = s.meter AND v.dataset = s.dataset
+         WHERE s.configured = 1 AND (v.state <> 1 OR v.checked_at IS NOT NULL)";
+    FACTS_SOURCES =
+        "SELECT id, name, not_before_ms, code, slow_until_ms FROM source WHERE configured = 1 ORDER BY id";
+    FACTS_LEARNT =
+        "SELECT source, dataset, max_days, max_days_until, history_short, api, api_since, not_before FROM learnt";
+    FACTS_ACTIVATIONS = "SELECT meter, direction, refused, accepted, refusals FROM activation";
+    FACTS_FAILED =
+        "SELECT k.meter, k.dataset, k.start_day, k.end_day, k.asked_at, coalesce(k.code, ''),
+                EXISTS (
+                    SELECT 1 FROM call n
+                    WHERE n.id > k.id AND n.meter = k.meter AND n.dataset = k.dataset AND n.outcome = 1
+                )
+         FROM call k
+         WHERE k.outcome = 0 AND k.asked_at >= ?1 AND k.dataset IS NOT NULL ORDER BY k.id";
+
+    // What the operator sees.
+    STATUS_SERIES =
+        "SELECT s.meter, m.prm, m.name, o.name, s.dataset, s.state, s.code, s.message, s.last_success_at,
+                s.not_before
+         FROM series s JOIN meter m ON m.id = s.meter JOIN source o ON o.id = s.source
+         WHERE s.configured = 1 ORDER BY m.position, m.id, s.position, s.dataset";
+    /// Complete days count wherever they lie, all others only in the window.
+    STATUS_DAYS =
+        "SELECT v.meter, v.dataset, v.state, min(v.day), max(v.day), min(v.next_try),
+                sum(v.day >= s.first_day AND v.day < s.end_day)
+         FROM series s CROSS JOIN coverage v ON v.meter = s.meter AND v.dataset = s.dataset
+         WHERE s.configured = 1 AND (v.state = 0 OR (v.day >= s.first_day AND v.day < s.end_day))
+         GROUP BY v.meter, v.dataset, v.state";
+    STATUS_GAPS = "SELECT prm, dataset, count(*) FROM v_gap GROUP BY prm, dataset";
+
+    // Checks; each counts or names what must not be.
+    CHECK_OVERLAP =
+        "SELECT count(*) FROM (
+            SELECT start + 60 * minutes AS ends,
+                   lead(start) OVER (PARTITION BY meter, direction ORDER BY start) AS next
+            FROM load_curve
+         ) WHERE next < ends";
+    CHECK_OFFSET =
+        "SELECT count(*) FROM load_curve l
+         LEFT JOIN calendar c ON c.day = (l.start + 3600 * (1 + l.summer)) / 86400
+         LEFT JOIN clock_hour h ON h.start = l.start - l.start % 3600
+         WHERE c.day IS NULL OR h.start IS NULL OR l.start < c.starts_epoch
+            OR l.start >= c.starts_epoch + 60 * c.minutes OR l.summer <> h.summer";
+    CHECK_VALUES =
+        "SELECT (SELECT count(*) FROM load_curve WHERE watts < 0 OR minutes NOT IN (5, 10, 15, 20, 30, 60))
+              + (SELECT count(*) FROM daily_energy WHERE wh < 0) + (SELECT count(*) FROM max_power WHERE va < 0)";
+    CHECK_OWNERS =
+        "SELECT count(*) FROM (
+            SELECT meter, source FROM load_curve UNION SELECT meter, source FROM daily_energy
+            UNION SELECT meter, source FROM max_power UNION SELECT meter, NULL FROM coverage
+         ) r WHERE r.meter NOT IN (SELECT id FROM meter) OR r.source NOT IN (SELECT id FROM source)";
+    CHECK_CURVE_COUNTS =
+        "SELECT count(*) FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve = 1
+         JOIN calendar c ON c.day = v.day
+         WHERE v.stored <> (
+            SELECT count(*) FROM load_curve l WHERE l.meter = v.meter AND l.direction = d.direction
+              AND l.start >= c.starts_epoch AND l.start < c.starts_epoch + 60 * c.minutes)";
+    CHECK_CURVE_TILES =
+        "SELECT count(*) FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve = 1
+         JOIN calendar c ON c.day = v.day
+         WHERE v.state = 0 AND c.minutes <> coalesce((
+            SELECT sum(l.minutes) FROM load_curve l WHERE l.meter = v.meter AND l.direction = d.direction
+              AND l.start >= c.starts_epoch AND l.start + 60 * l.minutes <= c.starts_epoch + 60 * c.minutes), 0)";
+    CHECK_CURVE_UNKNOWN =
+        "SELECT count(*) FROM (
+            SELECT DISTINCT meter, direction, (start + 3600 * (1 + summer)) / 86400 AS day FROM load_curve
+         ) l WHERE NOT EXISTS (
+            SELECT 1 FROM coverage v WHERE v.meter = l.meter AND v.dataset = l.direction + 1 AND v.day = l.day)";
+    CHECK_DAILY_COUNTS =
+        "SELECT count(*) FROM coverage v
+         WHERE (v.dataset IN (3, 4) AND v.stored <> EXISTS (
+                SELECT 1 FROM daily_energy e
+                WHERE e.meter = v.meter AND e.direction = v.dataset - 3 AND e.day = v.day))
+            OR (v.dataset = 5 AND v.stored <> EXISTS (
+                SELECT 1 FROM max_power x WHERE x.meter = v.meter AND x.day = v.day))
+            OR (v.dataset IN (3, 4, 5) AND v.state = 0 AND v.stored <> 1)";
+    CHECK_CALENDAR = "SELECT day, iso, starts_epoch, minutes FROM calendar ORDER BY day";
+}
