@@ -4,6 +4,8 @@
 //! Paris wall time; in the autumn hour that comes twice the moment stays unknown and only the
 //! wall time is kept.
 
+use chrono::{NaiveTime, TimeDelta};
+
 use crate::domain::paris::{self, Candidates};
 use crate::domain::{Day, DayEnergy, Days, PeakPower};
 
@@ -25,7 +27,8 @@ pub(super) fn peaks<'a>(readings: impl Iterator<Item = Reading<'a>>, days: Days,
 }
 
 fn peak(stamp: Stamp, va: i64, tally: &mut Tally) -> PeakPower {
-    let guess = |seconds: i32| match paris::WallClock::of(stamp.day).candidates(seconds) {
+    let local = |seconds: i32| stamp.day.date().and_time(NaiveTime::MIN) + TimeDelta::seconds(i64::from(seconds));
+    let guess = |seconds: i32| match paris::candidates(local(seconds)) {
         Candidates::One(instant) => Ok(Some(instant)),
         Candidates::Two(..) => Ok(None),
         Candidates::None => Err(AnomalyKind::DstNonexistent),

@@ -24,7 +24,7 @@ fn wall(instant: i64) -> String {
 }
 
 /// The intervals of some days as Enedis would send them, in the order of time.
-fn rendered(days: Days, steps: &[Step], watts: &[i64]) -> (Vec<String>, Vec<CurvePoint>) {
+fn rendered(days: Days, steps: &[Step], watts: &[i64], label: Label) -> (Vec<String>, Vec<CurvePoint>) {
     let (mut start, end) = (paris::start_of(days.first()), paris::start_of(days.end()));
     let (mut lines, mut points, mut index) = (Vec::new(), Vec::new(), 0_usize);
     while start < end {
@@ -32,8 +32,12 @@ fn rendered(days: Days, steps: &[Step], watts: &[i64]) -> (Vec<String>, Vec<Curv
         let step = steps[usize::try_from((start - paris::start_of(days.first())) / 21_600).unwrap() % steps.len()];
         let value = watts[index % watts.len()];
         points.push(CurvePoint { interval: Interval { start, step }, watts: value });
+        let labelled = match label {
+            Label::End => start + step.seconds(),
+            Label::Start => start,
+        };
         start += step.seconds();
-        lines.push(format!(r#"{{"v":"{value}","d":"{}","p":"PT{}M","n":"B"}}"#, wall(start), step.minutes()));
+        lines.push(format!(r#"{{"v":"{value}","d":"{}","p":"PT{}M","n":"B"}}"#, wall(labelled), step.minutes()));
         index += 1;
     }
     (lines, points)
@@ -46,8 +50,21 @@ fn answer(lines: &[String]) -> String {
     )
 }
 
+fn edge(start: bool) -> Label {
+    if start { Label::Start } else { Label::End }
+}
+
+fn labelled(label: Label, days: Days, lines: &[String]) -> Result<Decoded, DecodeError> {
+    bytes(label, days, answer(lines).as_bytes())
+}
+
+fn bytes(label: Label, days: Days, body: &[u8]) -> Result<Decoded, DecodeError> {
+    let prm: Prm = PRM.parse().unwrap();
+    decode(body, &Expected { api: Api::V2026, label, dataset: Dataset::ConsumptionLoadCurve, prm: &prm, days })
+}
+
 fn decoded(days: Days, lines: &[String]) -> Decoded {
-    ask(Api::V2026, Dataset::ConsumptionLoadCurve, days, &answer(lines)).unwrap()
+    labelled(Label::End, days, lines).unwrap()
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -75,7 +92,7 @@ fn every_clock_change_of_two_decades_gives_each_interval_once() {
             let days = Days::single(paris::day_of(change(year, month)));
             for minutes in Step::MINUTES {
                 let step = Step::from_minutes(i64::from(minutes)).unwrap();
-                let (lines, points) = rendered(days, &[step], &[0, 7, 7, 9]);
+                let (lines, points) = rendered(days, &[step], &[0, 7, 7, 9], Label::End);
                 assert_eq!(lines.len(), hours * 60 / usize::from(minutes));
                 let found = decoded(days, &lines);
                 assert_eq!(found.values, Values::Curve(points));
@@ -94,12 +111,13 @@ proptest! {
         steps in prop::collection::vec(any_step(), 1..3),
         watts in prop::collection::vec(0..20_000_i64, 1..50),
         backwards: bool,
+        start_label: bool,
     ) {
-        let (mut lines, points) = rendered(days, &steps, &watts);
+        let (mut lines, points) = rendered(days, &steps, &watts, edge(start_label));
         if backwards {
             lines.reverse();
         }
-        let found = decoded(days, &lines);
+        let found = labelled(edge(start_label), days, &lines).unwrap();
         prop_assert_eq!(&found.values, &Values::Curve(points));
         prop_assert_eq!(found.anomalies, vec![]);
     }
@@ -108,7 +126,7 @@ proptest! {
     fn holes_move_nothing_outside_the_hour_that_comes_twice(
         days in any_days(), step in any_step(), keep in prop::collection::vec(prop::bool::weighted(0.8), 400),
     ) {
-        let (lines, points) = rendered(days, &[step], &[1, 2, 3, 5, 8, 13]);
+        let (lines, points) = rendered(days, &[step], &[1, 2, 3, 5, 8, 13], Label::End);
         let kept = |i: usize| keep[i % keep.len()] || is_twice(&lines[i], days);
         let some: Vec<String> = (0..lines.len()).filter(|i| kept(*i)).map(|i| lines[i].clone()).collect();
         let wanted: Vec<CurvePoint> = (0..lines.len()).filter(|i| kept(*i)).map(|i| points[i]).collect();
@@ -120,7 +138,7 @@ proptest! {
         days in any_days(), step in any_step(), order in prop::collection::vec(any::<prop::sample::Index>(), 300),
         copies in prop::collection::vec(any::<prop::sample::Index>(), 20),
     ) {
-        let (lines, points) = rendered(days, &[step], &[1, 2, 3, 5, 8, 13]);
+        let (lines, points) = rendered(days, &[step], &[1, 2, 3, 5, 8, 13], Label::End);
         // Two labels that are equal can only be told apart by their order, so that one is kept.
         let (twice, mut rest): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| is_twice(line, days));
         let copied: Vec<String> = copies.iter().map(|i| i.get(&rest).clone()).collect();
@@ -156,17 +174,14 @@ proptest! {
             "null", "0", "-1", "1e999", "\"\"", "{}", "[]", "\"", ",", "}", "3", "9", ":", " ", "T", "Z", "+02:00", "PT1H", "2026-10-25 02:30:00",
         ]), 0..12_usize), 1..12),
     ) {
-        let (lines, _) = rendered(days, &[step], &[1, 0, 3]);
+        let (lines, _) = rendered(days, &[step], &[1, 0, 3], Label::End);
         let mut text = answer(&lines).into_bytes();
         for (at, with, instead_of) in damage {
             let from = at.index(text.len());
             let to = (from + instead_of).min(text.len());
             text.splice(from..to, with.bytes());
         }
-        let prm: Prm = PRM.parse().unwrap();
-        let label = if start_label { Label::Start } else { Label::End };
-        let what = Expected { api: Api::V2026, label, dataset: Dataset::ConsumptionLoadCurve, prm: &prm, days };
-        check_curve(decode(&text, &what), days)?;
+        check_curve(bytes(edge(start_label), days, &text), days)?;
     }
 
     /// Labels, values and lengths of any kind, in any order.
@@ -179,10 +194,7 @@ proptest! {
             let value = ["null", "\"0\"", "\"5\""][usize::from(*value)];
             format!(r#"{{"v":{value},"d":"{} {hour:02}:{:02}:00{offset}","p":"{step}"}}"#, days.first().plus(*n), five * 5)
         }).collect();
-        let prm: Prm = PRM.parse().unwrap();
-        let label = if start_label { Label::Start } else { Label::End };
-        let what = Expected { api: Api::V2026, label, dataset: Dataset::ConsumptionLoadCurve, prm: &prm, days };
-        check_curve(decode(answer(&lines).as_bytes(), &what), days)?;
+        check_curve(labelled(edge(start_label), days, &lines), days)?;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Answers as they were seen, and what each of them calls for.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::source::Reaches;
 
@@ -226,5 +228,29 @@ fn no_row_is_hidden_by_one_before_it() {
         let normal = crate::source::envelope::normalise(row.code);
         assert!(row.at == At::Own || row.code == normal, "{} is never found", row.code);
         assert!(row.advice.ends_with('.') && !row.advice.contains('|'), "{}", row.advice);
+    }
+}
+
+proptest! {
+    /// Whatever comes, the operator gets advice and a code and an excerpt that are safe to print.
+    #[test]
+    fn any_answer_is_classified(
+        status in 0..=1000_u16, token: bool, retry in prop::option::of(".{0,20}"),
+        body in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..200),
+            "[{\\[]{0,3}(\"(error|code|message|fault|detail)\":){0,2}[\"0-9a-zA-Z{}\\]]{0,30}".prop_map(String::into_bytes),
+            ".{0,40}".prop_map(|text| serde_json::json!({"error": text, "error_description": text}).to_string().into_bytes()),
+        ],
+    ) {
+        let headers = retry.map(|value| ("retry-after".to_owned(), value)).into_iter().collect();
+        let endpoint = if token { Endpoint::Token } else { Endpoint::Data };
+        let refusal = classify(endpoint, &Response { status, headers, body }, now());
+        prop_assert!(!refusal.advice.is_empty());
+        prop_assert!((1..=40).contains(&refusal.code.len()), "{:?}", refusal.code);
+        prop_assert!(refusal.code.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)), "{:?}", refusal.code);
+        prop_assert!(refusal.excerpt.len() <= 200 && !refusal.excerpt.contains(char::is_control));
+        if let Reaction::RetryAt(Some(at)) = refusal.reaction {
+            prop_assert!(at > now() && at <= now() + TimeDelta::hours(26));
+        }
     }
 }
