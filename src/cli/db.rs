@@ -8,8 +8,8 @@ use super::args::DbCommand;
 use super::{Trouble, wiring};
 use crate::config::Loaded;
 use crate::exit::Exit;
-use crate::store::sqlite::{Mode, NEWEST_SCHEMA, SqliteStore};
 use crate::store::Store as _;
+use crate::store::sqlite::{Mode, NEWEST_SCHEMA, SqliteStore};
 
 pub(super) async fn db(command: &DbCommand, loaded: &Loaded) -> Result<Exit, Trouble> {
     let path = &loaded.config.database.path;

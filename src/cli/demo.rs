@@ -1,6 +1,7 @@
 //! `linkyd demo`: a whole run against the simulator, without an account.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -41,9 +42,9 @@ pub(super) async fn demo(args: &DemoArgs, clock: Arc<dyn Clock>) -> Result<Exit,
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let served = CancellationToken::new();
-    let _stop_serving = served.clone().drop_guard();
-    let server = played.clone();
-    tokio::spawn(async move { server.serve(listener, async move { served.cancelled().await }).await });
+    let _until_the_end = served.clone().drop_guard();
+    let enedis = played.clone();
+    tokio::spawn(async move { enedis.serve(listener, async move { served.cancelled().await }).await });
 
     let store = Arc::new(SqliteStore::open(&args.database, Mode::Create, "linkyd demo").await?);
     let shared: Arc<dyn Store> = Arc::<SqliteStore>::clone(&store);
@@ -93,7 +94,9 @@ async fn clear(path: &Path, prm: &Prm) -> Result<(), Trouble> {
         Err(_) => return Err(refuse()),
     };
     let series = store.status().await?;
-    if series.iter().any(|s| s.prm != *prm) || (series.is_empty() && path.metadata()?.len() > 0 && !is_fresh(&store).await?) {
+    if series.iter().any(|s| s.prm != *prm)
+        || (series.is_empty() && path.metadata()?.len() > 0 && !is_fresh(&store).await?)
+    {
         return Err(refuse());
     }
     drop(store);
@@ -209,18 +212,21 @@ fn text(report: &Report, checked: Compared, database: &Path) -> String {
         return text;
     }
     if checked.different == 0 {
-        text.push_str(&format!("All {} stored values equal those of the simulated Enedis.\n", count(checked.equal)));
+        let _infallible =
+            writeln!(text, "All {} stored values equal those of the simulated Enedis.", count(checked.equal));
     } else {
-        text.push_str(&format!(
-            "{} stored values differ from those of the simulated Enedis, {} equal them.\n",
+        let _infallible = writeln!(
+            text,
+            "{} stored values differ from those of the simulated Enedis, {} equal them.",
             count(checked.different),
             count(checked.equal)
-        ));
+        );
     }
     let place = database.display();
-    text.push_str(&format!(
+    let _infallible = write!(
+        text,
         "\nThe database is {place}. Look around with any SQLite tool, for instance\n  \
          sqlite3 {place} \"SELECT day, consumption_wh, production_wh, max_power_va FROM v_daily ORDER BY day DESC LIMIT 7\"\n"
-    ));
+    );
     text
 }

@@ -1,5 +1,6 @@
 //! `linkyd plan`: the calls that `sync` would make.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +99,7 @@ fn text(calls: &[PlannedCall], config: &Config, spent: &[Spent]) -> String {
     for (source, spent) in config.sources.iter().zip(spent) {
         let mine = calls.iter().filter(|c| c.source == source.name).count();
         if mine > 0 {
-            text.push_str(&format!("\n{}\n", forecast(mine, source, *spent)));
+            let _infallible = writeln!(text, "\n{}", forecast(mine, source, *spent));
         }
     }
     text

@@ -1,5 +1,6 @@
 //! `linkyd status`: what is there, what is missing and why.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -36,9 +37,9 @@ pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Cl
     } else {
         out.write_all(text(&series, &budget, config, now, colours()).as_bytes())?;
     }
-    let bad = series.iter().any(|s| {
-        matches!(s.state, SeriesState::Failing | SeriesState::Suspended) || is_late(s, config, now)
-    });
+    let bad = series
+        .iter()
+        .any(|s| matches!(s.state, SeriesState::Failing | SeriesState::Suspended) || is_late(s, config, now));
     Ok(if args.check && bad { Exit::Failed } else { Exit::Done })
 }
 
@@ -59,9 +60,8 @@ fn lag(series: &SeriesStatus, now: DateTime<Utc>) -> Option<i32> {
 type Budget<'a> = [(&'a crate::config::SourceConfig, Spent)];
 
 fn document(series: &[SeriesStatus], budget: &Budget<'_>, config: &Config, now: DateTime<Utc>) -> serde_json::Value {
-    let rfc = |epoch: i64| {
-        DateTime::from_timestamp(epoch, 0).map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
-    };
+    let rfc =
+        |epoch: i64| DateTime::from_timestamp(epoch, 0).map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
     let mut meters: Vec<(&SeriesStatus, Vec<serde_json::Value>)> = Vec::new();
     for one in series {
         let day = |day: Option<Day>| day.map(|d| d.to_string());
@@ -103,13 +103,7 @@ fn document(series: &[SeriesStatus], budget: &Budget<'_>, config: &Config, now: 
     json!({"at": now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), "meters": meters, "budget": lines})
 }
 
-fn text(
-    series: &[SeriesStatus],
-    budget: &Budget<'_>,
-    config: &Config,
-    now: DateTime<Utc>,
-    colours: bool,
-) -> String {
+fn text(series: &[SeriesStatus], budget: &Budget<'_>, config: &Config, now: DateTime<Utc>, colours: bool) -> String {
     if series.is_empty() {
         return "No pass has been made yet: run `linkyd sync`.\n".to_owned();
     }
@@ -151,7 +145,8 @@ fn text(
         if let Some(message) = &one.message {
             let again = one.next_try_at.and_then(|at| DateTime::from_timestamp(at, 0));
             let again = again.map(|at| format!(" Asked again {} (Paris).", number::wall(at))).unwrap_or_default();
-            notes.push_str(&format!("{} {}: {}.{again}\n", one.name, one.dataset, message.trim_end_matches('.')));
+            let _infallible =
+                writeln!(notes, "{} {}: {}.{again}", one.name, one.dataset, message.trim_end_matches('.'));
         }
     }
     let mut text = table.render(0, colours);
@@ -162,16 +157,21 @@ fn text(
     text.push('\n');
     for (source, spent) in budget {
         let mut parts = Vec::new();
-        for (window, limit, used) in
-            [("in the last hour", source.limits.per_hour, spent.hour), ("in the last 24 hours", source.limits.per_day, spent.day)]
-        {
+        for (window, limit, used) in [
+            ("in the last hour", source.limits.per_hour, spent.hour),
+            ("in the last 24 hours", source.limits.per_day, spent.day),
+        ] {
             match limit {
-                Some(limit) => parts.push(format!("{} of {} calls {window}", number::thousands(used), number::thousands(i64::from(limit)))),
+                Some(limit) => parts.push(format!(
+                    "{} of {} calls {window}",
+                    number::thousands(used),
+                    number::thousands(i64::from(limit))
+                )),
                 None if used > 0 => parts.push(format!("{} {window}", number::counted(used, "call", "calls"))),
                 None => {}
             }
         }
-        text.push_str(&format!("Source {}: {}.\n", source.name, parts.join(", ")));
+        let _infallible = writeln!(text, "Source {}: {}.", source.name, parts.join(", "));
     }
     text
 }

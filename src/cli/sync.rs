@@ -1,5 +1,6 @@
 //! `linkyd sync`: one pass now.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -26,7 +27,13 @@ pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     let report = engine.pass(&selection, &stop, &|done| progress::show(&bar, done)).await;
     bar.finish_and_clear();
     let report = report?;
-    tracing::info!(calls = report.calls, rows = report.inserted, changed = report.changed, left = report.left, "pass done");
+    tracing::info!(
+        calls = report.calls,
+        rows = report.inserted,
+        changed = report.changed,
+        left = report.left,
+        "pass done"
+    );
     let mut out = io::stdout().lock();
     if args.json {
         writeln!(out, "{:#}", document(&report))?;
@@ -45,9 +52,9 @@ pub(super) fn document(report: &Report) -> serde_json::Value {
             let datasets: Vec<_> = meter
                 .datasets
                 .iter()
-                .map(|d| {
-                    json!({"dataset": d.dataset.name(), "state": d.state.name(), "error": d.error, "code": d.code})
-                })
+                .map(
+                    |d| json!({"dataset": d.dataset.name(), "state": d.state.name(), "error": d.error, "code": d.code}),
+                )
                 .collect();
             json!({"prm": meter.prm.full(), "name": meter.name, "datasets": datasets})
         })
@@ -84,16 +91,18 @@ pub(super) fn text(report: &Report) -> String {
     for meter in &report.meters {
         for one in meter.datasets.iter().filter(|d| d.state != SeriesState::Ok) {
             let why = one.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
-            text.push_str(&format!("{} {} is {}{why}\n", meter.name, one.dataset, one.state.name().replace('_', " ")));
+            let _infallible =
+                writeln!(text, "{} {} is {}{why}", meter.name, one.dataset, one.state.name().replace('_', " "));
         }
     }
     for interruption in &report.interruptions {
         let until = interruption.until_ms.and_then(chrono::DateTime::from_timestamp_millis);
         let until = until.map(|at| format!(" Not before {} (Paris).", number::wall(at))).unwrap_or_default();
-        text.push_str(&format!("source {}: {}.{until}\n", interruption.source, interruption.message.trim_end_matches('.')));
+        let _infallible =
+            writeln!(text, "source {}: {}.{until}", interruption.source, interruption.message.trim_end_matches('.'));
     }
     if report.left > 0 {
-        text.push_str(&format!("{} left for later.\n", number::counted(count(report.left), "call", "calls")));
+        let _infallible = writeln!(text, "{} left for later.", number::counted(count(report.left), "call", "calls"));
     }
     text
 }

@@ -40,8 +40,7 @@ fn source(config: &SourceConfig) -> Result<ActiveSource, Trouble> {
         client_secret: config.client_secret.clone().unwrap_or_else(|| SecretString::from("")),
         user_agent: Enedis::user_agent(),
     });
-    let transport =
-        HttpTransport::new(&config.base_url).map_err(|error| Trouble::new(Exit::Internal, &error))?;
+    let transport = HttpTransport::new(&config.base_url).map_err(|error| Trouble::new(Exit::Internal, &error))?;
     let limits = Limits {
         per_second: config.limits.per_second,
         per_hour: config.limits.per_hour,

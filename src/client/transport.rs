@@ -20,7 +20,7 @@ pub const MAX_BODY: usize = 2 * 1024 * 1024;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Time for a whole exchange, so that a server that drips bytes ends like one that says nothing.
-const WHOLE: Duration = Duration::from_secs(60);
+const WHOLE: Duration = Duration::from_mins(1);
 
 /// Connections that idle longer are not used again: the other side may just be closing them.
 const IDLE: Duration = Duration::from_secs(20);

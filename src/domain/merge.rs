@@ -183,7 +183,7 @@ mod tests {
         let merged = merge(&[point(0, 60, 5)], &[point(0, 30, 4), point(30, 30, 6)]);
         assert_eq!(merged.after, [point(0, 30, 4), point(30, 30, 6)]);
         assert_eq!(merged.revised, [Revised { old: point(0, 60, 5), new_watts: 4 }]);
-        assert_eq!(merged.removed, []);
+        assert!(merged.removed.is_empty());
         let merged = merge(&[point(0, 60, 5)], &[point(0, 30, 4)]);
         assert_eq!((merged.after, merged.left_out), (vec![point(0, 60, 5)], 1));
     }

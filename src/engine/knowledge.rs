@@ -11,7 +11,7 @@ use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SeriesState, paris};
 use crate::plan::{Request, Series, Turn, search};
 use crate::source::Reaches;
-use crate::store::{Activation, Effect, FailedCall, Facts, Learnt, MeterId, SeriesFacts, SourceFacts, Window};
+use crate::store::{Activation, Effect, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, Window};
 
 /// Failed calls of one day after which a span, or a series of which nothing succeeds, rests until
 /// the next day (docs/planning.md).
@@ -63,10 +63,8 @@ impl Knowledge {
     #[must_use]
     pub fn new(facts: Facts, source: SourceFacts, meters: &[ActiveMeter], every: BTreeMap<Dataset, i32>) -> Self {
         let series: Vec<SeriesFacts> = facts.series.into_iter().filter(|s| s.source == source.id).collect();
-        let since = series
-            .iter()
-            .map(|s| (s.meter, meters.iter().find(|m| m.prm == s.prm).and_then(|m| m.since)))
-            .collect();
+        let since =
+            series.iter().map(|s| (s.meter, meters.iter().find(|m| m.prm == s.prm).and_then(|m| m.since))).collect();
         Self {
             series,
             source,
@@ -98,7 +96,11 @@ impl Knowledge {
         let preferred = source.source.apis().first().copied();
         match self.learnt(dataset).api {
             Some((api, at)) if source.source.apis().contains(&api) => {
-                if now - at < react::API_AGAIN_AFTER { Some(api) } else { preferred }
+                if now - at < react::API_AGAIN_AFTER {
+                    Some(api)
+                } else {
+                    preferred
+                }
             }
             _ => preferred,
         }
@@ -156,9 +158,7 @@ impl Knowledge {
                 Series {
                     dataset: facts.dataset,
                     window: self.window(source, facts, now),
-                    served_first: self
-                        .served_first(source, facts.dataset, now)
-                        .unwrap_or_else(|| paris::today(now)),
+                    served_first: self.served_first(source, facts.dataset, now).unwrap_or_else(|| paris::today(now)),
                     max_days,
                     every: self.every.get(&facts.dataset).copied().unwrap_or(1),
                     days: &facts.days,
@@ -193,7 +193,8 @@ impl Knowledge {
                 let wanted = unknown.is_some_and(|days| {
                     crate::plan::want::wanted(series, window, now, request).iter().any(|w| days.contains(w.day))
                 });
-                if series.turn == Turn::Open && wanted && searcher.is_none_or(|(longest, ..)| series.max_days > longest) {
+                if series.turn == Turn::Open && wanted && searcher.is_none_or(|(longest, ..)| series.max_days > longest)
+                {
                     searcher = Some((series.max_days, *index, start));
                 }
             }

@@ -176,10 +176,11 @@ pub fn react(refusal: &Refusal, at: &Circumstances<'_>) -> Consequence {
 }
 
 fn state(at: &Circumstances<'_>, refusal: &Refusal, state: SeriesState, not_before: Option<i64>) -> Effect {
-    let (meter, dataset) = at.knowledge.series.get(at.call.series).map_or(
-        (crate::store::MeterId(0), Dataset::DailyConsumption),
-        |s| (s.meter, s.dataset),
-    );
+    let (meter, dataset) = at
+        .knowledge
+        .series
+        .get(at.call.series)
+        .map_or((crate::store::MeterId(0), Dataset::DailyConsumption), |s| (s.meter, s.dataset));
     state_of(meter, dataset, refusal, state, not_before)
 }
 
@@ -280,12 +281,9 @@ fn clamp_activation(at: &Circumstances<'_>, refusal: &Refusal) -> Consequence {
     let mut effects = vec![Effect::Activation { meter: series.meter, direction, known }];
     if start >= at.last_day {
         let again = at.now.timestamp() + NOT_OFFERED_AGAIN;
-        let concerned = at.knowledge.series.iter().filter(|s| {
-            s.meter == series.meter && s.dataset.direction() == direction
-        });
-        effects.extend(concerned.map(|s| {
-            state_of(s.meter, s.dataset, refusal, SeriesState::NotOffered, Some(again))
-        }));
+        let concerned =
+            at.knowledge.series.iter().filter(|s| s.meter == series.meter && s.dataset.direction() == direction);
+        effects.extend(concerned.map(|s| state_of(s.meter, s.dataset, refusal, SeriesState::NotOffered, Some(again))));
     }
     Consequence { effects, next: Next::Replan }
 }

@@ -49,7 +49,7 @@ const SHORT_SPAN: i32 = 31;
 const MOST_UNPROVEN: usize = 4;
 
 /// What the parts of a pass share: how far all of them are together.
-pub struct Shared<'a> {
+pub(super) struct Shared<'a> {
     observer: Observer<'a>,
     parts: Mutex<BTreeMap<SourceId, Progress>>,
 }
@@ -57,7 +57,7 @@ pub struct Shared<'a> {
 impl<'a> Shared<'a> {
     /// Nothing done yet.
     #[must_use]
-    pub fn new(observer: Observer<'a>) -> Self {
+    pub(super) fn new(observer: Observer<'a>) -> Self {
         Self { observer, parts: Mutex::new(BTreeMap::new()) }
     }
 
@@ -105,7 +105,7 @@ enum Step {
 }
 
 /// The run of one source's calls.
-pub struct SourcePass<'a> {
+pub(super) struct SourcePass<'a> {
     engine: &'a Engine,
     active: &'a ActiveSource,
     knowledge: Knowledge,
@@ -137,7 +137,7 @@ pub struct SourcePass<'a> {
 impl<'a> SourcePass<'a> {
     /// A run that has not begun.
     #[must_use]
-    pub fn new(
+    pub(super) fn new(
         engine: &'a Engine,
         active: &'a ActiveSource,
         knowledge: Knowledge,
@@ -173,7 +173,7 @@ impl<'a> SourcePass<'a> {
     }
 
     /// Runs until nothing is wanted, the source or the budget says later, or `stop` is set.
-    pub async fn run(mut self, stop: &CancellationToken) -> Result<Report, StoreError> {
+    pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<Report, StoreError> {
         let engine = self.engine;
         let active = self.active;
         let mut flights: Flights<'_> = FuturesUnordered::new();
@@ -182,8 +182,7 @@ impl<'a> SourcePass<'a> {
                 self.report.stopped = true;
                 break;
             }
-            let step = self.step().await?;
-            let until = match step {
+            let until = match self.step().await? {
                 Step::Done => break,
                 Step::Send(call) => {
                     if let Some((flight, start)) = self.prepare(call).await? {
@@ -299,9 +298,10 @@ impl<'a> SourcePass<'a> {
         if proven(call.days.first()) {
             return true;
         }
-        let unproven = self.in_air.iter().filter(|f| {
-            f.meter == series.meter && f.dataset.direction() == direction && !proven(f.call.days.first())
-        });
+        let unproven = self
+            .in_air
+            .iter()
+            .filter(|f| f.meter == series.meter && f.dataset.direction() == direction && !proven(f.call.days.first()));
         let long = call.days.len() > SHORT_SPAN;
         let (mut same, mut all) = (0, 0);
         for flight in unproven {
@@ -353,15 +353,13 @@ impl<'a> SourcePass<'a> {
             return Ok(None);
         };
         if self.token_is_due() {
-            match self.renew_token().await? {
-                Some(after) => start = start.max(after),
-                None => {
-                    let end = CallEnd { call: line, status: None, code: Some("no_token".to_owned()), duration_ms: 0 };
-                    self.engine.store.settle(end, Vec::new()).await?;
-                    self.queue.push_front(call);
-                    return Ok(None);
-                }
-            }
+            let Some(after) = self.renew_token().await? else {
+                let end = CallEnd { call: line, status: None, code: Some("no_token".to_owned()), duration_ms: 0 };
+                self.engine.store.settle(end, Vec::new()).await?;
+                self.queue.push_front(call);
+                return Ok(None);
+            };
+            start = start.max(after);
         }
         let flight = Flight {
             call,
@@ -420,7 +418,8 @@ impl<'a> SourcePass<'a> {
 
     async fn interrupt_for_pause(&mut self, until_ms: i64) -> Result<(), StoreError> {
         let code = self.knowledge.source.code.clone().unwrap_or_default();
-        let (reaction, advice) = catalogue::row_of(&code).unwrap_or((Reaction::RetryLater, "the source asked for a pause"));
+        let (reaction, advice) =
+            catalogue::row_of(&code).unwrap_or((Reaction::RetryLater, "the source asked for a pause"));
         let credentials = matches!(reaction, Reaction::StopApp { credentials: true });
         if credentials && self.chosen.request.operator && !self.reached {
             // The operator may just have mended them; a few tries are allowed.
@@ -608,7 +607,10 @@ impl<'a> SourcePass<'a> {
         if matches!(series.state, SeriesState::Suspended | SeriesState::NotOffered) {
             // The probe got through: whatever was refused for the same reason is open again.
             let same = self.knowledge.series.iter().filter(|s| {
-                s.meter == flight.meter && s.state == series.state && s.code == series.code && s.dataset != flight.dataset
+                s.meter == flight.meter
+                    && s.state == series.state
+                    && s.code == series.code
+                    && s.dataset != flight.dataset
             });
             effects.extend(same.map(|s| Effect::Series {
                 meter: s.meter,
@@ -766,9 +768,8 @@ impl<'a> SourcePass<'a> {
             }
             let trouble = self.troubles.get(&index);
             let fares = match (series.state, trouble) {
-                (SeriesState::Suspended | SeriesState::NotOffered, _) => continue,
+                (SeriesState::Suspended | SeriesState::NotOffered, _) | (SeriesState::Failing, None) => continue,
                 (_, Some((code, message))) => (SeriesState::Failing, Some(code.clone()), Some(message.clone())),
-                (SeriesState::Failing, None) => continue,
                 (_, None) if waiting.contains(&index) && interruption.as_ref().is_some_and(|i| i.credentials) => {
                     (SeriesState::Failing, self.knowledge.source.code.clone(), why.clone())
                 }

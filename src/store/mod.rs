@@ -219,7 +219,7 @@ pub struct FailedCall {
 }
 
 /// Everything that the planner needs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// The configured series.
     pub series: Vec<SeriesFacts>,

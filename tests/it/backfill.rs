@@ -65,7 +65,7 @@ async fn late_days_and_holes_cost_next_to_nothing() {
     let calls = rig.calls() - before;
     // Calls alone for the hole at 14 and 30 days; nothing else extra.
     assert!(calls <= 60 * 3 + 6, "{calls}");
-    rig.assert_whole(&prm(METER)).await;
+    rig.assert_whole_since(&prm(METER), at("2026-09-01T08:10:00+02:00")).await;
     let status = linkyd::store::Store::status(&*rig.store).await.unwrap();
     for series in status {
         assert_eq!(series.days.get(&linkyd::domain::DayState::Absent), Some(&1), "{series:?}");

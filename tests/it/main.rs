@@ -1,4 +1,6 @@
 //! The integration tests: one binary, one module a topic, all against the simulator.
 
+#[cfg(test)]
 mod backfill;
+#[cfg(test)]
 mod support;

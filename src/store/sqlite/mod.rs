@@ -14,6 +14,7 @@ mod effects;
 mod errors;
 mod facts;
 mod ledger;
+mod readings;
 mod rows;
 mod schema;
 mod setup;
@@ -40,6 +41,7 @@ use super::{
     StoreError, Window,
 };
 use crate::budget::Limits;
+use crate::domain::{Dataset, Prm, Values};
 
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +114,12 @@ impl SqliteStore {
     /// Looks for damage and for rows that contradict each other; an empty list is good news.
     pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
         self.read(|conn| Box::pin(check::check(conn))).await
+    }
+
+    /// Every stored value of a series, ascending.
+    pub async fn readings(&self, prm: &Prm, dataset: Dataset) -> Result<Values, StoreError> {
+        let prm = prm.clone();
+        self.read(move |conn| Box::pin(async move { readings::readings(conn, &prm, dataset).await })).await
     }
 
     /// Runs one transaction that writes, to its end whatever happens to the caller.

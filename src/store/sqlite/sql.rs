@@ -238,4 +238,15 @@ statements! {
                 SELECT 1 FROM max_power x WHERE x.meter = v.meter AND x.day = v.day))
             OR (v.dataset IN (3, 4, 5) AND v.state = 0 AND v.stored <> 1)";
     CHECK_CALENDAR = "SELECT day, iso, starts_epoch, minutes FROM calendar ORDER BY day";
+
+    // Every value of a series, for comparing and exporting.
+    CURVE_READINGS =
+        "SELECT c.start, c.minutes, c.watts FROM load_curve c JOIN meter m ON m.id = c.meter
+         WHERE m.prm = ?1 AND c.direction = ?2 ORDER BY c.start";
+    DAILY_READINGS =
+        "SELECT e.day, e.wh FROM daily_energy e JOIN meter m ON m.id = e.meter
+         WHERE m.prm = ?1 AND e.direction = ?2 ORDER BY e.day";
+    PEAK_READINGS =
+        "SELECT x.day, x.va, x.local_seconds, x.at FROM max_power x JOIN meter m ON m.id = x.meter
+         WHERE m.prm = ?1 ORDER BY x.day";
 }

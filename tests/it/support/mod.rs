@@ -25,7 +25,7 @@ use tower::ServiceExt;
 
 /// Calls the simulator's router without a socket.
 #[derive(Debug)]
-pub struct InMemory(pub Simulator);
+pub(crate) struct InMemory(pub(crate) Simulator);
 
 #[async_trait]
 impl Transport for InMemory {
@@ -59,35 +59,36 @@ impl Transport for InMemory {
 }
 
 /// An instant, in words.
-pub fn at(text: &str) -> DateTime<Utc> {
+pub(crate) fn at(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
 }
 
 /// A day, in words.
-pub fn day(text: &str) -> Day {
+pub(crate) fn day(text: &str) -> Day {
     text.parse().unwrap()
 }
 
 /// A meter number.
-pub fn prm(text: &str) -> Prm {
+pub(crate) fn prm(text: &str) -> Prm {
     text.parse().unwrap()
 }
 
 /// What a test runs in.
-pub struct Rig {
-    pub clock: Arc<ManualClock>,
-    pub simulator: Simulator,
-    pub folder: tempfile::TempDir,
-    pub store: Arc<SqliteStore>,
-    pub apis: Vec<Api>,
-    pub limits: Limits,
-    pub meters: Vec<ActiveMeter>,
-    pub every: BTreeMap<Dataset, i32>,
+pub(crate) struct Rig {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) simulator: Simulator,
+    #[expect(dead_code, reason = "kept so that the folder lives as long as the rig")]
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) apis: Vec<Api>,
+    pub(crate) limits: Limits,
+    pub(crate) meters: Vec<ActiveMeter>,
+    pub(crate) every: BTreeMap<Dataset, i32>,
 }
 
 impl Rig {
     /// A rig at an instant; the world's meters are configured with the datasets given.
-    pub async fn new(world: World, datasets: &[Dataset], now: DateTime<Utc>) -> Self {
+    pub(crate) async fn new(world: World, datasets: &[Dataset], now: DateTime<Utc>) -> Self {
         let clock = Arc::new(ManualClock::new(now));
         let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
         let meters = world
@@ -118,7 +119,7 @@ impl Rig {
     }
 
     /// The engine as the rig is set now.
-    pub fn engine(&self) -> Engine {
+    pub(crate) fn engine(&self) -> Engine {
         let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&self.clock);
         let source: Arc<dyn Source> = Arc::new(Enedis::new(EnedisSettings {
             name: "enedis".to_owned(),
@@ -144,29 +145,24 @@ impl Rig {
     }
 
     /// A pass as the daily timer would make it.
-    pub async fn pass(&self) -> Report {
+    pub(crate) async fn pass(&self) -> Report {
         self.pass_with(Selection::default()).await
     }
 
     /// A pass as an operator asks for it.
-    pub async fn sync(&self) -> Report {
+    pub(crate) async fn sync(&self) -> Report {
         let request = plan::Request { operator: true, ..plan::Request::default() };
         self.pass_with(Selection { request, ..Selection::default() }).await
     }
 
     /// A pass of a given kind.
-    pub async fn pass_with(&self, selection: Selection) -> Report {
+    pub(crate) async fn pass_with(&self, selection: Selection) -> Report {
         let pass = async { self.engine().pass(&selection, &CancellationToken::new(), &|_| ()).await.unwrap() };
-        tokio::time::timeout(Duration::from_secs(120), pass).await.expect("the pass ends")
-    }
-
-    /// Lets time pass.
-    pub fn wait(&self, hours: u64) {
-        self.clock.advance(Duration::from_secs(hours * 3_600));
+        tokio::time::timeout(Duration::from_mins(2), pass).await.expect("the pass ends")
     }
 
     /// Moves on to the next morning at the given Paris time.
-    pub fn next_morning(&self, hour: u32, minute: u32) {
+    pub(crate) fn next_morning(&self, hour: u32, minute: u32) {
         let tomorrow = paris::today(self.clock.now()).next();
         let wall = chrono::NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
         let wait = paris::at_wall(tomorrow, wall) - self.clock.now().timestamp();
@@ -174,32 +170,30 @@ impl Rig {
     }
 
     /// Calls for data so far.
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.simulator.log().len()
     }
 
     /// Calls for data that were refused with this code.
-    pub fn refused(&self, code: &str) -> usize {
+    pub(crate) fn refused(&self, code: &str) -> usize {
         self.simulator.log().iter().filter(|call| call.code.as_deref() == Some(code)).count()
     }
 
     /// The days that the source serves and has published.
-    pub fn window(&self, dataset: Dataset) -> Days {
+    pub(crate) fn window(&self, dataset: Dataset) -> Days {
         let today = paris::today(self.clock.now());
         let first = self.simulator.world().rules.history_begins(dataset, today);
         Days::new(first, linkyd::engine::knowledge::published_end(self.clock.now())).unwrap()
     }
 
     /// Everything stored of a series equals the truth of the simulator for these days.
-    pub async fn assert_equals_truth(&self, prm: &Prm, dataset: Dataset, days: Days) {
+    pub(crate) async fn assert_equals_truth(&self, prm: &Prm, dataset: Dataset, days: Days) {
         let as_of = AsOf::Instant(self.clock.now());
         let world = self.simulator.world();
         match self.store.readings(prm, dataset).await.unwrap() {
             Values::Curve(points) => {
-                let stored: Vec<_> = points
-                    .iter()
-                    .map(|p| (p.interval.start, i64::from(p.interval.step.minutes()), p.watts))
-                    .collect();
+                let stored: Vec<_> =
+                    points.iter().map(|p| (p.interval.start, i64::from(p.interval.step.minutes()), p.watts)).collect();
                 assert_same(&stored, &world.curve(prm, dataset.direction(), days, as_of), dataset);
             }
             Values::Energy(values) => {
@@ -208,8 +202,7 @@ impl Rig {
             }
             Values::Peaks(values) => {
                 let stored: Vec<_> = values.iter().map(|v| (v.day, v.va)).collect();
-                let truth: Vec<_> =
-                    world.peaks(prm, days, as_of).into_iter().map(|(day, va, _)| (day, va)).collect();
+                let truth: Vec<_> = world.peaks(prm, days, as_of).into_iter().map(|(day, va, _)| (day, va)).collect();
                 assert_same(&stored, &truth, dataset);
                 let instants = |v: &linkyd::domain::PeakPower| v.at;
                 for (value, (_, _, at)) in values.iter().zip(world.peaks(prm, days, as_of)) {
@@ -220,21 +213,29 @@ impl Rig {
     }
 
     /// The whole history of a meter equals the truth.
-    pub async fn assert_whole(&self, prm: &Prm) {
+    pub(crate) async fn assert_whole(&self, prm: &Prm) {
+        self.assert_whole_since(prm, self.clock.now()).await;
+    }
+
+    /// The same, for all that could be fetched from an earlier instant on.
+    pub(crate) async fn assert_whole_since(&self, prm: &Prm, began: DateTime<Utc>) {
         let datasets = self.meters.iter().find(|m| m.prm == *prm).unwrap().datasets.clone();
         for dataset in datasets {
-            self.assert_equals_truth(prm, dataset, self.window(dataset)).await;
+            let rules = &self.simulator.world().rules;
+            let first = rules.history_begins(dataset, paris::today(began));
+            let days = Days::new(first, self.window(dataset).end()).unwrap();
+            self.assert_equals_truth(prm, dataset, days).await;
         }
     }
 
     /// How many calls a whole history takes at the least.
-    pub fn fewest(&self, dataset: Dataset) -> usize {
+    pub(crate) fn fewest(&self, dataset: Dataset) -> usize {
         let longest = if dataset.kind() == Kind::LoadCurve { 7 } else { 365 };
         usize::try_from(self.window(dataset).len()).unwrap().div_ceil(longest)
     }
 
     /// Looks for contradictions in the database.
-    pub async fn assert_sound(&self) {
+    pub(crate) async fn assert_sound(&self) {
         assert_eq!(self.store.check().await.unwrap(), []);
     }
 }
