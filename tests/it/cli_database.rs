@@ -280,10 +280,17 @@ fn a_reader_that_goes_away_is_an_input_output_error() {
 }
 
 #[test]
-fn files_are_for_linkyd_and_its_group_alone() {
-    let (home, _enedis) = stocked();
-    for name in ["linkyd.db", "linkyd.db-wal", "linkyd.db-shm", "linkyd.db.lock"] {
-        let mode = fs::metadata(home.path(name)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o007, 0, "{name}: {mode:o}");
+fn files_follow_the_umask_and_are_never_for_everybody() {
+    for (umask, mode) in [("000", 0o640), ("022", 0o640), ("027", 0o640), ("077", 0o600)] {
+        let home = Home::new(NOBODY);
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_linkyd")]);
+        home.prepare(&mut command);
+        command.args(["db", "migrate"]);
+        Ran::of(&command.output().unwrap()).exits(0);
+        for name in ["linkyd.db", "linkyd.db-wal", "linkyd.db-shm", "linkyd.db.lock"] {
+            let found = fs::metadata(home.path(name)).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, mode, "{name} under umask {umask}: {found:o}");
+        }
     }
 }

@@ -51,15 +51,17 @@ fn kills_at_any_moment_change_nothing_and_repeat_nothing_that_was_stored() {
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let home = Home::empty();
-    let enedis = Simulated::start(&home.path(""), &["--no-limits", "--latency-ms", "1", "--jitter-ms", "10"]);
+    let enedis = Simulated::start(&home.path(""), &["--no-limits", "--latency-ms", "30", "--jitter-ms", "60"]);
     // Slow enough that the history outlives all kills.
-    let source = source(&enedis.url, "").replace("requests_per_second = 1000", "requests_per_second = 60");
+    let source = source(&enedis.url, "").replace("requests_per_second = 1000", "requests_per_second = 50");
     home.configure(&source, &meter(""));
     let (mut killed, mut committed, mut told) = (0, BTreeSet::new(), 0);
     loop {
         let mut process = home.start(&["sync", "--at", MORNING]);
-        // From before the first statement to well into the calls.
-        let life = Duration::from_micros(random.u64(1_000..=120_000));
+        // Before the first statement, while all begins, and in the midst of calls: after another
+        // process the first call waits a quarter of a second.
+        let longest = if random.bool() { 100_000 } else { 600_000 };
+        let life = Duration::from_micros(random.u64(1_000..=longest));
         let born = now();
         while born.elapsed() < life && process.0.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_micros(500));

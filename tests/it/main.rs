@@ -7,6 +7,8 @@ mod cli_commands;
 #[cfg(test)]
 mod cli_database;
 #[cfg(test)]
+mod cli_logs;
+#[cfg(test)]
 mod cli_mistakes;
 #[cfg(test)]
 mod cli_rig;
