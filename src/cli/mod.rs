@@ -24,6 +24,8 @@ mod plan;
 mod progress;
 pub mod render;
 mod simulate;
+#[cfg(test)]
+mod snapshots;
 mod status;
 mod sync;
 mod wiring;

@@ -59,12 +59,12 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
         let at = now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         writeln!(out, "{:#}", json!({"at": at, "calls": list, "total": calls.len()}))?;
     } else {
-        out.write_all(text(&calls, config, &spent).as_bytes())?;
+        out.write_all(text(&calls, config, &spent, colours()).as_bytes())?;
     }
     Ok(Exit::Done)
 }
 
-fn text(calls: &[PlannedCall], config: &Config, spent: &[Spent]) -> String {
+pub(super) fn text(calls: &[PlannedCall], config: &Config, spent: &[Spent], colours: bool) -> String {
     if calls.is_empty() {
         return format!("{NOTHING}\n");
     }
@@ -101,7 +101,7 @@ fn text(calls: &[PlannedCall], config: &Config, spent: &[Spent]) -> String {
             why.join(", ").replace('_', " ").into(),
         ]);
     }
-    let mut text = table.render(0, colours());
+    let mut text = table.render(0, colours);
     for (source, spent) in config.sources.iter().zip(spent) {
         let mine = calls.iter().filter(|c| c.source == source.name).count();
         if mine > 0 {

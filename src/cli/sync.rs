@@ -86,9 +86,9 @@ pub(super) fn text(report: &Report) -> String {
         format!("{}\n", super::plan::NOTHING)
     } else {
         format!(
-            "{}: {} new, {} changed.\n",
+            "{}: {}, {} changed.\n",
             number::counted(count(report.calls), "call", "calls"),
-            number::counted(count(report.inserted), "value", "values"),
+            number::counted(count(report.inserted), "new value", "new values"),
             number::thousands(count(report.changed)),
         )
     };
@@ -114,6 +114,9 @@ pub(super) fn text(report: &Report) -> String {
         let until = until.map(|at| format!(" Not before {} (Paris).", number::wall(at))).unwrap_or_default();
         let _infallible =
             writeln!(text, "Source {}: {}.{until}", interruption.source, interruption.message.trim_end_matches('.'));
+    }
+    if report.stopped {
+        text.push_str("Stopped before the end; the next run goes on from here.\n");
     }
     if report.left > 0 {
         let _infallible = writeln!(text, "{} left for later.", number::counted(count(report.left), "call", "calls"));
