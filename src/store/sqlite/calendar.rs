@@ -33,9 +33,7 @@ pub(super) async fn hold_hours(conn: &mut SqliteConnection, days: Days) -> Resul
     for lacking in lacking(days, known) {
         let hours = (paris::start_of(lacking.end()) - paris::start_of(lacking.first())) / 3600;
         let new: Vec<i64> = (0..hours).map(|n| paris::start_of(lacking.first()) + 3600 * n).collect();
-        rows::HOURS
-            .put(conn, &[], &new, |query, start| query.bind(*start).bind(paris::offset_hours(*start) - 1))
-            .await?;
+        rows::HOURS.put(conn, &[], &new, |query, start| query.bind(*start)).await?;
     }
     Ok(())
 }

@@ -5,6 +5,8 @@
 //! what differs is written, in one statement, and every replaced value leaves a revision. Where
 //! the day records say that nothing is stored yet there is nothing to read.
 
+use std::collections::BTreeMap;
+
 use sqlx::SqliteConnection;
 
 use super::facts::{DayRow, record};
@@ -171,14 +173,10 @@ async fn curve(
     if !merged.put.is_empty() {
         calendar::hold_hours(conn, answer.covered).await?;
     }
+    let put = with_kinds(conn, answer.source.0, &merged.put).await?;
     rows::CURVE
-        .put(conn, &[meter, direction, answer.source.0], &merged.put, |query, point| {
-            let start = point.interval.start;
-            query
-                .bind(start)
-                .bind(i64::from(point.interval.step.minutes()))
-                .bind(point.watts)
-                .bind(paris::offset_hours(start) - 1)
+        .put(conn, &[meter, direction], &put, |query, (point, kind)| {
+            query.bind(point.interval.start).bind(*kind).bind(point.watts)
         })
         .await?;
     Ok(Stored {
@@ -187,6 +185,36 @@ async fn curve(
         seen: answer.covered.iter().map(|day| observe(day, &merged.after)).collect(),
         step,
     })
+}
+
+/// Adds to each interval the number of what it has in common with others.
+async fn with_kinds(
+    conn: &mut SqliteConnection,
+    source: i64,
+    points: &[CurvePoint],
+) -> Result<Vec<(CurvePoint, i64)>, StoreError> {
+    let mut known = BTreeMap::new();
+    let mut with_kinds = Vec::with_capacity(points.len());
+    for point in points {
+        let shape = (i64::from(point.interval.step.minutes()), paris::offset_hours(point.interval.start) - 1);
+        let kind = match known.get(&shape) {
+            Some(kind) => *kind,
+            None => kind_of(conn, shape, source).await?,
+        };
+        known.insert(shape, kind);
+        with_kinds.push((*point, kind));
+    }
+    Ok(with_kinds)
+}
+
+/// The number of intervals of that many minutes, in summer time or not, from that source.
+async fn kind_of(conn: &mut SqliteConnection, (minutes, summer): (i64, i64), source: i64) -> Result<i64, StoreError> {
+    let get = sqlx::query_as(sql::KIND_GET).bind(minutes).bind(summer).bind(source);
+    if let Some((id,)) = get.fetch_optional(&mut *conn).await? {
+        return Ok(id);
+    }
+    let add = sqlx::query(sql::KIND_ADD).bind(minutes).bind(summer).bind(source);
+    Ok(add.execute(conn).await?.last_insert_rowid())
 }
 
 /// Stores the energy of days.

@@ -24,12 +24,12 @@ pub(super) struct Shape {
     chunk: usize,
 }
 
-/// Intervals: meter, direction, source; start, minutes, watts, summer.
+/// Intervals: meter, direction; start, kind, watts.
 pub(super) const CURVE: Shape = Shape {
-    head: "INSERT INTO load_curve (meter, direction, source, start, minutes, watts, summer) VALUES ",
-    shared: 3,
-    own: 4,
-    tail: " ON CONFLICT (meter, direction, start) DO UPDATE SET minutes = excluded.minutes, watts = excluded.watts, summer = excluded.summer, source = excluded.source",
+    head: "INSERT INTO load_curve (meter, direction, start, kind, watts) VALUES ",
+    shared: 2,
+    own: 3,
+    tail: " ON CONFLICT (meter, direction, start) DO UPDATE SET kind = excluded.kind, watts = excluded.watts",
     chunk: 336,
 };
 
@@ -69,11 +69,11 @@ pub(super) const CALENDAR: Shape = Shape {
     chunk: 1000,
 };
 
-/// Hours of the clock: start, summer.
+/// Hours of the clock: start.
 pub(super) const HOURS: Shape = Shape {
-    head: "INSERT INTO clock_hour (start, summer) VALUES ",
+    head: "INSERT INTO clock_hour (start) VALUES ",
     shared: 0,
-    own: 2,
+    own: 1,
     tail: " ON CONFLICT DO NOTHING",
     chunk: 1000,
 };

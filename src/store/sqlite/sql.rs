@@ -89,8 +89,13 @@ statements! {
 
     // Readings.
     CURVE_HELD =
-        "SELECT start, minutes, watts, source FROM load_curve
-         WHERE meter = ?1 AND direction = ?2 AND start > ?3 AND start < ?4 ORDER BY start";
+        "SELECT l.start, k.minutes, l.watts, k.source FROM load_curve l CROSS JOIN interval_kind k ON k.id = l.kind
+         WHERE l.meter = ?1 AND l.direction = ?2 AND l.start > ?3 AND l.start < ?4 ORDER BY l.start";
+    KIND_GET = "SELECT id FROM interval_kind WHERE minutes = ?1 AND summer = ?2 AND source = ?3";
+    /// Numbers from 0: the first two take no room in a row.
+    KIND_ADD =
+        "INSERT INTO interval_kind (id, minutes, summer, source)
+         SELECT count(*), ?1, ?2, ?3 FROM interval_kind";
     CURVE_NEWEST = "SELECT max(start) FROM load_curve WHERE meter = ?1 AND direction = ?2";
     CURVE_REMOVE = "DELETE FROM load_curve WHERE meter = ?1 AND direction = ?2 AND start = ?3";
     ENERGY_HELD =
@@ -174,7 +179,7 @@ statements! {
                     WHERE n.id > k.id AND n.meter = k.meter AND n.dataset = k.dataset AND n.outcome = 1
                 )
          FROM call k
-         WHERE k.outcome = 0 AND k.asked_at >= ?1 AND k.dataset IS NOT NULL ORDER BY k.id";
+         WHERE k.outcome = 0 AND k.asked_at >= ?1 AND k.dataset IS NOT NULL ORDER BY k.asked_at, k.id";
 
     // What the operator sees.
     STATUS_SERIES =
@@ -194,22 +199,27 @@ statements! {
     // Checks; each counts or names what must not be.
     CHECK_OVERLAP =
         "SELECT count(*) FROM (
-            SELECT start + 60 * minutes AS ends,
-                   lead(start) OVER (PARTITION BY meter, direction ORDER BY start) AS next
-            FROM load_curve
+            SELECT l.start + 60 * k.minutes AS ends,
+                   lead(l.start) OVER (PARTITION BY l.meter, l.direction ORDER BY l.start) AS next
+            FROM load_curve l JOIN interval_kind k ON k.id = l.kind
          ) WHERE next < ends";
     CHECK_OFFSET =
         "SELECT count(*) FROM load_curve l
-         LEFT JOIN calendar c ON c.day = (l.start + 3600 * (1 + l.summer)) / 86400
+         LEFT JOIN interval_kind k ON k.id = l.kind
+         LEFT JOIN calendar c ON c.day = (l.start + 3600 * (1 + k.summer)) / 86400
          LEFT JOIN clock_hour h ON h.start = l.start - l.start % 3600
          WHERE c.day IS NULL OR h.start IS NULL OR l.start < c.starts_epoch
-            OR l.start >= c.starts_epoch + 60 * c.minutes OR l.summer <> h.summer";
+            OR l.start >= c.starts_epoch + 60 * c.minutes";
+    CHECK_HOURS =
+        "SELECT DISTINCT l.start - l.start % 3600, k.summer
+         FROM load_curve l JOIN interval_kind k ON k.id = l.kind";
     CHECK_VALUES =
-        "SELECT (SELECT count(*) FROM load_curve WHERE watts < 0 OR minutes NOT IN (5, 10, 15, 20, 30, 60))
+        "SELECT (SELECT count(*) FROM load_curve WHERE watts < 0)
+              + (SELECT count(*) FROM interval_kind WHERE minutes NOT IN (5, 10, 15, 20, 30, 60))
               + (SELECT count(*) FROM daily_energy WHERE wh < 0) + (SELECT count(*) FROM max_power WHERE va < 0)";
     CHECK_OWNERS =
         "SELECT count(*) FROM (
-            SELECT meter, source FROM load_curve UNION SELECT meter, source FROM daily_energy
+            SELECT l.meter, k.source FROM load_curve l LEFT JOIN interval_kind k ON k.id = l.kind UNION SELECT meter, source FROM daily_energy
             UNION SELECT meter, source FROM max_power UNION SELECT meter, NULL FROM coverage
          ) r WHERE r.meter NOT IN (SELECT id FROM meter) OR r.source NOT IN (SELECT id FROM source)";
     CHECK_CURVE_COUNTS =
@@ -222,11 +232,12 @@ statements! {
         "SELECT count(*) FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve = 1
          JOIN calendar c ON c.day = v.day
          WHERE v.state = 0 AND c.minutes <> coalesce((
-            SELECT sum(l.minutes) FROM load_curve l WHERE l.meter = v.meter AND l.direction = d.direction
-              AND l.start >= c.starts_epoch AND l.start + 60 * l.minutes <= c.starts_epoch + 60 * c.minutes), 0)";
+            SELECT sum(k.minutes) FROM load_curve l JOIN interval_kind k ON k.id = l.kind WHERE l.meter = v.meter AND l.direction = d.direction
+              AND l.start >= c.starts_epoch AND l.start + 60 * k.minutes <= c.starts_epoch + 60 * c.minutes), 0)";
     CHECK_CURVE_UNKNOWN =
         "SELECT count(*) FROM (
-            SELECT DISTINCT meter, direction, (start + 3600 * (1 + summer)) / 86400 AS day FROM load_curve
+            SELECT DISTINCT l.meter, l.direction, (l.start + 3600 * (1 + k.summer)) / 86400 AS day
+            FROM load_curve l JOIN interval_kind k ON k.id = l.kind
          ) l WHERE NOT EXISTS (
             SELECT 1 FROM coverage v WHERE v.meter = l.meter AND v.dataset = l.direction + 1 AND v.day = l.day)";
     CHECK_DAILY_COUNTS =

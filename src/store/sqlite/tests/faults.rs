@@ -155,7 +155,8 @@ async fn damage_is_found_and_named() {
     world.store_curve(span, curve(span, 30, |_| 1)).await;
     let mut conn = raw(&world.path()).await;
     for sql in [
-        "UPDATE load_curve SET minutes = 60 WHERE start = (SELECT min(start) FROM load_curve)",
+        "INSERT INTO interval_kind VALUES (2, 60, 1, 1)",
+        "UPDATE load_curve SET kind = 2 WHERE start = (SELECT min(start) FROM load_curve)",
         "DELETE FROM load_curve WHERE start = (SELECT max(start) FROM load_curve)",
         "UPDATE calendar SET minutes = 1 WHERE day = (SELECT min(day) FROM calendar)",
         "UPDATE load_curve SET meter = 9 WHERE start = (SELECT max(start) FROM load_curve)",
@@ -163,7 +164,7 @@ async fn damage_is_found_and_named() {
         rows(&mut conn, sql).await.unwrap();
     }
     let found: Vec<String> = world.store.check().await.unwrap().into_iter().map(|f| f.what).collect();
-    for what in ["overlap", "offset", "another number", "not filled", "calendar", "unknown"] {
+    for what in ["overlap", "offset", "another number", "Paris offset", "not filled", "calendar", "unknown"] {
         assert!(found.iter().any(|f| f.contains(what)), "{what}: {found:?}");
     }
     assert!(found.iter().all(|f| !f.contains(PRM)));

@@ -10,7 +10,7 @@ mod views;
 mod windows;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, Row, SqliteConnection, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection, TypeInfo, ValueRef};
 
 use super::{Mode, SqliteStore};
 use crate::budget::Limits;
