@@ -60,6 +60,15 @@ pub(super) const COVERAGE: Shape = Shape {
     chunk: 365,
 };
 
+/// Old values: meter, dataset, seen at; start, minutes, old and new value, old wall time, old source.
+pub(super) const REVISIONS: Shape = Shape {
+    head: "INSERT INTO revision (meter, dataset, seen_at, start, minutes, old_value, new_value, old_local_seconds, old_source) VALUES ",
+    shared: 3,
+    own: 6,
+    tail: "",
+    chunk: 336,
+};
+
 /// Days of the calendar: day, iso, first second, minutes.
 pub(super) const CALENDAR: Shape = Shape {
     head: "INSERT INTO calendar (day, iso, starts_epoch, minutes) VALUES ",
@@ -80,7 +89,7 @@ pub(super) const HOURS: Shape = Shape {
 
 /// Every shape, for the test that prepares them.
 #[cfg(test)]
-pub(super) const ALL: [Shape; 6] = [CURVE, ENERGY, PEAKS, COVERAGE, CALENDAR, HOURS];
+pub(super) const ALL: [Shape; 7] = [CURVE, ENERGY, PEAKS, COVERAGE, REVISIONS, CALENDAR, HOURS];
 
 type Bound = Query<'static, Sqlite, SqliteArguments>;
 

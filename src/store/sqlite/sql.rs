@@ -60,10 +60,9 @@ statements! {
     SERIES_LEAVES = "UPDATE series SET configured = 0 WHERE meter = ?1 AND dataset = ?2";
 
     // Calendar.
-    CALENDAR_FIRST = "SELECT min(day) FROM calendar";
-    CALENDAR_LAST = "SELECT max(day) FROM calendar";
-    HOURS_FIRST = "SELECT min(start) FROM clock_hour";
-    HOURS_LAST = "SELECT max(start) FROM clock_hour";
+    // Two look-ups of a key each; min() and max() side by side would walk the table.
+    CALENDAR_ENDS = "SELECT (SELECT min(day) FROM calendar), (SELECT max(day) FROM calendar)";
+    HOURS_ENDS = "SELECT (SELECT min(start) FROM clock_hour), (SELECT max(start) FROM clock_hour)";
 
     // Windows.
     WINDOW_GET = "SELECT first_day, end_day FROM series WHERE meter = ?1 AND dataset = ?2";
@@ -96,7 +95,6 @@ statements! {
     KIND_ADD =
         "INSERT INTO interval_kind (id, minutes, summer, source)
          SELECT count(*), ?1, ?2, ?3 FROM interval_kind";
-    CURVE_NEWEST = "SELECT max(start) FROM load_curve WHERE meter = ?1 AND direction = ?2";
     CURVE_REMOVE = "DELETE FROM load_curve WHERE meter = ?1 AND direction = ?2 AND start = ?3";
     ENERGY_HELD =
         "SELECT day, wh, source FROM daily_energy
@@ -104,10 +102,6 @@ statements! {
     PEAKS_HELD =
         "SELECT day, va, local_seconds, at, source FROM max_power
          WHERE meter = ?1 AND day >= ?2 AND day < ?3 ORDER BY day";
-    REVISION_ADD =
-        "INSERT INTO revision
-         (meter, dataset, start, minutes, old_value, new_value, old_local_seconds, old_source, seen_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
     // Coverage and series.
     COVERAGE_OF =
@@ -116,9 +110,17 @@ statements! {
     SERIES_ADD =
         "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?1, ?2, ?3, 0, 0)
          ON CONFLICT DO NOTHING";
+    /// ?4 is the step of the answer's newest interval, ?5 its start, ?6 the direction: the step of
+    /// the series is that of its newest interval.
     SERIES_ANSWERED =
         "UPDATE series SET state = 0, code = NULL, message = NULL, not_before = NULL,
-             last_success_at = max(coalesce(last_success_at, ?3), ?3), step = coalesce(?4, step)
+             last_success_at = max(coalesce(last_success_at, ?3), ?3),
+             step = CASE
+                 WHEN ?4 IS NULL OR step = ?4 OR EXISTS (
+                     SELECT 1 FROM load_curve l WHERE l.meter = ?1 AND l.direction = ?6 AND l.start > ?5
+                 ) THEN step
+                 ELSE ?4
+             END
          WHERE meter = ?1 AND dataset = ?2";
     SERIES_STATE =
         "UPDATE series SET state = ?3, code = ?4, message = ?5, not_before = ?6

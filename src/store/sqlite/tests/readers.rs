@@ -28,8 +28,12 @@ async fn child() {
         "read" => {
             let mut conn = dashboard(&path).await.unwrap();
             let count = rows(&mut conn, "SELECT count(*) FROM v_load_curve").await.unwrap();
+            assert!(!writes(&path).await);
+            let store = SqliteStore::open(&path, Mode::Read, "linkyd status").await.unwrap();
+            assert_eq!(store.status().await.unwrap().len(), 5);
+            let error = SqliteStore::open(&path, Mode::Write, "linkyd sync").await.unwrap_err();
+            assert!(matches!(error, StoreError::NotWritable { .. }), "{error}");
             println!("rows={}", count[0]);
-            assert!(SqliteConnectOptions::new().filename(&path).connect().await.is_err() || !writes(&path).await);
         }
         "write" => {
             let store = SqliteStore::open(&path, Mode::Write, "linkyd run").await.unwrap();

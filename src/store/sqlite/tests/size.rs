@@ -32,7 +32,7 @@ async fn a_whole_history_of_consumer_and_producer_stays_under_2_mb() {
     let intervals: i64 = world.one("SELECT count(*) FROM load_curve").await.parse().unwrap();
     assert_eq!(intervals, 2 * 745 * 48);
     let pages: i64 = tables(&world).await;
-    println!("{size} bytes in all, {} bytes for {intervals} intervals", pages);
+    println!("{size} bytes in all, {pages} bytes for {intervals} intervals");
     assert!(size < 1_900_000, "{size} bytes");
     assert!(pages < 20 * intervals, "{pages} bytes for {intervals} intervals");
     world.sound().await;
