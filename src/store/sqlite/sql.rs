@@ -234,8 +234,9 @@ statements! {
         "SELECT count(*) FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve = 1
          JOIN calendar c ON c.day = v.day
          WHERE v.state = 0 AND c.minutes <> coalesce((
-            SELECT sum(k.minutes) FROM load_curve l JOIN interval_kind k ON k.id = l.kind WHERE l.meter = v.meter AND l.direction = d.direction
-              AND l.start >= c.starts_epoch AND l.start + 60 * k.minutes <= c.starts_epoch + 60 * c.minutes), 0)";
+            SELECT sum(k.minutes) FROM load_curve l CROSS JOIN interval_kind k ON k.id = l.kind WHERE l.meter = v.meter AND l.direction = d.direction
+              AND l.start >= c.starts_epoch AND l.start < c.starts_epoch + 60 * c.minutes
+              AND l.start + 60 * k.minutes <= c.starts_epoch + 60 * c.minutes), 0)";
     CHECK_CURVE_UNKNOWN =
         "SELECT count(*) FROM (
             SELECT DISTINCT l.meter, l.direction, (l.start + 3600 * (1 + k.summer)) / 86400 AS day
