@@ -37,12 +37,17 @@ async fn child() {
         }
         "write" => {
             let store = SqliteStore::open(&path, Mode::Write, "linkyd run").await.unwrap();
-            let world = World { folder: tempfile::tempdir().unwrap(), store, now: 1_795_500_000.into() };
+            let world = World::around(tempfile::tempdir().unwrap(), store);
             let span = days("2026-11-17", "2026-11-24");
             world.store_curve(span, curve(span, 30, |_| 1)).await;
             println!("stored");
             // Until it is killed, without any chance to tidy up.
             std::thread::sleep(std::time::Duration::from_mins(1));
+        }
+        "burst" => {
+            let store = SqliteStore::open(&path, Mode::Write, "linkyd run").await.unwrap();
+            let world = World::around(tempfile::tempdir().unwrap(), store);
+            super::crashes::burst(&world).await;
         }
         other => panic!("{other}"),
     }
@@ -58,7 +63,7 @@ fn root() -> bool {
 }
 
 /// This binary in another role. The copy lies where every user may run it.
-fn me(folder: &Path, role: &str, file: &Path) -> Command {
+pub(super) fn me(folder: &Path, role: &str, file: &Path) -> Command {
     let exe = folder.join("exe");
     if !exe.exists() {
         std::fs::copy(std::env::current_exe().unwrap(), &exe).unwrap();
