@@ -24,12 +24,12 @@ pub(super) struct Shape {
     chunk: usize,
 }
 
-/// Intervals: meter, direction, source; start, minutes, watts, summer.
+/// Intervals: meter, direction; start, kind, watts.
 pub(super) const CURVE: Shape = Shape {
-    head: "INSERT INTO load_curve (meter, direction, source, start, minutes, watts, summer) VALUES ",
-    shared: 3,
-    own: 4,
-    tail: " ON CONFLICT (meter, direction, start) DO UPDATE SET minutes = excluded.minutes, watts = excluded.watts, summer = excluded.summer, source = excluded.source",
+    head: "INSERT INTO load_curve (meter, direction, start, kind, watts) VALUES ",
+    shared: 2,
+    own: 3,
+    tail: " ON CONFLICT (meter, direction, start) DO UPDATE SET kind = excluded.kind, watts = excluded.watts",
     chunk: 336,
 };
 
@@ -60,6 +60,15 @@ pub(super) const COVERAGE: Shape = Shape {
     chunk: 365,
 };
 
+/// Old values: meter, dataset, seen at; start, minutes, old and new value, old wall time, old source.
+pub(super) const REVISIONS: Shape = Shape {
+    head: "INSERT INTO revision (meter, dataset, seen_at, start, minutes, old_value, new_value, old_local_seconds, old_source) VALUES ",
+    shared: 3,
+    own: 6,
+    tail: "",
+    chunk: 336,
+};
+
 /// Days of the calendar: day, iso, first second, minutes.
 pub(super) const CALENDAR: Shape = Shape {
     head: "INSERT INTO calendar (day, iso, starts_epoch, minutes) VALUES ",
@@ -69,18 +78,18 @@ pub(super) const CALENDAR: Shape = Shape {
     chunk: 1000,
 };
 
-/// Hours of the clock: start, summer.
+/// Hours of the clock: start.
 pub(super) const HOURS: Shape = Shape {
-    head: "INSERT INTO clock_hour (start, summer) VALUES ",
+    head: "INSERT INTO clock_hour (start) VALUES ",
     shared: 0,
-    own: 2,
+    own: 1,
     tail: " ON CONFLICT DO NOTHING",
     chunk: 1000,
 };
 
 /// Every shape, for the test that prepares them.
 #[cfg(test)]
-pub(super) const ALL: [Shape; 6] = [CURVE, ENERGY, PEAKS, COVERAGE, CALENDAR, HOURS];
+pub(super) const ALL: [Shape; 7] = [CURVE, ENERGY, PEAKS, COVERAGE, REVISIONS, CALENDAR, HOURS];
 
 type Bound = Query<'static, Sqlite, SqliteArguments>;
 
