@@ -255,8 +255,9 @@ statements! {
 
     // Every value of a series, for comparing and exporting.
     CURVE_READINGS =
-        "SELECT c.start, c.minutes, c.watts FROM load_curve c JOIN meter m ON m.id = c.meter
-         WHERE m.prm = ?1 AND c.direction = ?2 ORDER BY c.start";
+        "SELECT l.start, k.minutes, l.watts
+         FROM meter m CROSS JOIN load_curve l ON l.meter = m.id CROSS JOIN interval_kind k ON k.id = l.kind
+         WHERE m.prm = ?1 AND l.direction = ?2 ORDER BY l.start";
     DAILY_READINGS =
         "SELECT e.day, e.wh FROM daily_energy e JOIN meter m ON m.id = e.meter
          WHERE m.prm = ?1 AND e.direction = ?2 ORDER BY e.day";
