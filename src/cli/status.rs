@@ -37,9 +37,16 @@ pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Cl
     } else {
         out.write_all(text(&series, &budget, config, now, colours()).as_bytes())?;
     }
-    let bad = series
+    let unknown = config
+        .meters
         .iter()
-        .any(|s| matches!(s.state, SeriesState::Failing | SeriesState::Suspended) || is_late(s, config, now));
+        .flat_map(|m| m.datasets.iter().map(move |dataset| (&m.prm, *dataset)))
+        .any(|(prm, dataset)| series.iter().all(|s| s.prm != *prm || s.dataset != dataset));
+    // A series that no pass has seen yet is late as well.
+    let bad = unknown
+        || series
+            .iter()
+            .any(|s| matches!(s.state, SeriesState::Failing | SeriesState::Suspended) || is_late(s, config, now));
     Ok(if args.check && bad { Exit::Failed } else { Exit::Done })
 }
 

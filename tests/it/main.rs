@@ -5,4 +5,14 @@ mod architecture;
 #[cfg(test)]
 mod backfill;
 #[cfg(test)]
+mod cli_commands;
+#[cfg(test)]
+mod cli_database;
+#[cfg(test)]
+mod cli_mistakes;
+#[cfg(test)]
+mod cli_rig;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod support;
