@@ -11,8 +11,8 @@ use crate::store::StoreError;
 
 /// Makes sure that the calendar holds these days.
 pub(super) async fn hold_days(conn: &mut SqliteConnection, days: Days) -> Result<(), StoreError> {
-    let (first,): (Option<i32>,) = sqlx::query_as(sql::CALENDAR_FIRST).fetch_one(&mut *conn).await?;
-    let (last,): (Option<i32>,) = sqlx::query_as(sql::CALENDAR_LAST).fetch_one(&mut *conn).await?;
+    let ends = sqlx::query_as(sql::CALENDAR_ENDS).fetch_one(&mut *conn).await?;
+    let (first, last): (Option<i32>, Option<i32>) = ends;
     let known = first.zip(last).and_then(|(f, l)| Days::new(Day::from_number(f), Day::from_number(l).next()));
     for lacking in lacking(days, known) {
         let new: Vec<Day> = lacking.iter().collect();
@@ -27,15 +27,13 @@ pub(super) async fn hold_days(conn: &mut SqliteConnection, days: Days) -> Result
 
 /// Makes sure that the clock holds the hours of these days.
 pub(super) async fn hold_hours(conn: &mut SqliteConnection, days: Days) -> Result<(), StoreError> {
-    let (first,): (Option<i64>,) = sqlx::query_as(sql::HOURS_FIRST).fetch_one(&mut *conn).await?;
-    let (last,): (Option<i64>,) = sqlx::query_as(sql::HOURS_LAST).fetch_one(&mut *conn).await?;
+    let ends = sqlx::query_as(sql::HOURS_ENDS).fetch_one(&mut *conn).await?;
+    let (first, last): (Option<i64>, Option<i64>) = ends;
     let known = first.zip(last).and_then(|(f, l)| Days::new(paris::day_of(f), paris::day_of(l).next()));
     for lacking in lacking(days, known) {
         let hours = (paris::start_of(lacking.end()) - paris::start_of(lacking.first())) / 3600;
         let new: Vec<i64> = (0..hours).map(|n| paris::start_of(lacking.first()) + 3600 * n).collect();
-        rows::HOURS
-            .put(conn, &[], &new, |query, start| query.bind(*start).bind(paris::offset_hours(*start) - 1))
-            .await?;
+        rows::HOURS.put(conn, &[], &new, |query, start| query.bind(*start)).await?;
     }
     Ok(())
 }
