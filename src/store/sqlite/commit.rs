@@ -34,7 +34,8 @@ struct Stored {
 /// Stores an answer.
 pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Result<Committed, StoreError> {
     let (meter, dataset) = (answer.meter.0, answer.dataset.id());
-    calendar::hold_days(conn, answer.covered).await?;
+    let hours = matches!(&answer.values, Values::Curve(points) if !points.is_empty()).then_some(answer.covered);
+    calendar::hold(conn, Some(answer.covered), hours).await?;
     // From one day earlier: its last interval may reach into the first day covered.
     let before = records(conn, answer, answer.covered.first().plus(-1)).await?;
     let empty = before.iter().all(|(_, record)| record.stored == 0);
@@ -172,9 +173,6 @@ async fn curve(
     let revisions = merged.revised.iter().map(revision).collect();
     for start in &merged.removed {
         sqlx::query(sql::CURVE_REMOVE).bind(meter).bind(direction).bind(start).execute(&mut *conn).await?;
-    }
-    if !merged.put.is_empty() {
-        calendar::hold_hours(conn, answer.covered).await?;
     }
     let put = with_kinds(conn, answer.source.0, &merged.put).await?;
     rows::CURVE

@@ -18,8 +18,11 @@ pub(super) struct Shape {
     own: usize,
     /// After the rows.
     tail: &'static str,
-    /// Rows of one statement. A full one is kept prepared, so this is the usual size of an answer.
+    /// Rows of one statement at the most. A full one is kept prepared, so this is the usual size
+    /// of an answer.
     chunk: usize,
+    /// Another usual size, kept prepared too.
+    often: usize,
 }
 
 /// Intervals: meter, direction; start, kind, watts.
@@ -29,6 +32,7 @@ pub(super) const CURVE: Shape = Shape {
     own: 3,
     tail: " ON CONFLICT (meter, direction, start) DO UPDATE SET kind = excluded.kind, watts = excluded.watts",
     chunk: 336,
+    often: 48,
 };
 
 /// Energy of days: meter, direction, source; day, wh.
@@ -38,6 +42,7 @@ pub(super) const ENERGY: Shape = Shape {
     own: 2,
     tail: " ON CONFLICT (meter, direction, day) DO UPDATE SET wh = excluded.wh, source = excluded.source",
     chunk: 365,
+    often: 1,
 };
 
 /// Peaks of days: meter, source; day, va, local seconds, instant.
@@ -47,6 +52,7 @@ pub(super) const PEAKS: Shape = Shape {
     own: 4,
     tail: " ON CONFLICT (meter, day) DO UPDATE SET va = excluded.va, local_seconds = excluded.local_seconds, at = excluded.at, source = excluded.source",
     chunk: 365,
+    often: 1,
 };
 
 /// Day records: meter, dataset; day and its record.
@@ -56,6 +62,7 @@ pub(super) const COVERAGE: Shape = Shape {
     own: 9,
     tail: " ON CONFLICT (meter, dataset, day) DO UPDATE SET state = excluded.state, stored = excluded.stored, expected = excluded.expected, checked_at = excluded.checked_at, first_left_out = excluded.first_left_out, next_try = excluded.next_try, certain = excluded.certain, last_try = excluded.last_try",
     chunk: 365,
+    often: 7,
 };
 
 /// Old values: meter, dataset, seen at; start, minutes, old and new value, old wall time, old source.
@@ -65,6 +72,7 @@ pub(super) const REVISIONS: Shape = Shape {
     own: 6,
     tail: "",
     chunk: 336,
+    often: 1,
 };
 
 /// Days of the calendar: day, iso, first second, minutes.
@@ -74,6 +82,7 @@ pub(super) const CALENDAR: Shape = Shape {
     own: 4,
     tail: " ON CONFLICT DO NOTHING",
     chunk: 1000,
+    often: 1,
 };
 
 /// Hours of the clock: start.
@@ -83,6 +92,7 @@ pub(super) const HOURS: Shape = Shape {
     own: 1,
     tail: " ON CONFLICT DO NOTHING",
     chunk: 1000,
+    often: 24,
 };
 
 /// Every shape, for the test that prepares them.
@@ -119,7 +129,7 @@ impl Shape {
         bind: impl Fn(Bound, &T) -> Bound,
     ) -> Result<(), sqlx::Error> {
         for chunk in rows.chunks(self.chunk) {
-            let mut query = sqlx::query(AssertSqlSafe(self.sql(chunk.len()))).persistent(chunk.len() == self.chunk);
+            let mut query = sqlx::query(AssertSqlSafe(self.sql(chunk.len()))).persistent([self.chunk, self.often].contains(&chunk.len()));
             for row in chunk {
                 for value in shared {
                     query = query.bind(*value);

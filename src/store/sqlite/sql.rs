@@ -60,9 +60,10 @@ statements! {
     SERIES_LEAVES = "UPDATE series SET configured = 0 WHERE meter = ?1 AND dataset = ?2";
 
     // Calendar.
-    // Two look-ups of a key each; min() and max() side by side would walk the table.
-    CALENDAR_ENDS = "SELECT (SELECT min(day) FROM calendar), (SELECT max(day) FROM calendar)";
-    HOURS_ENDS = "SELECT (SELECT min(start) FROM clock_hour), (SELECT max(start) FROM clock_hour)";
+    // A look-up of a key each; min() and max() side by side would walk the table.
+    CALENDAR_ENDS =
+        "SELECT (SELECT min(day) FROM calendar), (SELECT max(day) FROM calendar),
+                (SELECT min(start) FROM clock_hour), (SELECT max(start) FROM clock_hour)";
 
     // Windows.
     WINDOW_GET = "SELECT first_day, end_day FROM series WHERE meter = ?1 AND dataset = ?2";
@@ -140,10 +141,16 @@ statements! {
         "UPDATE source SET not_before_ms = ?2, code = ?3, message = ?4, slow_until_ms = ?5 WHERE id = ?1";
 
     // The journal.
-    SOURCE_ACCOUNT = "SELECT account FROM source WHERE id = ?1";
     SOURCE_ACCOUNT_BY_NAME = "SELECT account FROM source WHERE name = ?1";
-    /// When the call started that is ?2 back behind the latest one.
-    CALL_BACK = "SELECT at_ms FROM call WHERE account = ?1 ORDER BY at_ms DESC LIMIT 1 OFFSET ?2";
+    /// The account, when its latest call started, and when those did that are ?2, ?3 and ?4 back
+    /// behind it.
+    USAGE =
+        "SELECT s.account,
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?2),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?3),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?4)
+         FROM source s WHERE s.id = ?1";
     CALL_ADD =
         "INSERT INTO call (account, at_ms, asked_at, source, api, meter, dataset, start_day, end_day)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";

@@ -64,7 +64,7 @@ async fn ranges_in_the_views_are_served_by_keys() {
 async fn the_ledger_is_read_by_its_key() {
     let world = World::new().await;
     for (sql, key) in [
-        (sql::CALL_BACK, "call_by_account"),
+        (sql::USAGE, "call_by_account"),
         (sql::SPENT, "call_by_account"),
         (sql::REFUSED_TOKENS, "call_by_account"),
         (sql::FACTS_FAILED, "call_failed"),
