@@ -3,4 +3,12 @@
 #[cfg(test)]
 mod backfill;
 #[cfg(test)]
+mod reactions;
+#[cfg(test)]
+mod reactions_access;
+#[cfg(test)]
+mod reactions_quota;
+#[cfg(test)]
+mod reactions_token;
+#[cfg(test)]
 mod support;
