@@ -55,11 +55,8 @@ async fn main() -> Outcome {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let now = enedis::NOW.parse()?;
     let prm = enedis::prm()?;
-    let simulator = Simulator::new(
-        enedis::world(prm.clone()),
-        Arc::clone(&clock),
-        Calendar::new(Arc::clone(&clock), Some(now)),
-    );
+    let simulator =
+        Simulator::new(enedis::world(prm.clone()), Arc::clone(&clock), Calendar::new(Arc::clone(&clock), Some(now)));
     simulator.set_faults(Faults { latency_ms: ANSWER_MS, ..Faults::none() });
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let base: url::Url = format!("http://{}/", listener.local_addr()?).parse()?;

@@ -255,11 +255,8 @@ async fn history(place: &Path) -> Outcome {
     let now = enedis::NOW.parse()?;
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now));
     let prm = enedis::prm()?;
-    let simulator = Simulator::new(
-        enedis::world(prm.clone()),
-        Arc::clone(&clock),
-        Calendar::new(Arc::clone(&clock), None),
-    );
+    let simulator =
+        Simulator::new(enedis::world(prm.clone()), Arc::clone(&clock), Calendar::new(Arc::clone(&clock), None));
     let store = Arc::new(SqliteStore::open(&path, Mode::Create, "bench").await?);
     let shared: Arc<dyn Store> = Arc::<SqliteStore>::clone(&store);
     let source = enedis::source("http://localhost/".parse()?, Api::V2026);

@@ -8,7 +8,7 @@ use super::{plan, status, sync};
 use crate::config::{self, Config, Environment, Secrets};
 use crate::domain::{Dataset, Day, DayState, Days, Prm, SeriesState};
 use crate::engine::pass::PlannedCall;
-use crate::engine::report::{DatasetReport, Interruption, MeterReport, Report};
+use crate::engine::report::{DatasetReport, Interruption, MeterReport, Report, Stop};
 use crate::plan::Reason;
 use crate::store::{SeriesStatus, Spent};
 
@@ -266,7 +266,7 @@ fn sync_with_trouble() {
     down.left = 115;
     down.interruptions = vec![Interruption {
         source: "enedis".to_owned(),
-        credentials: false,
+        stop: Stop::Later,
         until_ms: Some(now().timestamp_millis() + 60_000),
         message: why.to_owned(),
     }];

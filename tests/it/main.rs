@@ -17,4 +17,12 @@ mod cli_rig;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod reactions;
+#[cfg(test)]
+mod reactions_access;
+#[cfg(test)]
+mod reactions_quota;
+#[cfg(test)]
+mod reactions_token;
+#[cfg(test)]
 mod support;

@@ -36,8 +36,7 @@ pub(super) async fn reserve(
     let Some((account, last, second, hour, day)) = found else {
         return Err(StoreError::Inconsistent { table: "source", what: "there is no source of that number".to_owned() });
     };
-    let usage =
-        Usage { last, second, hour: limits.per_hour.and(hour), day: limits.per_day.and(day) };
+    let usage = Usage { last, second, hour: limits.per_hour.and(hour), day: limits.per_day.and(day) };
     let verdict = budget::decide(now_ms, &usage, limits);
     let Verdict::Go { at } = verdict else { return Ok(Reserved::Wait(verdict)) };
     let asks = call.asks.as_ref();
