@@ -3,12 +3,12 @@
 -- Integers throughout: epochs are seconds since 1970, a day is the number of days since
 -- 1970-01-01 of the Paris calendar. Numbers of lookup tables are those of the domain's enums.
 
-CREATE TABLE direction (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE direction (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 INSERT INTO direction VALUES (0, 'consumption'), (1, 'production');
 
 CREATE TABLE dataset (
     id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
     direction INTEGER NOT NULL REFERENCES direction,
     curve INTEGER NOT NULL
 ) STRICT;
@@ -16,11 +16,11 @@ INSERT INTO dataset VALUES
     (1, 'consumption_load_curve', 0, 1), (2, 'production_load_curve', 1, 1),
     (3, 'daily_consumption', 0, 0), (4, 'daily_production', 1, 0), (5, 'daily_max_power', 0, 0);
 
-CREATE TABLE day_state (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE day_state (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 INSERT INTO day_state VALUES
     (0, 'complete'), (1, 'missing'), (2, 'partial'), (3, 'pending'), (4, 'absent'), (5, 'expired');
 
-CREATE TABLE series_state (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE series_state (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 INSERT INTO series_state VALUES
     (0, 'ok'), (1, 'suspended'), (2, 'not_offered'), (3, 'failing'), (4, 'waiting');
 
@@ -100,7 +100,16 @@ CREATE TABLE calendar (
 ) STRICT;
 
 -- The UTC hours of the days with load curves; drives v_hourly. Its start is the row's own key.
-CREATE TABLE clock_hour (start INTEGER PRIMARY KEY, summer INTEGER NOT NULL) STRICT;
+CREATE TABLE clock_hour (start INTEGER PRIMARY KEY) STRICT;
+
+-- What many intervals have in common. Only a handful of combinations exist, and a number below 2
+-- takes no room in a row: a half-hour costs 15 bytes in place of 18.
+CREATE TABLE interval_kind (
+    id INTEGER PRIMARY KEY,
+    minutes INTEGER NOT NULL,
+    summer INTEGER NOT NULL,
+    source INTEGER NOT NULL REFERENCES source
+) STRICT;
 
 -- One row an interval. Newest first in the key: history arrives backwards, and filling a tree
 -- from its front towards its end leaves full pages behind. Readings have no foreign keys: the
@@ -109,10 +118,8 @@ CREATE TABLE load_curve (
     meter INTEGER NOT NULL,
     direction INTEGER NOT NULL,
     start INTEGER NOT NULL,
-    minutes INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
     watts INTEGER NOT NULL,
-    summer INTEGER NOT NULL,
-    source INTEGER NOT NULL,
     PRIMARY KEY (meter, direction, start DESC)
 ) WITHOUT ROWID, STRICT;
 
@@ -233,17 +240,18 @@ SELECT
     d.name AS direction,
     strftime('%Y-%m-%dT%H:%M:%SZ', l.start, 'unixepoch') AS starts_at,
     l.start AS starts_epoch,
-    strftime('%Y-%m-%dT%H:%M:%SZ', l.start + 60 * l.minutes, 'unixepoch') AS ends_at,
-    strftime('%Y-%m-%dT%H:%M:%S', l.start + 3600 * (1 + l.summer), 'unixepoch') AS starts_local,
-    date(l.start + 3600 * (1 + l.summer), 'unixepoch') AS day,
-    l.minutes,
+    strftime('%Y-%m-%dT%H:%M:%SZ', l.start + 60 * k.minutes, 'unixepoch') AS ends_at,
+    strftime('%Y-%m-%dT%H:%M:%S', l.start + 3600 * (1 + k.summer), 'unixepoch') AS starts_local,
+    date(l.start + 3600 * (1 + k.summer), 'unixepoch') AS day,
+    k.minutes,
     l.watts,
-    l.watts * l.minutes / 60.0 AS wh,
+    l.watts * k.minutes / 60.0 AS wh,
     NULL AS tariff_class,
-    (SELECT s.name FROM source s WHERE s.id = l.source) AS source
+    (SELECT s.name FROM source s WHERE s.id = k.source) AS source
 FROM meter m
 CROSS JOIN direction d
-CROSS JOIN load_curve l ON l.meter = m.id AND l.direction = d.id;
+CROSS JOIN load_curve l ON l.meter = m.id AND l.direction = d.id
+CROSS JOIN interval_kind k ON k.id = l.kind;
 
 CREATE VIEW v_hourly AS
 SELECT
@@ -252,18 +260,21 @@ SELECT
     d.name AS direction,
     strftime('%Y-%m-%dT%H:%M:%SZ', h.start, 'unixepoch') AS starts_at,
     h.start AS starts_epoch,
-    strftime('%Y-%m-%dT%H:%M:%S', h.start + 3600 * (1 + h.summer), 'unixepoch') AS starts_local,
-    date(h.start + 3600 * (1 + h.summer), 'unixepoch') AS day,
-    sum(l.watts * (min(l.start + 60 * l.minutes, h.start + 3600) - max(l.start, h.start))) / 3600.0 AS wh,
-    sum(min(l.start + 60 * l.minutes, h.start + 3600) - max(l.start, h.start)) / 60 AS minutes
+    -- The clock only changes on the hour, so any interval that starts in the hour knows.
+    strftime('%Y-%m-%dT%H:%M:%S', h.start + 3600 * (1 + coalesce(
+        max(CASE WHEN l.start >= h.start THEN k.summer END), max(k.summer))), 'unixepoch') AS starts_local,
+    date(h.start + 3600 * (1 + coalesce(
+        max(CASE WHEN l.start >= h.start THEN k.summer END), max(k.summer))), 'unixepoch') AS day,
+    sum(l.watts * (min(l.start + 60 * k.minutes, h.start + 3600) - max(l.start, h.start))) / 3600.0 AS wh,
+    sum(min(l.start + 60 * k.minutes, h.start + 3600) - max(l.start, h.start)) / 60 AS minutes
 FROM meter m
 CROSS JOIN direction d
 CROSS JOIN clock_hour h
 CROSS JOIN load_curve l
     ON l.meter = m.id AND l.direction = d.id
     AND l.start > h.start - 3600 AND l.start < h.start + 3600
-    AND l.start + 60 * l.minutes > h.start
-GROUP BY m.id, d.id, h.start;
+CROSS JOIN interval_kind k ON k.id = l.kind AND l.start + 60 * k.minutes > h.start
+GROUP BY m.id, d.id, h.start, m.prm, m.name, d.name;
 
 CREATE VIEW v_daily AS
 SELECT
@@ -288,12 +299,12 @@ FROM (
         x.va AS max_power_va,
         strftime('%Y-%m-%dT%H:%M:%SZ', x.at, 'unixepoch') AS max_power_at,
         CASE WHEN ec.state = 0 THEN (
-            SELECT sum(l.watts * l.minutes) / 60.0 FROM load_curve l
+            SELECT sum(l.watts * i.minutes) / 60.0 FROM load_curve l CROSS JOIN interval_kind i ON i.id = l.kind
             WHERE l.meter = m.id AND l.direction = 0
                 AND l.start >= c.starts_epoch AND l.start < c.starts_epoch + 60 * c.minutes
         ) END AS curve_consumption_wh,
         CASE WHEN pc.state = 0 THEN (
-            SELECT sum(l.watts * l.minutes) / 60.0 FROM load_curve l
+            SELECT sum(l.watts * i.minutes) / 60.0 FROM load_curve l CROSS JOIN interval_kind i ON i.id = l.kind
             WHERE l.meter = m.id AND l.direction = 1
                 AND l.start >= c.starts_epoch AND l.start < c.starts_epoch + 60 * c.minutes
         ) END AS curve_production_wh,
@@ -480,7 +491,7 @@ FROM (
         c.iso AS day,
         e.wh AS daily_wh,
         CASE WHEN v.state = 0 THEN (
-            SELECT sum(l.watts * l.minutes) / 60.0 FROM load_curve l
+            SELECT sum(l.watts * i.minutes) / 60.0 FROM load_curve l CROSS JOIN interval_kind i ON i.id = l.kind
             WHERE l.meter = m.id AND l.direction = d.id
                 AND l.start >= c.starts_epoch AND l.start < c.starts_epoch + 60 * c.minutes
         ) END AS curve_wh

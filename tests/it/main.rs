@@ -1,7 +1,21 @@
 //! The integration tests: one binary, one module a topic, all against the simulator.
 
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod backfill;
+#[cfg(test)]
+mod cli_commands;
+#[cfg(test)]
+mod cli_database;
+#[cfg(test)]
+mod cli_logs;
+#[cfg(test)]
+mod cli_mistakes;
+#[cfg(test)]
+mod cli_rig;
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 mod reactions;
 #[cfg(test)]

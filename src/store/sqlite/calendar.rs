@@ -9,12 +9,19 @@ use super::{rows, sql};
 use crate::domain::{Day, Days, paris};
 use crate::store::StoreError;
 
-/// Makes sure that the calendar holds these days.
-pub(super) async fn hold_days(conn: &mut SqliteConnection, days: Days) -> Result<(), StoreError> {
-    let (first,): (Option<i32>,) = sqlx::query_as(sql::CALENDAR_FIRST).fetch_one(&mut *conn).await?;
-    let (last,): (Option<i32>,) = sqlx::query_as(sql::CALENDAR_LAST).fetch_one(&mut *conn).await?;
-    let known = first.zip(last).and_then(|(f, l)| Days::new(Day::from_number(f), Day::from_number(l).next()));
-    for lacking in lacking(days, known) {
+/// The first and last day of the calendar, the first and last hour of the clock.
+type Ends = (Option<i32>, Option<i32>, Option<i64>, Option<i64>);
+
+/// Makes sure that the calendar holds these days, and the clock the hours of those.
+pub(super) async fn hold(
+    conn: &mut SqliteConnection,
+    days: Option<Days>,
+    of_hours: Option<Days>,
+) -> Result<(), StoreError> {
+    let (first_day, last_day, first_hour, last_hour): Ends =
+        sqlx::query_as(sql::CALENDAR_ENDS).fetch_one(&mut *conn).await?;
+    let known = first_day.zip(last_day).and_then(|(f, l)| Days::new(Day::from_number(f), Day::from_number(l).next()));
+    for lacking in days.into_iter().flat_map(|days| lacking(days, known)) {
         let new: Vec<Day> = lacking.iter().collect();
         rows::CALENDAR
             .put(conn, &[], &new, |query, day| {
@@ -22,20 +29,11 @@ pub(super) async fn hold_days(conn: &mut SqliteConnection, days: Days) -> Result
             })
             .await?;
     }
-    Ok(())
-}
-
-/// Makes sure that the clock holds the hours of these days.
-pub(super) async fn hold_hours(conn: &mut SqliteConnection, days: Days) -> Result<(), StoreError> {
-    let (first,): (Option<i64>,) = sqlx::query_as(sql::HOURS_FIRST).fetch_one(&mut *conn).await?;
-    let (last,): (Option<i64>,) = sqlx::query_as(sql::HOURS_LAST).fetch_one(&mut *conn).await?;
-    let known = first.zip(last).and_then(|(f, l)| Days::new(paris::day_of(f), paris::day_of(l).next()));
-    for lacking in lacking(days, known) {
+    let known = first_hour.zip(last_hour).and_then(|(f, l)| Days::new(paris::day_of(f), paris::day_of(l).next()));
+    for lacking in of_hours.into_iter().flat_map(|days| lacking(days, known)) {
         let hours = (paris::start_of(lacking.end()) - paris::start_of(lacking.first())) / 3600;
         let new: Vec<i64> = (0..hours).map(|n| paris::start_of(lacking.first()) + 3600 * n).collect();
-        rows::HOURS
-            .put(conn, &[], &new, |query, start| query.bind(*start).bind(paris::offset_hours(*start) - 1))
-            .await?;
+        rows::HOURS.put(conn, &[], &new, |query, start| query.bind(*start)).await?;
     }
     Ok(())
 }

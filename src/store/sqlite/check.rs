@@ -46,11 +46,21 @@ pub(super) async fn check(conn: &mut SqliteConnection) -> Result<Vec<Finding>, S
             found.push(Finding { what: format!("{count} × {what}") });
         }
     }
+    let wrong = wrong_hours(conn).await?;
+    if wrong > 0 {
+        found.push(Finding { what: format!("{wrong} × hours have intervals with the wrong Paris offset") });
+    }
     let wrong = wrong_days(conn).await?;
     if wrong > 0 {
         found.push(Finding { what: format!("{wrong} × days of the calendar are wrong or lacking") });
     }
     Ok(found)
+}
+
+/// Hours whose intervals say that Paris was elsewhere from UTC than it was.
+async fn wrong_hours(conn: &mut SqliteConnection) -> Result<usize, StoreError> {
+    let rows: Vec<(i64, i64)> = sqlx::query_as(sql::CHECK_HOURS).fetch_all(conn).await?;
+    Ok(rows.into_iter().filter(|(start, summer)| paris::offset_hours(*start) != 1 + summer).count())
 }
 
 /// Days of the calendar that differ from the rules of Paris, or that are left out.

@@ -5,11 +5,13 @@
 //! what differs is written, in one statement, and every replaced value leaves a revision. Where
 //! the day records say that nothing is stored yet there is nothing to read.
 
+use std::collections::BTreeMap;
+
 use sqlx::SqliteConnection;
 
 use super::facts::{DayRow, record};
 use super::{calendar, effects, ledger, rows, sql};
-use crate::domain::merge::{merge, observe};
+use crate::domain::merge::{Revised, merge, observe};
 use crate::domain::{
     Asked, CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Days, Interval, PeakPower, Step, Values, paris,
 };
@@ -25,16 +27,15 @@ struct Stored {
     changed: u64,
     /// What is seen now of each day covered, in their order.
     seen: Vec<DayObservation>,
-    /// The step of the series, where the answer holds its newest interval.
-    step: Option<u8>,
+    /// Old values to keep.
+    revisions: Vec<Revision>,
 }
 
 /// Stores an answer.
 pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Result<Committed, StoreError> {
     let (meter, dataset) = (answer.meter.0, answer.dataset.id());
-    calendar::hold_days(conn, answer.covered).await?;
-    let add = sqlx::query(sql::SERIES_ADD).bind(meter).bind(dataset).bind(answer.source.0);
-    add.execute(&mut *conn).await?;
+    let hours = matches!(&answer.values, Values::Curve(points) if !points.is_empty()).then_some(answer.covered);
+    calendar::hold(conn, Some(answer.covered), hours).await?;
     // From one day earlier: its last interval may reach into the first day covered.
     let before = records(conn, answer, answer.covered.first().plus(-1)).await?;
     let empty = before.iter().all(|(_, record)| record.stored == 0);
@@ -44,17 +45,33 @@ pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Resu
         Values::Peaks(days) => peaks(conn, answer, days, empty).await?,
     };
     let days = cover(conn, answer, &before, &stored.seen).await?;
-    sqlx::query(sql::SERIES_ANSWERED)
-        .bind(meter)
-        .bind(dataset)
-        .bind(answer.asked_at)
-        .bind(stored.step)
-        .execute(&mut *conn)
-        .await?;
+    keep(conn, answer, &stored.revisions).await?;
+    if answered(conn, answer).await? == 0 {
+        // A series that no configuration names, as an import may bring it.
+        let add = sqlx::query(sql::SERIES_ADD).bind(meter).bind(dataset).bind(answer.source.0);
+        add.execute(&mut *conn).await?;
+        answered(conn, answer).await?;
+    }
     let count = i64::try_from(answer.values.len()).unwrap_or(i64::MAX);
     ledger::complete(conn, &answer.end, ledger::ANSWERED, Some(count)).await?;
     effects::apply(conn, &answer.effects).await?;
     Ok(Committed { inserted: stored.inserted, changed: stored.changed, days })
+}
+
+/// Notes the answer in its series, if that exists.
+async fn answered(conn: &mut SqliteConnection, answer: &Answer) -> Result<u64, StoreError> {
+    let newest = match &answer.values {
+        Values::Curve(points) => points.last().map(|point| point.interval),
+        Values::Energy(_) | Values::Peaks(_) => None,
+    };
+    let update = sqlx::query(sql::SERIES_ANSWERED)
+        .bind(answer.meter.0)
+        .bind(answer.dataset.id())
+        .bind(answer.asked_at)
+        .bind(newest.map(|interval| i64::from(interval.step.minutes())))
+        .bind(newest.map(|interval| interval.start))
+        .bind(answer.dataset.direction().id());
+    Ok(update.execute(conn).await?.rows_affected())
 }
 
 /// The day records from `first` to the end of what the answer covers.
@@ -144,49 +161,61 @@ async fn curve(
         stored.push(CurvePoint { interval: Interval { start: *start, step }, watts: *watts });
     }
     let merged = merge(&stored, points);
-    for revised in &merged.revised {
-        let old = revised.old;
-        let source = held.iter().find(|row| row.0 == old.interval.start).map_or(answer.source.0, |row| row.3);
-        let revision = Revision {
-            start: old.interval.start,
-            minutes: i64::from(old.interval.step.minutes()),
-            old: old.watts,
-            new: revised.new_watts,
-            old_local_seconds: None,
-            old_source: source,
-        };
-        revision.add(conn, answer).await?;
-    }
+    let source_of = |start| held.iter().find(|row| row.0 == start).map_or(answer.source.0, |row| row.3);
+    let revision = |revised: &Revised| Revision {
+        start: revised.old.interval.start,
+        minutes: i64::from(revised.old.interval.step.minutes()),
+        old: revised.old.watts,
+        new: revised.new_watts,
+        old_local_seconds: None,
+        old_source: source_of(revised.old.interval.start),
+    };
+    let revisions = merged.revised.iter().map(revision).collect();
     for start in &merged.removed {
         sqlx::query(sql::CURVE_REMOVE).bind(meter).bind(direction).bind(start).execute(&mut *conn).await?;
     }
-    let step = match points.last() {
-        Some(newest) => {
-            let (known,): (Option<i64>,) =
-                sqlx::query_as(sql::CURVE_NEWEST).bind(meter).bind(direction).fetch_one(&mut *conn).await?;
-            known.is_none_or(|start| start <= newest.interval.start).then_some(newest.interval.step.minutes())
-        }
-        None => None,
-    };
-    if !merged.put.is_empty() {
-        calendar::hold_hours(conn, answer.covered).await?;
-    }
+    let put = with_kinds(conn, answer.source.0, &merged.put).await?;
     rows::CURVE
-        .put(conn, &[meter, direction, answer.source.0], &merged.put, |query, point| {
-            let start = point.interval.start;
-            query
-                .bind(start)
-                .bind(i64::from(point.interval.step.minutes()))
-                .bind(point.watts)
-                .bind(paris::offset_hours(start) - 1)
+        .put(conn, &[meter, direction], &put, |query, (point, kind)| {
+            query.bind(point.interval.start).bind(*kind).bind(point.watts)
         })
         .await?;
     Ok(Stored {
         inserted: merged.inserted,
         changed: merged.revised.len() as u64,
         seen: answer.covered.iter().map(|day| observe(day, &merged.after)).collect(),
-        step,
+        revisions,
     })
+}
+
+/// Adds to each interval the number of what it has in common with others.
+async fn with_kinds(
+    conn: &mut SqliteConnection,
+    source: i64,
+    points: &[CurvePoint],
+) -> Result<Vec<(CurvePoint, i64)>, StoreError> {
+    let mut known = BTreeMap::new();
+    let mut with_kinds = Vec::with_capacity(points.len());
+    for point in points {
+        let shape = (i64::from(point.interval.step.minutes()), paris::offset_hours(point.interval.start) - 1);
+        let kind = match known.get(&shape) {
+            Some(kind) => *kind,
+            None => kind_of(conn, shape, source).await?,
+        };
+        known.insert(shape, kind);
+        with_kinds.push((*point, kind));
+    }
+    Ok(with_kinds)
+}
+
+/// The number of intervals of that many minutes, in summer time or not, from that source.
+async fn kind_of(conn: &mut SqliteConnection, (minutes, summer): (i64, i64), source: i64) -> Result<i64, StoreError> {
+    let get = sqlx::query_as(sql::KIND_GET).bind(minutes).bind(summer).bind(source);
+    if let Some((id,)) = get.fetch_optional(&mut *conn).await? {
+        return Ok(id);
+    }
+    let add = sqlx::query(sql::KIND_ADD).bind(minutes).bind(summer).bind(source);
+    Ok(add.execute(conn).await?.last_insert_rowid())
 }
 
 /// Stores the energy of days.
@@ -214,7 +243,7 @@ async fn energy(
             Some((_, wh, _)) if *wh == value.wh => continue,
             Some((_, wh, source)) => {
                 stored.changed += 1;
-                Revision::of_day(value.day, *wh, value.wh, *source).add(conn, answer).await?;
+                stored.revisions.push(Revision::of_day(value.day, *wh, value.wh, *source));
             }
             None => stored.inserted += 1,
         }
@@ -264,7 +293,7 @@ async fn peaks(
                 stored.changed += 1;
                 let revision =
                     Revision { old_local_seconds: *local, ..Revision::of_day(value.day, *va, value.va, *source) };
-                revision.add(conn, answer).await?;
+                stored.revisions.push(revision);
             }
             None => stored.inserted += 1,
         }
@@ -278,6 +307,23 @@ async fn peaks(
     let days = held.iter().map(|row| Day::from_number(row.0)).chain(put.iter().map(|value| value.day));
     stored.seen = one_a_day(answer.covered, days);
     Ok(stored)
+}
+
+/// Keeps old values.
+async fn keep(conn: &mut SqliteConnection, answer: &Answer, revisions: &[Revision]) -> Result<(), StoreError> {
+    let shared = [answer.meter.0, answer.dataset.id(), answer.asked_at];
+    rows::REVISIONS
+        .put(conn, &shared, revisions, |query, old| {
+            query
+                .bind(old.start)
+                .bind(old.minutes)
+                .bind(old.old)
+                .bind(old.new)
+                .bind(old.old_local_seconds)
+                .bind(old.old_source)
+        })
+        .await?;
+    Ok(())
 }
 
 /// What is seen of each day of a series that has one value a day.
@@ -306,21 +352,5 @@ impl Revision {
     fn of_day(day: Day, old: i64, new: i64, old_source: i64) -> Self {
         let minutes = paris::minutes_in(day);
         Self { start: paris::start_of(day), minutes, old, new, old_local_seconds: None, old_source }
-    }
-
-    async fn add(&self, conn: &mut SqliteConnection, answer: &Answer) -> Result<(), StoreError> {
-        sqlx::query(sql::REVISION_ADD)
-            .bind(answer.meter.0)
-            .bind(answer.dataset.id())
-            .bind(self.start)
-            .bind(self.minutes)
-            .bind(self.old)
-            .bind(self.new)
-            .bind(self.old_local_seconds)
-            .bind(self.old_source)
-            .bind(answer.asked_at)
-            .execute(conn)
-            .await?;
-        Ok(())
     }
 }

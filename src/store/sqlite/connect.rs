@@ -10,6 +10,9 @@
 //! cannot open the database: there is no place for the shared memory. So connections are leaked
 //! and the two files stay, small, for the reading group. A store lives as long as its process, so
 //! this costs nothing.
+//!
+//! **Nothing here opens the database file by itself** while a connection is open: closing any
+//! handle on a file drops all POSIX locks that the process holds on it, SQLite's included.
 
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
@@ -85,6 +88,12 @@ impl Connection {
     /// The bare connection, for what cannot run inside a transaction.
     pub(super) fn bare(&mut self) -> &mut SqliteConnection {
         &mut self.inner
+    }
+
+    /// As after an error of the disk.
+    #[cfg(test)]
+    pub(super) fn pretend_broken(&mut self) {
+        self.broken = true;
     }
 
     /// Runs one transaction: all of it or nothing.

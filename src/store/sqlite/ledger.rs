@@ -12,6 +12,9 @@ pub(super) const ANSWERED: i64 = 1;
 /// Outcome of a call that was refused or failed.
 pub(super) const REFUSED: i64 = 0;
 
+/// An account, and when some of its calls started: the latest, and one for each limit.
+type UsageRow = (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+
 /// Decides on the journal's lines and adds one. The transaction has the write lock, so nobody
 /// decides on the same lines at the same time.
 pub(super) async fn reserve(
@@ -20,17 +23,20 @@ pub(super) async fn reserve(
     limits: &Limits,
     now_ms: i64,
 ) -> Result<Reserved, StoreError> {
-    let account: Option<(i64,)> =
-        sqlx::query_as(sql::SOURCE_ACCOUNT).bind(call.source.0).fetch_optional(&mut *conn).await?;
-    let Some((account,)) = account else {
+    // One statement, since each costs a trip to the database's thread and back. A limit of nothing
+    // counts as a limit of one: it can only be more careful.
+    let behind = |limit: Option<u32>| i64::from(limit.unwrap_or(1).max(1)) - 1;
+    let found: Option<UsageRow> = sqlx::query_as(sql::USAGE)
+        .bind(call.source.0)
+        .bind(behind(Some(limits.per_second)))
+        .bind(behind(limits.per_hour))
+        .bind(behind(limits.per_day))
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some((account, last, second, hour, day)) = found else {
         return Err(StoreError::Inconsistent { table: "source", what: "there is no source of that number".to_owned() });
     };
-    let usage = Usage {
-        last: back(conn, account, Some(1)).await?,
-        second: back(conn, account, Some(limits.per_second)).await?,
-        hour: back(conn, account, limits.per_hour).await?,
-        day: back(conn, account, limits.per_day).await?,
-    };
+    let usage = Usage { last, second, hour: limits.per_hour.and(hour), day: limits.per_day.and(day) };
     let verdict = budget::decide(now_ms, &usage, limits);
     let Verdict::Go { at } = verdict else { return Ok(Reserved::Wait(verdict)) };
     let asks = call.asks.as_ref();
@@ -47,15 +53,6 @@ pub(super) async fn reserve(
         .execute(&mut *conn)
         .await?;
     Ok(Reserved::Go { call: CallId(added.last_insert_rowid()), at_ms: at })
-}
-
-/// The start of the call that is `nth` calls back, the latest being one back. A limit of nothing
-/// counts as a limit of one: it can only be more careful.
-async fn back(conn: &mut SqliteConnection, account: i64, nth: Option<u32>) -> Result<Option<i64>, StoreError> {
-    let Some(nth) = nth else { return Ok(None) };
-    let at: Option<(i64,)> =
-        sqlx::query_as(sql::CALL_BACK).bind(account).bind(i64::from(nth.max(1)) - 1).fetch_optional(conn).await?;
-    Ok(at.map(|(at,)| at))
 }
 
 /// Completes a line.

@@ -3,8 +3,6 @@
 //! One statement for all rows of an answer is some sixty times faster than one for each. Nothing
 //! but the number of rows varies; values are always bound.
 
-use std::fmt::Write as _;
-
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
@@ -14,23 +12,27 @@ use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
 pub(super) struct Shape {
     /// Up to and with `VALUES`.
     head: &'static str,
-    /// Parameters that all rows share, bound first; they come first in each row.
+    /// Parameters that all rows share; they come first in each row.
     shared: usize,
     /// Parameters of each row.
     own: usize,
     /// After the rows.
     tail: &'static str,
-    /// Rows of one statement. A full one is kept prepared, so this is the usual size of an answer.
+    /// Rows of one statement at the most. A full one is kept prepared, so this is the usual size
+    /// of an answer.
     chunk: usize,
+    /// Another usual size, kept prepared too.
+    often: usize,
 }
 
-/// Intervals: meter, direction, source; start, minutes, watts, summer.
+/// Intervals: meter, direction; start, kind, watts.
 pub(super) const CURVE: Shape = Shape {
-    head: "INSERT INTO load_curve (meter, direction, source, start, minutes, watts, summer) VALUES ",
-    shared: 3,
-    own: 4,
-    tail: " ON CONFLICT (meter, direction, start) DO UPDATE SET minutes = excluded.minutes, watts = excluded.watts, summer = excluded.summer, source = excluded.source",
+    head: "INSERT INTO load_curve (meter, direction, start, kind, watts) VALUES ",
+    shared: 2,
+    own: 3,
+    tail: " ON CONFLICT (meter, direction, start) DO UPDATE SET kind = excluded.kind, watts = excluded.watts",
     chunk: 336,
+    often: 48,
 };
 
 /// Energy of days: meter, direction, source; day, wh.
@@ -40,6 +42,7 @@ pub(super) const ENERGY: Shape = Shape {
     own: 2,
     tail: " ON CONFLICT (meter, direction, day) DO UPDATE SET wh = excluded.wh, source = excluded.source",
     chunk: 365,
+    often: 1,
 };
 
 /// Peaks of days: meter, source; day, va, local seconds, instant.
@@ -49,6 +52,7 @@ pub(super) const PEAKS: Shape = Shape {
     own: 4,
     tail: " ON CONFLICT (meter, day) DO UPDATE SET va = excluded.va, local_seconds = excluded.local_seconds, at = excluded.at, source = excluded.source",
     chunk: 365,
+    often: 1,
 };
 
 /// Day records: meter, dataset; day and its record.
@@ -58,6 +62,17 @@ pub(super) const COVERAGE: Shape = Shape {
     own: 9,
     tail: " ON CONFLICT (meter, dataset, day) DO UPDATE SET state = excluded.state, stored = excluded.stored, expected = excluded.expected, checked_at = excluded.checked_at, first_left_out = excluded.first_left_out, next_try = excluded.next_try, certain = excluded.certain, last_try = excluded.last_try",
     chunk: 365,
+    often: 7,
+};
+
+/// Old values: meter, dataset, seen at; start, minutes, old and new value, old wall time, old source.
+pub(super) const REVISIONS: Shape = Shape {
+    head: "INSERT INTO revision (meter, dataset, seen_at, start, minutes, old_value, new_value, old_local_seconds, old_source) VALUES ",
+    shared: 3,
+    own: 6,
+    tail: "",
+    chunk: 336,
+    often: 1,
 };
 
 /// Days of the calendar: day, iso, first second, minutes.
@@ -67,42 +82,37 @@ pub(super) const CALENDAR: Shape = Shape {
     own: 4,
     tail: " ON CONFLICT DO NOTHING",
     chunk: 1000,
+    often: 1,
 };
 
-/// Hours of the clock: start, summer.
+/// Hours of the clock: start.
 pub(super) const HOURS: Shape = Shape {
-    head: "INSERT INTO clock_hour (start, summer) VALUES ",
+    head: "INSERT INTO clock_hour (start) VALUES ",
     shared: 0,
-    own: 2,
+    own: 1,
     tail: " ON CONFLICT DO NOTHING",
     chunk: 1000,
+    often: 24,
 };
 
 /// Every shape, for the test that prepares them.
 #[cfg(test)]
-pub(super) const ALL: [Shape; 6] = [CURVE, ENERGY, PEAKS, COVERAGE, CALENDAR, HOURS];
+pub(super) const ALL: [Shape; 7] = [CURVE, ENERGY, PEAKS, COVERAGE, REVISIONS, CALENDAR, HOURS];
 
 type Bound = Query<'static, Sqlite, SqliteArguments>;
 
 impl Shape {
-    /// The statement for that many rows.
+    /// The statement for that many rows. Its parameters have no numbers: sqlx asks SQLite for the
+    /// name of each, and SQLite looks through all of them for it, so that a thousand numbered ones
+    /// take five times as long as the insert itself. Hence shared ones are bound for each row.
     pub(super) fn sql(&self, rows: usize) -> String {
-        let mut sql =
-            String::with_capacity(self.head.len() + self.tail.len() + rows * (8 + 6 * (self.shared + self.own)));
+        let columns = self.shared + self.own;
+        let mut sql = String::with_capacity(self.head.len() + self.tail.len() + rows * (2 * columns + 2));
         sql.push_str(self.head);
-        let mut next = self.shared;
         for row in 0..rows {
-            sql.push_str(if row == 0 { "(" } else { ", (" });
-            for column in 0..self.shared + self.own {
-                let number = if column < self.shared {
-                    column + 1
-                } else {
-                    next += 1;
-                    next
-                };
-                let comma = if column == 0 { "" } else { ", " };
-                // Writing to a String cannot fail.
-                let _ = write!(sql, "{comma}?{number}");
+            sql.push_str(if row == 0 { "(" } else { ",(" });
+            for column in 0..columns {
+                sql.push_str(if column == 0 { "?" } else { ",?" });
             }
             sql.push(')');
         }
@@ -119,11 +129,12 @@ impl Shape {
         bind: impl Fn(Bound, &T) -> Bound,
     ) -> Result<(), sqlx::Error> {
         for chunk in rows.chunks(self.chunk) {
-            let mut query = sqlx::query(AssertSqlSafe(self.sql(chunk.len()))).persistent(chunk.len() == self.chunk);
-            for value in shared {
-                query = query.bind(*value);
-            }
+            let mut query = sqlx::query(AssertSqlSafe(self.sql(chunk.len())))
+                .persistent([self.chunk, self.often].contains(&chunk.len()));
             for row in chunk {
+                for value in shared {
+                    query = query.bind(*value);
+                }
                 query = bind(query, row);
             }
             query.execute(&mut *conn).await?;

@@ -61,13 +61,8 @@ pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result
 /// at the last pass costs one look-up.
 pub(super) async fn open_windows(conn: &mut SqliteConnection, windows: &[Window], now: i64) -> Result<(), StoreError> {
     let all = windows.iter().filter_map(|w| w.days);
-    if let Some(days) = hull(all) {
-        calendar::hold_days(conn, days).await?;
-    }
     let curves = windows.iter().filter(|w| w.dataset.kind() == Kind::LoadCurve).filter_map(|w| w.days);
-    if let Some(days) = hull(curves) {
-        calendar::hold_hours(conn, days).await?;
-    }
+    calendar::hold(conn, hull(all), hull(curves)).await?;
     for window in windows {
         open_window(conn, window).await?;
     }

@@ -60,10 +60,10 @@ statements! {
     SERIES_LEAVES = "UPDATE series SET configured = 0 WHERE meter = ?1 AND dataset = ?2";
 
     // Calendar.
-    CALENDAR_FIRST = "SELECT min(day) FROM calendar";
-    CALENDAR_LAST = "SELECT max(day) FROM calendar";
-    HOURS_FIRST = "SELECT min(start) FROM clock_hour";
-    HOURS_LAST = "SELECT max(start) FROM clock_hour";
+    // A look-up of a key each; min() and max() side by side would walk the table.
+    CALENDAR_ENDS =
+        "SELECT (SELECT min(day) FROM calendar), (SELECT max(day) FROM calendar),
+                (SELECT min(start) FROM clock_hour), (SELECT max(start) FROM clock_hour)";
 
     // Windows.
     WINDOW_GET = "SELECT first_day, end_day FROM series WHERE meter = ?1 AND dataset = ?2";
@@ -89,9 +89,13 @@ statements! {
 
     // Readings.
     CURVE_HELD =
-        "SELECT start, minutes, watts, source FROM load_curve
-         WHERE meter = ?1 AND direction = ?2 AND start > ?3 AND start < ?4 ORDER BY start";
-    CURVE_NEWEST = "SELECT max(start) FROM load_curve WHERE meter = ?1 AND direction = ?2";
+        "SELECT l.start, k.minutes, l.watts, k.source FROM load_curve l CROSS JOIN interval_kind k ON k.id = l.kind
+         WHERE l.meter = ?1 AND l.direction = ?2 AND l.start > ?3 AND l.start < ?4 ORDER BY l.start";
+    KIND_GET = "SELECT id FROM interval_kind WHERE minutes = ?1 AND summer = ?2 AND source = ?3";
+    /// Numbers from 0: the first two take no room in a row.
+    KIND_ADD =
+        "INSERT INTO interval_kind (id, minutes, summer, source)
+         SELECT count(*), ?1, ?2, ?3 FROM interval_kind";
     CURVE_REMOVE = "DELETE FROM load_curve WHERE meter = ?1 AND direction = ?2 AND start = ?3";
     ENERGY_HELD =
         "SELECT day, wh, source FROM daily_energy
@@ -99,10 +103,6 @@ statements! {
     PEAKS_HELD =
         "SELECT day, va, local_seconds, at, source FROM max_power
          WHERE meter = ?1 AND day >= ?2 AND day < ?3 ORDER BY day";
-    REVISION_ADD =
-        "INSERT INTO revision
-         (meter, dataset, start, minutes, old_value, new_value, old_local_seconds, old_source, seen_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
     // Coverage and series.
     COVERAGE_OF =
@@ -111,9 +111,17 @@ statements! {
     SERIES_ADD =
         "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?1, ?2, ?3, 0, 0)
          ON CONFLICT DO NOTHING";
+    /// ?4 is the step of the answer's newest interval, ?5 its start, ?6 the direction: the step of
+    /// the series is that of its newest interval.
     SERIES_ANSWERED =
         "UPDATE series SET state = 0, code = NULL, message = NULL, not_before = NULL,
-             last_success_at = max(coalesce(last_success_at, ?3), ?3), step = coalesce(?4, step)
+             last_success_at = max(coalesce(last_success_at, ?3), ?3),
+             step = CASE
+                 WHEN ?4 IS NULL OR step = ?4 OR EXISTS (
+                     SELECT 1 FROM load_curve l WHERE l.meter = ?1 AND l.direction = ?6 AND l.start > ?5
+                 ) THEN step
+                 ELSE ?4
+             END
          WHERE meter = ?1 AND dataset = ?2";
     SERIES_STATE =
         "UPDATE series SET state = ?3, code = ?4, message = ?5, not_before = ?6
@@ -133,10 +141,16 @@ statements! {
         "UPDATE source SET not_before_ms = ?2, code = ?3, message = ?4, slow_until_ms = ?5 WHERE id = ?1";
 
     // The journal.
-    SOURCE_ACCOUNT = "SELECT account FROM source WHERE id = ?1";
     SOURCE_ACCOUNT_BY_NAME = "SELECT account FROM source WHERE name = ?1";
-    /// When the call started that is ?2 back behind the latest one.
-    CALL_BACK = "SELECT at_ms FROM call WHERE account = ?1 ORDER BY at_ms DESC LIMIT 1 OFFSET ?2";
+    /// The account, when its latest call started, and when those did that are ?2, ?3 and ?4 back
+    /// behind it.
+    USAGE =
+        "SELECT s.account,
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?2),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?3),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?4)
+         FROM source s WHERE s.id = ?1";
     CALL_ADD =
         "INSERT INTO call (account, at_ms, asked_at, source, api, meter, dataset, start_day, end_day)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
@@ -174,7 +188,7 @@ statements! {
                     WHERE n.id > k.id AND n.meter = k.meter AND n.dataset = k.dataset AND n.outcome = 1
                 )
          FROM call k
-         WHERE k.outcome = 0 AND k.asked_at >= ?1 AND k.dataset IS NOT NULL ORDER BY k.id";
+         WHERE k.outcome = 0 AND k.asked_at >= ?1 AND k.dataset IS NOT NULL ORDER BY k.asked_at, k.id";
 
     // What the operator sees.
     STATUS_SERIES =
@@ -194,22 +208,27 @@ statements! {
     // Checks; each counts or names what must not be.
     CHECK_OVERLAP =
         "SELECT count(*) FROM (
-            SELECT start + 60 * minutes AS ends,
-                   lead(start) OVER (PARTITION BY meter, direction ORDER BY start) AS next
-            FROM load_curve
+            SELECT l.start + 60 * k.minutes AS ends,
+                   lead(l.start) OVER (PARTITION BY l.meter, l.direction ORDER BY l.start) AS next
+            FROM load_curve l JOIN interval_kind k ON k.id = l.kind
          ) WHERE next < ends";
     CHECK_OFFSET =
         "SELECT count(*) FROM load_curve l
-         LEFT JOIN calendar c ON c.day = (l.start + 3600 * (1 + l.summer)) / 86400
+         LEFT JOIN interval_kind k ON k.id = l.kind
+         LEFT JOIN calendar c ON c.day = (l.start + 3600 * (1 + k.summer)) / 86400
          LEFT JOIN clock_hour h ON h.start = l.start - l.start % 3600
          WHERE c.day IS NULL OR h.start IS NULL OR l.start < c.starts_epoch
-            OR l.start >= c.starts_epoch + 60 * c.minutes OR l.summer <> h.summer";
+            OR l.start >= c.starts_epoch + 60 * c.minutes";
+    CHECK_HOURS =
+        "SELECT DISTINCT l.start - l.start % 3600, k.summer
+         FROM load_curve l JOIN interval_kind k ON k.id = l.kind";
     CHECK_VALUES =
-        "SELECT (SELECT count(*) FROM load_curve WHERE watts < 0 OR minutes NOT IN (5, 10, 15, 20, 30, 60))
+        "SELECT (SELECT count(*) FROM load_curve WHERE watts < 0)
+              + (SELECT count(*) FROM interval_kind WHERE minutes NOT IN (5, 10, 15, 20, 30, 60))
               + (SELECT count(*) FROM daily_energy WHERE wh < 0) + (SELECT count(*) FROM max_power WHERE va < 0)";
     CHECK_OWNERS =
         "SELECT count(*) FROM (
-            SELECT meter, source FROM load_curve UNION SELECT meter, source FROM daily_energy
+            SELECT l.meter, k.source FROM load_curve l LEFT JOIN interval_kind k ON k.id = l.kind UNION SELECT meter, source FROM daily_energy
             UNION SELECT meter, source FROM max_power UNION SELECT meter, NULL FROM coverage
          ) r WHERE r.meter NOT IN (SELECT id FROM meter) OR r.source NOT IN (SELECT id FROM source)";
     CHECK_CURVE_COUNTS =
@@ -222,11 +241,13 @@ statements! {
         "SELECT count(*) FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve = 1
          JOIN calendar c ON c.day = v.day
          WHERE v.state = 0 AND c.minutes <> coalesce((
-            SELECT sum(l.minutes) FROM load_curve l WHERE l.meter = v.meter AND l.direction = d.direction
-              AND l.start >= c.starts_epoch AND l.start + 60 * l.minutes <= c.starts_epoch + 60 * c.minutes), 0)";
+            SELECT sum(k.minutes) FROM load_curve l CROSS JOIN interval_kind k ON k.id = l.kind WHERE l.meter = v.meter AND l.direction = d.direction
+              AND l.start >= c.starts_epoch AND l.start < c.starts_epoch + 60 * c.minutes
+              AND l.start + 60 * k.minutes <= c.starts_epoch + 60 * c.minutes), 0)";
     CHECK_CURVE_UNKNOWN =
         "SELECT count(*) FROM (
-            SELECT DISTINCT meter, direction, (start + 3600 * (1 + summer)) / 86400 AS day FROM load_curve
+            SELECT DISTINCT l.meter, l.direction, (l.start + 3600 * (1 + k.summer)) / 86400 AS day
+            FROM load_curve l JOIN interval_kind k ON k.id = l.kind
          ) l WHERE NOT EXISTS (
             SELECT 1 FROM coverage v WHERE v.meter = l.meter AND v.dataset = l.direction + 1 AND v.day = l.day)";
     CHECK_DAILY_COUNTS =
@@ -241,8 +262,9 @@ statements! {
 
     // Every value of a series, for comparing and exporting.
     CURVE_READINGS =
-        "SELECT c.start, c.minutes, c.watts FROM load_curve c JOIN meter m ON m.id = c.meter
-         WHERE m.prm = ?1 AND c.direction = ?2 ORDER BY c.start";
+        "SELECT l.start, k.minutes, l.watts
+         FROM meter m CROSS JOIN load_curve l ON l.meter = m.id CROSS JOIN interval_kind k ON k.id = l.kind
+         WHERE m.prm = ?1 AND l.direction = ?2 ORDER BY l.start";
     DAILY_READINGS =
         "SELECT e.day, e.wh FROM daily_energy e JOIN meter m ON m.id = e.meter
          WHERE m.prm = ?1 AND e.direction = ?2 ORDER BY e.day";

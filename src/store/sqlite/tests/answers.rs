@@ -117,11 +117,11 @@ async fn another_step_for_the_same_day_replaces_it_wholly_or_not_at_all() {
     let committed = world.store_curve(span, half_hours).await;
     assert_eq!((committed.inserted, committed.changed), (46, 23));
     assert_eq!(committed.days[0].1.state, DayState::Complete);
-    assert_eq!(world.one("SELECT count(*), sum(minutes) FROM load_curve").await, "47|1440");
+    assert_eq!(world.one("SELECT count(*), sum(minutes) FROM v_load_curve").await, "47|1440");
     assert_eq!(world.one("SELECT count(*) FROM v_revision").await, "23");
     let committed = world.store_curve(span, curve(span, 60, |_| 100)).await;
     assert_eq!((committed.inserted, committed.changed), (23, 46));
-    assert_eq!(world.one("SELECT count(*), sum(minutes) FROM load_curve").await, "24|1440");
+    assert_eq!(world.one("SELECT count(*), sum(minutes) FROM v_load_curve").await, "24|1440");
     world.sound().await;
 }
 

@@ -138,6 +138,41 @@ async fn a_full_database_rolls_back_and_goes_on_when_there_is_room() {
 }
 
 #[tokio::test]
+async fn a_lock_that_lasts_too_long_and_a_read_only_file_are_told_apart_and_pass() {
+    let world = World::new().await;
+    let writer = world.store.writer.as_ref().unwrap();
+    let span = days("2026-11-17", "2026-11-24");
+    let call = world.reserve(CURVE, span).await;
+    let answer = world.answer(call, CURVE, span, Values::Curve(curve(span, 30, |_| 1)));
+    rows(writer.lock().await.bare(), "PRAGMA busy_timeout = 20").await.unwrap();
+    let mut other = raw(&world.path()).await;
+    rows(&mut other, "BEGIN EXCLUSIVE").await.unwrap();
+    let error = world.store.commit(answer.clone()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Busy { .. }), "{error}");
+    world.store.tidy().await.unwrap();
+    rows(&mut other, "COMMIT").await.unwrap();
+    std::mem::forget(other);
+    rows(writer.lock().await.bare(), "PRAGMA query_only = 1").await.unwrap();
+    let error = world.store.commit(answer.clone()).await.unwrap_err();
+    assert!(matches!(&error, StoreError::NotWritable { reason, .. } if reason.contains("read-only")), "{error}");
+    rows(writer.lock().await.bare(), "PRAGMA query_only = 0").await.unwrap();
+    assert_eq!(world.store.commit(answer).await.unwrap().inserted, 336);
+}
+
+#[tokio::test]
+async fn after_an_error_of_the_disk_the_connection_is_a_new_one() {
+    let world = World::new().await;
+    let writer = world.store.writer.as_ref().unwrap();
+    rows(writer.lock().await.bare(), "CREATE TEMP TABLE only_here (x)").await.unwrap();
+    writer.lock().await.pretend_broken();
+    let span = days("2026-11-17", "2026-11-24");
+    world.store_curve(span, curve(span, 30, |_| 1)).await;
+    assert!(rows(writer.lock().await.bare(), "SELECT * FROM only_here").await.is_err());
+    assert!(world.folder.path().join("linkyd.db-wal").exists());
+    assert_eq!(world.one("SELECT count(*) FROM v_load_curve").await, "336");
+}
+
+#[tokio::test]
 async fn a_file_that_is_replaced_is_noticed() {
     let world = World::new().await;
     std::fs::rename(world.path(), world.folder.path().join("aside.db")).unwrap();
@@ -155,7 +190,8 @@ async fn damage_is_found_and_named() {
     world.store_curve(span, curve(span, 30, |_| 1)).await;
     let mut conn = raw(&world.path()).await;
     for sql in [
-        "UPDATE load_curve SET minutes = 60 WHERE start = (SELECT min(start) FROM load_curve)",
+        "INSERT INTO interval_kind VALUES (2, 60, 1, 1)",
+        "UPDATE load_curve SET kind = 2 WHERE start = (SELECT min(start) FROM load_curve)",
         "DELETE FROM load_curve WHERE start = (SELECT max(start) FROM load_curve)",
         "UPDATE calendar SET minutes = 1 WHERE day = (SELECT min(day) FROM calendar)",
         "UPDATE load_curve SET meter = 9 WHERE start = (SELECT max(start) FROM load_curve)",
@@ -163,7 +199,7 @@ async fn damage_is_found_and_named() {
         rows(&mut conn, sql).await.unwrap();
     }
     let found: Vec<String> = world.store.check().await.unwrap().into_iter().map(|f| f.what).collect();
-    for what in ["overlap", "offset", "another number", "not filled", "calendar", "unknown"] {
+    for what in ["overlap", "offset", "another number", "Paris offset", "not filled", "calendar", "unknown"] {
         assert!(found.iter().any(|f| f.contains(what)), "{what}: {found:?}");
     }
     assert!(found.iter().all(|f| !f.contains(PRM)));

@@ -1,6 +1,7 @@
 //! Tests of the SQLite store, on files in temporary folders.
 
 mod answers;
+mod crashes;
 mod faults;
 mod journal;
 mod readers;
@@ -10,7 +11,7 @@ mod views;
 mod windows;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, Row, SqliteConnection, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection, TypeInfo, ValueRef};
 
 use super::{Mode, SqliteStore};
 use crate::budget::Limits;
@@ -80,12 +81,17 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("linkyd.db"), Mode::Create, "linkyd sync").await.unwrap();
         store.set_up(&setup()).await.unwrap();
+        Self::around(folder, store)
+    }
+
+    /// Some morning with that store.
+    fn around(folder: tempfile::TempDir, store: SqliteStore) -> Self {
         let now = paris::start_of(day("2026-11-24")) + 8 * 3600 + 180;
         Self { folder, store, now: now.into() }
     }
 
     fn path(&self) -> std::path::PathBuf {
-        self.folder.path().join("linkyd.db")
+        self.store.path().to_owned()
     }
 
     fn now(&self) -> i64 {

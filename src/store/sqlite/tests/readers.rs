@@ -28,17 +28,26 @@ async fn child() {
         "read" => {
             let mut conn = dashboard(&path).await.unwrap();
             let count = rows(&mut conn, "SELECT count(*) FROM v_load_curve").await.unwrap();
+            assert!(!writes(&path).await);
+            let store = SqliteStore::open(&path, Mode::Read, "linkyd status").await.unwrap();
+            assert_eq!(store.status().await.unwrap().len(), 5);
+            let error = SqliteStore::open(&path, Mode::Write, "linkyd sync").await.unwrap_err();
+            assert!(matches!(error, StoreError::NotWritable { .. }), "{error}");
             println!("rows={}", count[0]);
-            assert!(SqliteConnectOptions::new().filename(&path).connect().await.is_err() || !writes(&path).await);
         }
         "write" => {
             let store = SqliteStore::open(&path, Mode::Write, "linkyd run").await.unwrap();
-            let world = World { folder: tempfile::tempdir().unwrap(), store, now: 1_795_500_000.into() };
+            let world = World::around(tempfile::tempdir().unwrap(), store);
             let span = days("2026-11-17", "2026-11-24");
             world.store_curve(span, curve(span, 30, |_| 1)).await;
             println!("stored");
             // Until it is killed, without any chance to tidy up.
             std::thread::sleep(std::time::Duration::from_mins(1));
+        }
+        "burst" => {
+            let store = SqliteStore::open(&path, Mode::Write, "linkyd run").await.unwrap();
+            let world = World::around(tempfile::tempdir().unwrap(), store);
+            super::crashes::burst(&world).await;
         }
         other => panic!("{other}"),
     }
@@ -54,7 +63,7 @@ fn root() -> bool {
 }
 
 /// This binary in another role. The copy lies where every user may run it.
-fn me(folder: &Path, role: &str, file: &Path) -> Command {
+pub(super) fn me(folder: &Path, role: &str, file: &Path) -> Command {
     let exe = folder.join("exe");
     if !exe.exists() {
         std::fs::copy(std::env::current_exe().unwrap(), &exe).unwrap();

@@ -32,9 +32,9 @@ async fn a_whole_history_of_consumer_and_producer_stays_under_2_mb() {
     let intervals: i64 = world.one("SELECT count(*) FROM load_curve").await.parse().unwrap();
     assert_eq!(intervals, 2 * 745 * 48);
     let pages: i64 = tables(&world).await;
-    println!("{size} bytes in all, {:.1} bytes an interval", pages as f64 / intervals as f64);
-    assert!(size < 2_000_000, "{size} bytes");
-    assert!(pages < 25 * intervals, "{pages} bytes for {intervals} intervals");
+    println!("{size} bytes in all, {pages} bytes for {intervals} intervals");
+    assert!(size < 1_900_000, "{size} bytes");
+    assert!(pages < 20 * intervals, "{pages} bytes for {intervals} intervals");
     world.sound().await;
     assert_eq!(world.one("SELECT count(*) FROM v_gap").await, "0");
 }
