@@ -215,7 +215,7 @@ fn text(report: &Report, checked: Compared, database: &Path) -> String {
     let count = |n: usize| number::thousands(i64::try_from(n).unwrap_or(i64::MAX));
     let mut text = sync::text(report);
     if report.stopped {
-        text.push_str("The demo starts over each time, though.\n");
+        text.push_str("Stopped; the same command starts over.\n");
         return text;
     }
     if checked.different == 0 {

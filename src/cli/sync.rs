@@ -37,7 +37,8 @@ pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     if args.json {
         writeln!(out, "{:#}", document(&report))?;
     } else {
-        out.write_all(text(&report).as_bytes())?;
+        let stopped = if report.stopped { "Stopped before the end; the next run goes on from here.\n" } else { "" };
+        write!(out, "{}{stopped}", text(&report))?;
     }
     Ok(if report.stopped { Exit::Done } else { report.exit() })
 }
@@ -114,9 +115,6 @@ pub(super) fn text(report: &Report) -> String {
         let until = until.map(|at| format!(" Not before {} (Paris).", number::wall(at))).unwrap_or_default();
         let _infallible =
             writeln!(text, "Source {}: {}.{until}", interruption.source, interruption.message.trim_end_matches('.'));
-    }
-    if report.stopped {
-        text.push_str("Stopped before the end; the next run goes on from here.\n");
     }
     if report.left > 0 {
         let _infallible = writeln!(text, "{} left for later.", number::counted(count(report.left), "call", "calls"));
