@@ -21,6 +21,8 @@ mod reactions;
 #[cfg(test)]
 mod reactions_access;
 #[cfg(test)]
+mod reactions_limits;
+#[cfg(test)]
 mod reactions_quota;
 #[cfg(test)]
 mod reactions_token;
