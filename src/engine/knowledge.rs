@@ -43,6 +43,8 @@ pub struct Knowledge {
     pub aside: Vec<Aside>,
     /// Failures in a row of each series, in this pass.
     pub in_a_row: BTreeMap<usize, usize>,
+    /// Days fetched in this pass.
+    fetched: BTreeMap<usize, BTreeSet<Day>>,
     since: BTreeMap<MeterId, Option<Day>>,
     every: BTreeMap<Dataset, i32>,
 }
@@ -79,8 +81,6 @@ impl Refused {
 /// What a pass is narrowed to.
 #[derive(Debug, Clone, Default)]
 pub struct Chosen {
-    /// Days checked since then (calendar) are not fetched again by a refetch.
-    pub refetched_since: i64,
     /// Indices of the series that take part; `None`: all.
     pub series: Option<BTreeSet<usize>>,
     /// Days, refetching, and who asked.
@@ -101,6 +101,7 @@ impl Knowledge {
             failed: facts.failed,
             aside: Vec::new(),
             in_a_row: BTreeMap::new(),
+            fetched: BTreeMap::new(),
             since,
             every,
         }
@@ -201,7 +202,7 @@ impl Knowledge {
                     turn,
                     aside: self.aside_of(index, facts),
                     probe: None,
-                    refetched_since: chosen.refetched_since,
+                    fetched: self.fetched.get(&index).filter(|_| chosen.request.refetch).cloned().unwrap_or_default(),
                 }
             })
             .collect();
@@ -398,6 +399,7 @@ impl Knowledge {
     /// Takes over the records of days and that the series is well.
     pub fn answered(&mut self, index: usize, days: &[(Day, DayRecord)], at: i64) {
         self.in_a_row.remove(&index);
+        self.fetched.entry(index).or_default().extend(days.iter().map(|(day, _)| *day));
         let Some(series) = self.series.get_mut(index) else { return };
         series.state = SeriesState::Ok;
         series.code = None;

@@ -21,7 +21,17 @@ mod reactions;
 #[cfg(test)]
 mod reactions_access;
 #[cfg(test)]
+mod reactions_bodies;
+#[cfg(test)]
+mod reactions_budget;
+#[cfg(test)]
+mod reactions_chaos;
+#[cfg(test)]
+mod reactions_limits;
+#[cfg(test)]
 mod reactions_quota;
+#[cfg(test)]
+mod reactions_requests;
 #[cfg(test)]
 mod reactions_token;
 #[cfg(test)]
