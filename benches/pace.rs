@@ -49,17 +49,14 @@ impl Transport for Jittery {
     }
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::main(flavor = "current_thread")]
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 async fn main() -> Outcome {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let now = enedis::NOW.parse()?;
     let prm = enedis::prm()?;
-    let simulator = Simulator::new(
-        enedis::world(prm.clone()),
-        Arc::clone(&clock),
-        Calendar::new(Arc::clone(&clock), Some(now)),
-    );
+    let simulator =
+        Simulator::new(enedis::world(prm.clone()), Arc::clone(&clock), Calendar::new(Arc::clone(&clock), Some(now)));
     simulator.set_faults(Faults { latency_ms: ANSWER_MS, ..Faults::none() });
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let base: url::Url = format!("http://{}/", listener.local_addr()?).parse()?;

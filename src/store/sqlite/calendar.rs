@@ -20,8 +20,7 @@ pub(super) async fn hold(
 ) -> Result<(), StoreError> {
     let (first_day, last_day, first_hour, last_hour): Ends =
         sqlx::query_as(sql::CALENDAR_ENDS).fetch_one(&mut *conn).await?;
-    let known =
-        first_day.zip(last_day).and_then(|(f, l)| Days::new(Day::from_number(f), Day::from_number(l).next()));
+    let known = first_day.zip(last_day).and_then(|(f, l)| Days::new(Day::from_number(f), Day::from_number(l).next()));
     for lacking in days.into_iter().flat_map(|days| lacking(days, known)) {
         let new: Vec<Day> = lacking.iter().collect();
         rows::CALENDAR

@@ -129,7 +129,8 @@ impl Shape {
         bind: impl Fn(Bound, &T) -> Bound,
     ) -> Result<(), sqlx::Error> {
         for chunk in rows.chunks(self.chunk) {
-            let mut query = sqlx::query(AssertSqlSafe(self.sql(chunk.len()))).persistent([self.chunk, self.often].contains(&chunk.len()));
+            let mut query = sqlx::query(AssertSqlSafe(self.sql(chunk.len())))
+                .persistent([self.chunk, self.often].contains(&chunk.len()));
             for row in chunk {
                 for value in shared {
                     query = query.bind(*value);
