@@ -58,6 +58,9 @@ pub enum Verdict {
 /// Room for the jitter of networks: calls that leave a second apart may arrive this much closer.
 pub const JITTER_MS: i64 = 50;
 
+/// A call may leave this much after what its line says; hours and days are counted by the lines.
+pub const LATE_MS: i64 = 2_000;
+
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
@@ -87,7 +90,7 @@ impl Limits {
 /// Decides whether the next call may be made at `now`, and when it starts.
 #[must_use]
 pub fn decide(now: i64, usage: &Usage, limits: &Limits) -> Verdict {
-    let open = |nth: Option<i64>, window: i64| nth.map_or(i64::MIN, |at| at + window + JITTER_MS);
+    let open = |nth: Option<i64>, window: i64| nth.map_or(i64::MIN, |at| at + window + LATE_MS);
     // Lines from before a step back of the clock still count, as if they had been written now.
     let paced = |at: i64| if at > now + AHEAD_MS { now } else { at };
     let (hour, day) = (open(usage.hour, HOUR_MS), open(usage.day, DAY_MS));
@@ -95,9 +98,9 @@ pub fn decide(now: i64, usage: &Usage, limits: &Limits) -> Verdict {
     let after_second = usage.second.map_or(i64::MIN, |at| paced(at) + limits.second_ms());
     let at = now.max(after_last).max(after_second);
     if day > at {
-        Verdict::Wait { until: day.min(now + DAY_MS), limit: Exhausted::Day }
+        Verdict::Wait { until: day.min(now + DAY_MS + LATE_MS), limit: Exhausted::Day }
     } else if hour > at {
-        Verdict::Wait { until: hour.min(now + HOUR_MS), limit: Exhausted::Hour }
+        Verdict::Wait { until: hour.min(now + HOUR_MS + LATE_MS), limit: Exhausted::Hour }
     } else {
         Verdict::Go { at }
     }
@@ -136,7 +139,7 @@ mod tests {
     fn an_exhausted_hour_says_when_it_opens() {
         let limits = Limits { per_second: 5, per_hour: Some(2), per_day: None };
         let verdict = decide(10_000, &usage(&[1_000, 2_000], &limits), &limits);
-        assert_eq!(verdict, Verdict::Wait { until: 1_000 + HOUR_MS + JITTER_MS, limit: Exhausted::Hour });
+        assert_eq!(verdict, Verdict::Wait { until: 1_000 + HOUR_MS + LATE_MS, limit: Exhausted::Hour });
     }
 
     proptest! {

@@ -39,8 +39,9 @@ pub(super) async fn demo(args: &DemoArgs, clock: Arc<dyn Clock>) -> Result<Exit,
     if args.full_speed {
         played.set_limits(simulator::Limits::OFF);
     }
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-    let address = listener.local_addr()?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+    let listener = listener.map_err(|error| Trouble::new(Exit::InputOutput, &error))?;
+    let address = listener.local_addr().map_err(|error| Trouble::new(Exit::InputOutput, &error))?;
     let served = CancellationToken::new();
     let _until_the_end = served.clone().drop_guard();
     let enedis = played.clone();
@@ -88,15 +89,18 @@ async fn clear(path: &Path, prm: &Prm) -> Result<(), Trouble> {
         exit: Exit::Usage,
         message: format!("{} is not a demo's database; name another file with --database", path.display()),
     };
+    // Looked at without a lock first: beside a stranger's file not even that is left.
+    match SqliteStore::open(path, Mode::Read, "linkyd demo").await {
+        Ok(_) | Err(StoreError::Older { .. }) => {}
+        Err(_) => return Err(refuse()),
+    }
     let store = match SqliteStore::open(path, Mode::Write, "linkyd demo").await {
         Ok(store) => store,
         Err(busy @ StoreError::Busy { .. }) => return Err(busy.into()),
         Err(_) => return Err(refuse()),
     };
     let series = store.status().await?;
-    if series.iter().any(|s| s.prm != *prm)
-        || (series.is_empty() && path.metadata()?.len() > 0 && !is_fresh(&store).await?)
-    {
+    if series.iter().any(|s| s.prm != *prm) || (series.is_empty() && !is_fresh(&store).await?) {
         return Err(refuse());
     }
     drop(store);
@@ -104,7 +108,10 @@ async fn clear(path: &Path, prm: &Prm) -> Result<(), Trouble> {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);
         match std::fs::remove_file(Path::new(&name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let message = format!("cannot remove {}: {error}", Path::new(&name).display());
+                return Err(Trouble { exit: Exit::InputOutput, message });
+            }
             _ => {}
         }
     }

@@ -6,7 +6,8 @@
 //! else to standard error.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _, Write};
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ mod plan;
 mod progress;
 pub mod render;
 mod simulate;
+#[cfg(test)]
+mod snapshots;
 mod status;
 mod sync;
 mod wiring;
@@ -65,9 +68,10 @@ impl From<StoreError> for Trouble {
     }
 }
 
+/// Reports are what commands write, so an error without another explanation is theirs.
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
-        Self::new(Exit::InputOutput, &error)
+        Self { exit: Exit::InputOutput, message: format!("cannot write to standard output: {error}") }
     }
 }
 
@@ -99,22 +103,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn say(trouble: &Trouble) -> Exit {
+    let mut text = String::new();
+    for line in crate::observe::mask::digits(&trouble.message).lines() {
+        let _infallible = writeln!(text, "linkyd: {line}");
+    }
     // Where even this cannot be told, the exit code still says it.
-    let _ = writeln!(io::stderr(), "linkyd: {}", crate::observe::mask::digits(&trouble.message));
+    let _ = io::stderr().write_all(text.as_bytes());
     trouble.exit
 }
 
 async fn run(invocation: &Invocation, environment: &Environment) -> Result<Exit, Trouble> {
+    survive_file_limits();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let surroundings = Surroundings::detect(environment);
     let path = invocation.config.as_deref();
     match &invocation.command {
         Command::Sync(args) => {
-            let loaded = load(path, environment, surroundings, Secrets::Read)?;
+            let loaded = for_a_pass(path, environment, surroundings, Secrets::Read)?;
             sync::sync(args, &loaded, clock).await
         }
         Command::Plan(args) => {
-            let loaded = load(path, environment, surroundings, Secrets::Skip)?;
+            let loaded = for_a_pass(path, environment, surroundings, Secrets::Skip)?;
             plan::plan(args, &loaded, clock).await
         }
         Command::Status(args) => {
@@ -144,6 +153,13 @@ async fn run(invocation: &Invocation, environment: &Environment) -> Result<Exit,
     }
 }
 
+/// A file that may not grow further is an error like a full disk, not the end of the process.
+fn survive_file_limits() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // SIGXFSZ. The handler stays when its receiver is gone; without one all is as before.
+    let _ = signal(SignalKind::from_raw(25));
+}
+
 fn load(
     path: Option<&Path>,
     environment: &Environment,
@@ -151,11 +167,29 @@ fn load(
     secrets: Secrets,
 ) -> Result<Loaded, Trouble> {
     let loaded = crate::config::load(path, environment, secrets)?;
+    begin(&loaded, surroundings)?;
+    Ok(loaded)
+}
+
+/// The same for commands that are about meters, so there must be one.
+fn for_a_pass(
+    path: Option<&Path>,
+    environment: &Environment,
+    surroundings: Surroundings,
+    secrets: Secrets,
+) -> Result<Loaded, Trouble> {
+    let loaded = crate::config::load(path, environment, secrets)?;
+    loaded.require_meters()?;
+    begin(&loaded, surroundings)?;
+    Ok(loaded)
+}
+
+fn begin(loaded: &Loaded, surroundings: Surroundings) -> Result<(), Trouble> {
     logs(&loaded.config.log, surroundings)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(loaded)
+    Ok(())
 }
 
 fn logs(config: &LogConfig, surroundings: Surroundings) -> Result<(), Trouble> {

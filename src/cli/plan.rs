@@ -17,8 +17,10 @@ use crate::exit::Exit;
 use crate::store::sqlite::{Mode, SqliteStore};
 use crate::store::{Facts, Spent, Store as _};
 
+/// What is said where there is nothing to do.
+pub(super) const NOTHING: &str = "Nothing to fetch: everything that is published is here, or not due yet.";
+
 pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
-    loaded.require_meters()?;
     let config = &loaded.config;
     let selection = wiring::selection(&args.narrow, args.refetch, config)?;
     let now_ms = clock.now().timestamp_millis();
@@ -26,7 +28,11 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     let sources = wiring::sources(config)?;
     let mut spent = vec![Spent::default(); sources.len()];
     // Without a database everything is still to be fetched.
-    let facts = if config.database.path.exists() {
+    let there = config.database.path.try_exists().map_err(|error| Trouble {
+        exit: Exit::DatabaseUnreachable,
+        message: format!("cannot look for the database {}: {error}", wiring::place(&config.database.path)),
+    })?;
+    let facts = if there {
         let store = SqliteStore::open(&config.database.path, Mode::Read, "linkyd plan").await?;
         for (spent, source) in spent.iter_mut().zip(&sources) {
             *spent = store.spent(source.source.name(), now_ms).await?;
@@ -53,14 +59,14 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
         let at = now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         writeln!(out, "{:#}", json!({"at": at, "calls": list, "total": calls.len()}))?;
     } else {
-        out.write_all(text(&calls, config, &spent).as_bytes())?;
+        out.write_all(text(&calls, config, &spent, colours()).as_bytes())?;
     }
     Ok(Exit::Done)
 }
 
-fn text(calls: &[PlannedCall], config: &Config, spent: &[Spent]) -> String {
+pub(super) fn text(calls: &[PlannedCall], config: &Config, spent: &[Spent], colours: bool) -> String {
     if calls.is_empty() {
-        return "Nothing to fetch: everything that is published is here, or not due yet.\n".to_owned();
+        return format!("{NOTHING}\n");
     }
     let mut table = Table::new([
         ("METER", Align::Left),
@@ -95,7 +101,7 @@ fn text(calls: &[PlannedCall], config: &Config, spent: &[Spent]) -> String {
             why.join(", ").replace('_', " ").into(),
         ]);
     }
-    let mut text = table.render(0, colours());
+    let mut text = table.render(0, colours);
     for (source, spent) in config.sources.iter().zip(spent) {
         let mine = calls.iter().filter(|c| c.source == source.name).count();
         if mine > 0 {

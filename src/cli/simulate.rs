@@ -16,9 +16,10 @@ pub(super) async fn simulate(args: &SimulateArgs, clock: Arc<dyn Clock>) -> Resu
         let exit = match &error {
             SimulateError::NotLoopback(_) => Exit::Usage,
             SimulateError::Scenario { .. } => Exit::Configuration,
-            SimulateError::Unreadable { .. } | SimulateError::Serve { .. } | SimulateError::Output(_) => {
-                Exit::InputOutput
-            }
+            SimulateError::Unreadable { .. }
+            | SimulateError::Log { .. }
+            | SimulateError::Serve { .. }
+            | SimulateError::Output(_) => Exit::InputOutput,
         };
         Trouble::new(exit, &error)
     })?;

@@ -37,10 +37,19 @@ pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Cl
     } else {
         out.write_all(text(&series, &budget, config, now, colours()).as_bytes())?;
     }
-    let bad = series
-        .iter()
-        .any(|s| matches!(s.state, SeriesState::Failing | SeriesState::Suspended) || is_late(s, config, now));
+    // A series that no pass has seen yet is late as well.
+    let bad = !unseen(&series, config).is_empty()
+        || series
+            .iter()
+            .any(|s| matches!(s.state, SeriesState::Failing | SeriesState::Suspended) || is_late(s, config, now));
     Ok(if args.check && bad { Exit::Failed } else { Exit::Done })
+}
+
+/// The series of the configuration that no pass has seen yet.
+fn unseen<'c>(series: &[SeriesStatus], config: &'c Config) -> Vec<(&'c str, &'static str)> {
+    let wanted = config.meters.iter().flat_map(|meter| meter.datasets.iter().map(move |dataset| (meter, *dataset)));
+    let unseen = wanted.filter(|(meter, dataset)| series.iter().all(|s| s.prm != meter.prm || s.dataset != *dataset));
+    unseen.map(|(meter, dataset)| (meter.name.as_str(), dataset.name())).collect()
 }
 
 /// Whether the newest complete day is older than can be explained.
@@ -57,7 +66,10 @@ fn lag(series: &SeriesStatus, now: DateTime<Utc>) -> Option<i32> {
     series.newest_day.map(|day| published_end(now).plus(-1).since(day).max(0))
 }
 
-type Budget<'a> = [(&'a crate::config::SourceConfig, Spent)];
+/// A meter's name, its trouble, and when it is asked again.
+type Note<'a> = (&'a str, &'a str, Option<i64>);
+
+pub(super) type Budget<'a> = [(&'a crate::config::SourceConfig, Spent)];
 
 fn document(series: &[SeriesStatus], budget: &Budget<'_>, config: &Config, now: DateTime<Utc>) -> serde_json::Value {
     let rfc =
@@ -103,7 +115,13 @@ fn document(series: &[SeriesStatus], budget: &Budget<'_>, config: &Config, now: 
     json!({"at": now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), "meters": meters, "budget": lines})
 }
 
-fn text(series: &[SeriesStatus], budget: &Budget<'_>, config: &Config, now: DateTime<Utc>, colours: bool) -> String {
+pub(super) fn text(
+    series: &[SeriesStatus],
+    budget: &Budget<'_>,
+    config: &Config,
+    now: DateTime<Utc>,
+    colours: bool,
+) -> String {
     if series.is_empty() {
         return "No pass has been made yet: run `linkyd sync`.\n".to_owned();
     }
@@ -117,7 +135,7 @@ fn text(series: &[SeriesStatus], budget: &Budget<'_>, config: &Config, now: Date
         ("OPEN", Align::Right),
         ("ABSENT", Align::Right),
     ]);
-    let mut notes = String::new();
+    let mut notes: Vec<(Note<'_>, Vec<&str>)> = Vec::new();
     for one in series {
         let late = is_late(one, config, now);
         let tone = match one.state {
@@ -143,16 +161,26 @@ fn text(series: &[SeriesStatus], budget: &Budget<'_>, config: &Config, now: Date
             number::thousands(count(&[DayState::Absent])).into(),
         ]);
         if let Some(message) = &one.message {
-            let again = one.next_try_at.and_then(|at| DateTime::from_timestamp(at, 0));
-            let again = again.map(|at| format!(" Asked again {} (Paris).", number::wall(at))).unwrap_or_default();
-            let _infallible =
-                writeln!(notes, "{} {}: {}.{again}", one.name, one.dataset, message.trim_end_matches('.'));
+            let note = (one.name.as_str(), message.as_str(), one.next_try_at);
+            match notes.iter_mut().find(|(known, _)| *known == note) {
+                Some((_, datasets)) => datasets.push(one.dataset.name()),
+                None => notes.push((note, vec![one.dataset.name()])),
+            }
         }
     }
     let mut text = table.render(0, colours);
-    if !notes.is_empty() {
+    let unseen = unseen(series, config);
+    if !notes.is_empty() || !unseen.is_empty() {
         text.push('\n');
-        text.push_str(&notes);
+    }
+    for ((name, message, again), datasets) in notes {
+        let again = again.and_then(|at| DateTime::from_timestamp(at, 0));
+        let again = again.map(|at| format!(" Asked again {} (Paris).", number::wall(at))).unwrap_or_default();
+        let (datasets, message) = (datasets.join(", "), message.trim_end_matches('.'));
+        let _infallible = writeln!(text, "{name}, {datasets}: {message}.{again}");
+    }
+    for (name, dataset) in unseen {
+        let _infallible = writeln!(text, "{name}, {dataset}: not asked yet; run `linkyd sync`.");
     }
     text.push('\n');
     for (source, spent) in budget {

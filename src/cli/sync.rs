@@ -17,7 +17,6 @@ use crate::exit::Exit;
 use crate::store::sqlite::{Mode, SqliteStore};
 
 pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
-    loaded.require_meters()?;
     let config = &loaded.config;
     let selection = wiring::selection(&args.narrow, args.refetch, config)?;
     let stop = wiring::stop_on_signals()?;
@@ -38,7 +37,8 @@ pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     if args.json {
         writeln!(out, "{:#}", document(&report))?;
     } else {
-        out.write_all(text(&report).as_bytes())?;
+        let stopped = if report.stopped { "Stopped before the end; the next run goes on from here.\n" } else { "" };
+        write!(out, "{}{stopped}", text(&report))?;
     }
     Ok(if report.stopped { Exit::Done } else { report.exit() })
 }
@@ -82,24 +82,39 @@ fn instant(ms: i64) -> Option<String> {
 /// What a person reads after a pass.
 pub(super) fn text(report: &Report) -> String {
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    let mut text = format!(
-        "{}: {} new, {} changed.\n",
-        number::counted(count(report.calls), "call", "calls"),
-        number::counted(count(report.inserted), "value", "values"),
-        number::thousands(count(report.changed)),
-    );
+    let quiet = report.calls == 0 && report.left == 0 && report.interruptions.is_empty() && !report.stopped;
+    let mut text = if quiet {
+        format!("{}\n", super::plan::NOTHING)
+    } else {
+        format!(
+            "{}: {}, {} changed.\n",
+            number::counted(count(report.calls), "call", "calls"),
+            number::counted(count(report.inserted), "new value", "new values"),
+            number::thousands(count(report.changed)),
+        )
+    };
+    // What keeps a whole source waiting is said once, with the source.
+    let told = |error: &str| report.interruptions.iter().any(|i| i.message == error);
     for meter in &report.meters {
+        let mut groups: Vec<(SeriesState, Option<&str>, Vec<&str>)> = Vec::new();
         for one in meter.datasets.iter().filter(|d| d.state != SeriesState::Ok) {
-            let why = one.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
-            let _infallible =
-                writeln!(text, "{} {} is {}{why}", meter.name, one.dataset, one.state.name().replace('_', " "));
+            let why = one.error.as_deref().filter(|error| !told(error));
+            match groups.iter_mut().find(|(state, error, _)| (*state, *error) == (one.state, why)) {
+                Some((.., names)) => names.push(one.dataset.name()),
+                None => groups.push((one.state, why, vec![one.dataset.name()])),
+            }
+        }
+        for (state, why, names) in groups {
+            let why = why.map(|why| format!(". {}", why.trim_end_matches('.'))).unwrap_or_default();
+            let state = state.name().replace('_', " ");
+            let _infallible = writeln!(text, "{}, {}: {state}{why}.", meter.name, names.join(", "));
         }
     }
     for interruption in &report.interruptions {
         let until = interruption.until_ms.and_then(chrono::DateTime::from_timestamp_millis);
         let until = until.map(|at| format!(" Not before {} (Paris).", number::wall(at))).unwrap_or_default();
         let _infallible =
-            writeln!(text, "source {}: {}.{until}", interruption.source, interruption.message.trim_end_matches('.'));
+            writeln!(text, "Source {}: {}.{until}", interruption.source, interruption.message.trim_end_matches('.'));
     }
     if report.left > 0 {
         let _infallible = writeln!(text, "{} left for later.", number::counted(count(report.left), "call", "calls"));

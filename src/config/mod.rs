@@ -159,8 +159,6 @@ pub struct LimitsConfig {
     pub per_hour: Option<u32>,
     /// Requests in any 24 hours; `None`: no such limit.
     pub per_day: Option<u32>,
-    /// Requests of a day's that history leaves to new days; less than `per_day`.
-    pub reserved_per_day: Option<u32>,
 }
 
 /// `[schedule]`, in Paris wall time.

@@ -218,7 +218,8 @@ impl<'a> Table<'a> {
         } else if let [home] = homes.as_slice() {
             format!("unknown key {name}{}; it belongs into {home}", self.place())
         } else {
-            let nearest = nearest(key, known.iter().copied()).unwrap_or_default();
+            let meaningful = known.iter().copied().filter(|name| !schema::LATER_KEYS.contains(name));
+            let nearest = nearest(key, meaningful).unwrap_or_default();
             format!("unknown key {name}{}; the nearest known key is {nearest:?}", self.place())
         };
         self.reader.problem(&origin, &message);

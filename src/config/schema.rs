@@ -46,8 +46,11 @@ pub const KINDS: [&str; 3] = ["enedis", "conso-api", "myelectricaldata"];
 pub const LATER_DATASETS: [&str; 6] =
     ["consumption_index", "production_index", "contract", "address", "identity", "contact"];
 
+/// Keys of a source that mean nothing to the kinds that this version has.
+pub(super) const LATER_KEYS: [&str; 3] = ["token", "token_file", "version"];
+
 /// Every key; `*` stands for a name of the operator's, a dataset or the position of a meter.
-pub const KEYS: [&str; 31] = [
+pub const KEYS: [&str; 30] = [
     "database.url",
     "source.*.kind",
     "source.*.environment",
@@ -63,7 +66,6 @@ pub const KEYS: [&str; 31] = [
     "source.*.limits.requests_per_hour",
     "source.*.limits.requests_per_day",
     "source.*.limits.negotiated",
-    "source.*.limits.reserved_per_day",
     "schedule.wake_at",
     "schedule.retry_until",
     "schedule.every.consumption_load_curve",

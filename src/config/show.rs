@@ -99,7 +99,6 @@ fn sections(loaded: &Loaded) -> Vec<Section> {
         let mut values = vec![("requests_per_second", json!(limits.per_second))];
         values.extend(optional("requests_per_hour", limits.per_hour));
         values.extend(optional("requests_per_day", limits.per_day));
-        values.extend(optional("reserved_per_day", limits.reserved_per_day));
         all.push(named(&format!("{path}.limits"), values));
     }
     let schedule = &config.schedule;

@@ -172,15 +172,7 @@ fn limits(table: &Table<'_>, loopback: bool) -> Option<LimitsConfig> {
     let per_second = within("requests_per_second", schema::ENEDIS_PER_SECOND, schema::ENEDIS_PER_SECOND);
     let per_hour = within("requests_per_hour", schema::ENEDIS_MOST_PER_HOUR, schema::ENEDIS_PER_HOUR);
     let per_day = table.count("requests_per_day").map(|found| found.value);
-    let reserved = table.count("reserved_per_day");
-    if let Some(reserved) = &reserved
-        && per_day.is_none_or(|per_day| reserved.value >= per_day)
-    {
-        let message = "reserved_per_day is a part of requests_per_day, so it must be less";
-        table.reader.problem(&reserved.origin, message);
-    }
-    let reserved_per_day = reserved.map(|found| found.value);
-    Some(LimitsConfig { per_second: per_second?, per_hour: Some(per_hour?), per_day, reserved_per_day })
+    Some(LimitsConfig { per_second: per_second?, per_hour: Some(per_hour?), per_day })
 }
 
 fn credentials(

@@ -10,7 +10,7 @@ use super::{ActiveMeter, ActiveSource, react};
 use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SeriesState, paris};
 use crate::plan::{Request, Series, Turn, search};
-use crate::source::Reaches;
+use crate::source::{Reaches, Reaction, catalogue};
 use crate::store::{Activation, Effect, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, Window};
 
 /// Failed calls of one day after which a span, or a series of which nothing succeeds, rests until
@@ -26,8 +26,6 @@ pub struct Aside {
     pub days: Days,
     /// Until when (monotonic); `None`: for the rest of the pass.
     pub until: Option<Duration>,
-    /// The code and message of the failure, and what the series is called then.
-    pub trouble: (String, String),
 }
 
 /// The facts of one source during a pass.
@@ -49,9 +47,40 @@ pub struct Knowledge {
     every: BTreeMap<Dataset, i32>,
 }
 
+/// A refusal that a probe tests: what it concerns, and its code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Refused {
+    meter: Option<MeterId>,
+    direction: Option<Direction>,
+    dataset: Option<Dataset>,
+    state: SeriesState,
+    code: Option<String>,
+}
+
+impl Refused {
+    /// The refusal that keeps a series from being asked, where a probe can test it.
+    fn of(series: &SeriesFacts) -> Option<Self> {
+        let direction = Some(series.dataset.direction());
+        let reaction = || series.code.as_deref().and_then(catalogue::reaction_of);
+        let (meter, direction, dataset) = match series.state {
+            SeriesState::Suspended => match react::reaches(series.code.as_deref()) {
+                Reaches::Meter => (Some(series.meter), None, None),
+                Reaches::Direction => (Some(series.meter), direction, None),
+            },
+            SeriesState::NotOffered => (Some(series.meter), direction, None),
+            // The application may not use an API: no matter whose data it asks for.
+            SeriesState::Failing if reaction() == Some(Reaction::StopApi) => (None, None, Some(series.dataset)),
+            _ => return None,
+        };
+        Some(Self { meter, direction, dataset, state: series.state, code: series.code.clone() })
+    }
+}
+
 /// What a pass is narrowed to.
 #[derive(Debug, Clone, Default)]
 pub struct Chosen {
+    /// Days checked since then (calendar) are not fetched again by a refetch.
+    pub refetched_since: i64,
     /// Indices of the series that take part; `None`: all.
     pub series: Option<BTreeSet<usize>>,
     /// Days, refetching, and who asked.
@@ -141,7 +170,7 @@ impl Knowledge {
     #[must_use]
     pub fn planned(&self, source: &ActiveSource, chosen: &Chosen, now: DateTime<Utc>) -> Vec<Series<'_>> {
         let epoch = now.timestamp();
-        let mut probing = BTreeSet::new();
+        let mut probing = Vec::new();
         let mut all: Vec<Series<'_>> = self
             .series
             .iter()
@@ -154,10 +183,17 @@ impl Knowledge {
                     _ => longest,
                 };
                 let in_choice = chosen.series.as_ref().is_none_or(|c| c.contains(&index));
-                let turn = if in_choice { self.turn(index, facts, &mut probing, epoch) } else { Turn::Rest };
+                let mut window = self.window(source, facts, now);
+                let can = in_choice && window.is_some();
+                let turn = if can { self.turn(index, facts, &mut probing, epoch) } else { Turn::Rest };
+                let before_activation = facts.code.as_deref().and_then(catalogue::reaction_of);
+                if turn == Turn::Probe && before_activation == Some(Reaction::ClampActivation) {
+                    // Whether the meter is served at all shows in its newest day, in no older one.
+                    window = window.map(|days| Days::single(days.last()));
+                }
                 Series {
                     dataset: facts.dataset,
-                    window: self.window(source, facts, now),
+                    window,
                     served_first: self.served_first(source, facts.dataset, now).unwrap_or_else(|| paris::today(now)),
                     max_days,
                     every: self.every.get(&facts.dataset).copied().unwrap_or(1),
@@ -165,11 +201,56 @@ impl Knowledge {
                     turn,
                     aside: self.aside_of(index, facts),
                     probe: None,
+                    refetched_since: chosen.refetched_since,
                 }
             })
             .collect();
         self.search(&mut all, chosen.request, epoch);
+        self.search_history(source, &mut all, chosen.request, now);
         all
+    }
+
+    /// The oldest first day that the source is known to take for a dataset today, as calls of other
+    /// days show: the limit moves on with the calendar.
+    #[must_use]
+    pub fn accepted_first(&self, source: &ActiveSource, dataset: Dataset, now: DateTime<Utc>) -> Option<Day> {
+        let reach = source.source.reach(dataset)?;
+        let short = self.learnt(dataset).history_short;
+        let mut firsts = BTreeMap::new();
+        let mut first_then = |at: i64| {
+            let then = paris::day_of(at);
+            *firsts.entry(then).or_insert_with(|| reach.first_day(then))
+        };
+        let records = self.series.iter().filter(|s| s.dataset == dataset).flat_map(|s| &s.days);
+        let ages = records.filter_map(|(day, record)| Some(day.since(first_then(record.checked_at?))));
+        let oldest = ages.filter(|age| *age >= short).min()?;
+        Some(reach.first_day(paris::today(now)).plus(oldest))
+    }
+
+    /// Lets one series of each dataset search for the limit of the source's history, and keeps the
+    /// others on the side that is known to be served.
+    fn search_history(&self, source: &ActiveSource, all: &mut [Series<'_>], request: Request, now: DateTime<Utc>) {
+        for (dataset, learnt) in self.source.learnt.iter().filter(|(_, learnt)| learnt.history_short > 0) {
+            let Some(served) = self.served_first(source, *dataset, now) else { continue };
+            let known = self.accepted_first(source, *dataset, now);
+            let mut searching = false;
+            for series in all.iter_mut().filter(|s| s.dataset == *dataset && s.turn == Turn::Open) {
+                let Some(window) = series.window else { continue };
+                let accepted = known.unwrap_or(window.end()).min(window.end());
+                let probe = search::history(learnt.history_short, served.plus(-1), accepted);
+                let Some((start, unknown)) = probe.zip(Days::new(window.first(), accepted)) else { continue };
+                if series.probe.is_some() {
+                    continue;
+                }
+                let wanted = crate::plan::want::wanted(series, window, now.timestamp(), request);
+                if !searching && wanted.iter().any(|w| unknown.contains(w.day)) && window.contains(start) {
+                    searching = true;
+                    series.probe = Some(start);
+                } else {
+                    series.window = Days::new(accepted, window.end());
+                }
+            }
+        }
     }
 
     /// Lets one series of each direction search for the activation day, and keeps the others on
@@ -222,31 +303,54 @@ impl Knowledge {
         }
     }
 
-    fn turn(&self, index: usize, facts: &SeriesFacts, probing: &mut BTreeSet<(i64, u8)>, now: i64) -> Turn {
+    fn turn(&self, index: usize, facts: &SeriesFacts, probing: &mut Vec<Refused>, now: i64) -> Turn {
         if self.learnt(facts.dataset).not_before.is_some_and(|at| at > now) {
             return Turn::Rest;
         }
         let rests = facts.not_before.is_some_and(|at| at > now);
-        match facts.state {
-            SeriesState::Suspended | SeriesState::NotOffered | SeriesState::Failing if rests => Turn::Rest,
-            // One call tells whether consent is back; the others wait for its answer.
-            SeriesState::Suspended => {
-                let scope = match react::reaches(facts.code.as_deref()) {
-                    Reaches::Meter => 0,
-                    Reaches::Direction => 1 + u8::from(facts.dataset.direction() == Direction::Production),
-                };
-                if probing.insert((facts.meter.0, scope)) { Turn::Probe } else { Turn::Rest }
+        match (facts.state, Refused::of(facts)) {
+            (SeriesState::Suspended | SeriesState::NotOffered | SeriesState::Failing, _) if rests => Turn::Rest,
+            // One call tells whether the refusal still stands; the others wait for its answer.
+            (_, Some(refused)) => {
+                let first = !probing.contains(&refused);
+                probing.push(refused);
+                if first { Turn::Probe } else { Turn::Rest }
             }
-            SeriesState::NotOffered => Turn::Probe,
-            _ if self.exhausted(index, facts) => Turn::Rest,
-            _ => Turn::Open,
+            (_, None) if self.exhausted(index) => Turn::Rest,
+            (_, None) => Turn::Open,
         }
     }
 
-    /// Whether a series has failed so often today, or so often in a row in this pass, that it rests.
-    fn exhausted(&self, index: usize, facts: &SeriesFacts) -> bool {
-        let today = self.failed_of(facts).filter(|f| !f.healed).count();
-        today >= FAILURES_A_DAY || self.in_a_row.get(&index).copied().unwrap_or_default() >= FAILURES_A_DAY
+    /// The series, this one included, for which a probe of this one stands; none where it does not
+    /// wait for one.
+    pub fn kin(&self, index: usize) -> impl Iterator<Item = (usize, &SeriesFacts)> {
+        let refused = self.series.get(index).and_then(Refused::of);
+        self.series.iter().enumerate().filter(move |(_, s)| refused.is_some() && Refused::of(s) == refused)
+    }
+
+    /// How often a series has failed: today without a success after it, or in a row in this pass.
+    #[must_use]
+    pub fn failures(&self, index: usize) -> usize {
+        let today = self.series.get(index).map_or(0, |facts| self.failed_of(facts).filter(|f| !f.healed).count());
+        today.max(self.in_a_row.get(&index).copied().unwrap_or_default())
+    }
+
+    /// The code of days that are still wanted but rest until tomorrow because calls for them failed
+    /// too often today.
+    #[must_use]
+    pub fn resting(&self, source: &ActiveSource, index: usize, now: DateTime<Utc>) -> Option<String> {
+        let facts = self.series.get(index)?;
+        let window = self.window(source, facts, now)?;
+        let open = |day: Day| facts.days.get(&day).is_none_or(|record| record.due(now.timestamp()));
+        let rests = |f: &&FailedCall| {
+            self.rests(facts, f) && f.days.intersect(window).is_some_and(|days| days.iter().any(open))
+        };
+        self.failed_of(facts).find(rests).map(|f| f.code.clone())
+    }
+
+    /// Whether a series has failed so often that it rests.
+    fn exhausted(&self, index: usize) -> bool {
+        self.failures(index) >= FAILURES_A_DAY
     }
 
     fn failed_of<'a>(&'a self, facts: &'a SeriesFacts) -> impl Iterator<Item = &'a FailedCall> {
@@ -258,11 +362,13 @@ impl Knowledge {
     /// The days that are not asked for now because calls for them keep failing.
     fn aside_of(&self, index: usize, facts: &SeriesFacts) -> Vec<Days> {
         let here = self.aside.iter().filter(|a| a.series == index).map(|a| a.days);
-        let often = self.failed_of(facts).filter(|f| {
-            let overlapping = |other: &&FailedCall| other.days.intersect(f.days).is_some();
-            react::is_bug(&f.code) || self.failed_of(facts).filter(overlapping).count() >= FAILURES_A_DAY
-        });
-        here.chain(often.map(|f| f.days)).collect()
+        here.chain(self.failed_of(facts).filter(|f| self.rests(facts, f)).map(|f| f.days)).collect()
+    }
+
+    /// Whether the days of a failed call rest until tomorrow.
+    fn rests(&self, facts: &SeriesFacts, failed: &FailedCall) -> bool {
+        let overlapping = |other: &&FailedCall| other.days.intersect(failed.days).is_some();
+        react::is_bug(&failed.code) || self.failed_of(facts).filter(overlapping).count() >= FAILURES_A_DAY
     }
 
     /// Takes over what a call taught.

@@ -8,7 +8,7 @@ use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::{Api, Dataset, Day, SeriesState, paris};
 use crate::plan::Call;
 use crate::source::{Reaches, Reaction, Refusal, catalogue};
-use crate::store::{Effect, Learnt};
+use crate::store::{Effect, Learnt, SeriesFacts};
 
 /// Seconds after which the preferred API is tried again although the other one works.
 pub const API_AGAIN_AFTER: i64 = 7 * 86_400;
@@ -31,6 +31,28 @@ const MOST_BURSTS: u32 = 3;
 /// Seconds before a first, second and third try after a passing trouble; jitter is added by
 /// drawing from zero up to them.
 pub const SHORT_DELAYS: [u64; 2] = [30, 120];
+
+/// Pauses asked for one after the other, without an answer in between, after which the source
+/// rests until the next full hour.
+const MOST_PAUSES: u32 = 3;
+
+/// A source that refuses more days than this at the old end of its window has some other trouble.
+const MOST_SHORT: i32 = 100;
+
+/// The code of a line in the journal whose call never left.
+pub const NOT_MADE: &str = "not_made";
+
+/// The code of days that rest because a pass kept asking for them.
+pub const REPEATED: &str = "repeated";
+
+/// What the operator reads about that.
+pub const REPEATED_ADVICE: &str = "The same call came up again and again in one pass, so these days rest until the next. Please report this as a defect of linkyd.";
+
+/// What the operator reads where a token is refused that was just handed out.
+pub const FRESH_TOKEN_ADVICE: &str = "The source refuses access tokens that it has just handed out. Look at the application's page on Enedis' DataHub; it may have been disabled.";
+
+/// What the operator reads where one call is refused with a token that serves for others.
+pub const CALL_REFUSED_ADVICE: &str = "The source refuses the access token for this call although it takes it for others. linkyd asks again later; if it lasts, look at the application's page on Enedis' DataHub.";
 
 /// What the pass does about a refused call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,16 +91,20 @@ pub struct Circumstances<'a> {
     pub tries: usize,
     /// Bursts complained about in this pass, this one not counted.
     pub bursts: u32,
+    /// Pauses asked for before without an answer in between, this one not counted.
+    pub pauses: u32,
     /// Whether anything was answered in this pass.
     pub reached: bool,
     /// The first day that the source serves today.
     pub served_first: Day,
+    /// The first day that it is known to serve, if any.
+    pub accepted_first: Option<Day>,
     /// The last day that is published.
     pub last_day: Day,
     /// The calendar's now.
     pub now: DateTime<Utc>,
-    /// The machine's now, in milliseconds since 1970.
-    pub now_ms: i64,
+    /// The machine's now.
+    pub machine: DateTime<Utc>,
     /// A number from 0 to 1000, drawn at random, for jitter.
     pub jitter: u32,
     /// What is known.
@@ -98,11 +124,13 @@ pub fn reaches(code: Option<&str>) -> Reaches {
 /// reached, and it failed us.
 #[must_use]
 pub fn counts_as_failure(code: &str) -> bool {
-    code != "unreachable"
-        && code != "tls"
+    !matches!(code, "unreachable" | "tls" | NOT_MADE)
         && matches!(
             catalogue::reaction_of(code),
-            None | Some(Reaction::RetryShort | Reaction::RetryLater | Reaction::Bug)
+            // A 404 that was taken for an answer is none of the failed calls.
+            None | Some(
+                Reaction::RetryShort | Reaction::RetryLater | Reaction::Bug | Reaction::Reauth | Reaction::NoData
+            )
         )
 }
 
@@ -119,7 +147,7 @@ pub fn react(refusal: &Refusal, at: &Circumstances<'_>) -> Consequence {
         return Consequence { effects: Vec::new(), next: Next::Aside };
     };
     let dataset = series.dataset;
-    let failing = || vec![state(at, refusal, SeriesState::Failing, None)];
+    let probes = at.knowledge.kin(at.call.series).next().is_some();
     if catalogue::api_unavailable(at.api, refusal)
         && let Some(other) = at.other_api
     {
@@ -128,32 +156,38 @@ pub fn react(refusal: &Refusal, at: &Circumstances<'_>) -> Consequence {
     }
     match refusal.reaction {
         Reaction::NoData => Consequence { effects: Vec::new(), next: Next::Nothing },
+        Reaction::RetryShort | Reaction::RetryLater | Reaction::Bug if probes => postpone(at),
         Reaction::RetryShort if at.tries < SHORT_DELAYS.len() && (at.reached || at.tries == 0) => {
-            Consequence { effects: failing(), next: Next::Later }
+            failing(at, refusal, Next::Later)
         }
-        Reaction::RetryShort | Reaction::RetryLater | Reaction::Bug => {
-            Consequence { effects: failing(), next: Next::Aside }
+        Reaction::RetryShort | Reaction::RetryLater | Reaction::Bug => failing(at, refusal, Next::Aside),
+        Reaction::RetryAt(told) => {
+            let told = told.filter(|_| at.pauses < MOST_PAUSES);
+            pause(at, refusal, resume_at(told, at.machine, at.jitter), None)
         }
-        Reaction::RetryAt(told) => pause(at, refusal, resume_at(told, at), None),
-        Reaction::Burst if at.bursts >= MOST_BURSTS => pause(at, refusal, resume_at(None, at), None),
+        Reaction::Burst if at.bursts >= MOST_BURSTS => pause(at, refusal, resume_at(None, at.machine, at.jitter), None),
         Reaction::Burst => {
-            let until = at.now_ms + 2_000 + jitter(at, 3_000);
-            pause(at, refusal, until, Some(at.now_ms + SLOW_MS))
+            let now = at.machine.timestamp_millis();
+            let until = now + 2_000 + jitter(at.jitter, 3_000);
+            pause(at, refusal, until, Some(now + SLOW_MS))
         }
         Reaction::Narrow => narrow(at, refusal, dataset),
         Reaction::ClampHistory => clamp_history(at, refusal, dataset),
         Reaction::ClampActivation => clamp_activation(at, refusal),
         Reaction::StopDataset => {
             let again = at.now.timestamp() + NOT_OFFERED_AGAIN;
-            let effects = vec![state(at, refusal, SeriesState::NotOffered, Some(again))];
+            // A probe stands for every series that was refused for the same reason.
+            let mut effects = kin(at, |s| state_of(s, refusal, SeriesState::NotOffered, Some(again)));
+            effects.push(state_of(series, refusal, SeriesState::NotOffered, Some(again)));
             Consequence { effects, next: Next::Replan }
         }
         Reaction::StopApi => {
             let again = at.now.timestamp() + APPLICATION_AGAIN;
-            let known = Learnt { not_before: Some(again), ..at.knowledge.learnt(dataset) };
+            // The next look begins with the preferred API again.
+            let known = Learnt { not_before: Some(again), api: None, ..at.knowledge.learnt(dataset) };
             let mut effects = vec![learnt(at, dataset, known)];
             let others = at.knowledge.series.iter().filter(|s| s.dataset == dataset);
-            effects.extend(others.map(|s| state_of(s.meter, dataset, refusal, SeriesState::Failing, Some(again))));
+            effects.extend(others.map(|s| state_of(s, refusal, SeriesState::Failing, Some(again))));
             Consequence { effects, next: Next::Replan }
         }
         Reaction::StopMeter(reaches) => {
@@ -162,43 +196,56 @@ pub fn react(refusal: &Refusal, at: &Circumstances<'_>) -> Consequence {
                 let same_way = s.dataset.direction() == dataset.direction();
                 s.meter == series.meter && (reaches == Reaches::Meter || same_way)
             });
-            let effects = concerned
-                .map(|s| state_of(s.meter, s.dataset, refusal, SeriesState::Suspended, Some(tomorrow)))
-                .collect();
+            let effects = concerned.map(|s| state_of(s, refusal, SeriesState::Suspended, Some(tomorrow))).collect();
             Consequence { effects, next: Next::Replan }
         }
         // A second refusal of a fresh token is one of the application.
         Reaction::Reauth | Reaction::StopApp { .. } => {
-            let until = at.now_ms + APPLICATION_AGAIN * 1_000;
+            let until = at.machine.timestamp_millis() + APPLICATION_AGAIN * 1_000;
             pause(at, refusal, until, None)
         }
     }
 }
 
-fn state(at: &Circumstances<'_>, refusal: &Refusal, state: SeriesState, not_before: Option<i64>) -> Effect {
-    let (meter, dataset) = at
-        .knowledge
-        .series
-        .get(at.call.series)
-        .map_or((crate::store::MeterId(0), Dataset::DailyConsumption), |s| (s.meter, s.dataset));
-    state_of(meter, dataset, refusal, state, not_before)
-}
-
-fn state_of(
-    meter: crate::store::MeterId,
-    dataset: Dataset,
-    refusal: &Refusal,
-    state: SeriesState,
-    not_before: Option<i64>,
-) -> Effect {
+fn state_of(series: &SeriesFacts, refusal: &Refusal, state: SeriesState, not_before: Option<i64>) -> Effect {
     Effect::Series {
-        meter,
-        dataset,
+        meter: series.meter,
+        dataset: series.dataset,
         state,
         code: Some(refusal.code.clone()),
         message: Some(message(refusal)),
         not_before,
     }
+}
+
+/// Effects for each series for which a probe stands, the probing one included.
+fn kin(at: &Circumstances<'_>, effect: impl Fn(&SeriesFacts) -> Effect) -> Vec<Effect> {
+    at.knowledge.kin(at.call.series).map(|(_, series)| effect(series)).collect()
+}
+
+/// The series fails, and its days wait.
+fn failing(at: &Circumstances<'_>, refusal: &Refusal, next: Next) -> Consequence {
+    let series = at.knowledge.series.get(at.call.series);
+    let effects = series.map(|s| state_of(s, refusal, SeriesState::Failing, None)).into_iter().collect();
+    Consequence { effects, next }
+}
+
+/// A probe that failed says nothing about the refusal that it was to test: everything stays as it
+/// is until tomorrow.
+fn postpone(at: &Circumstances<'_>) -> Consequence {
+    let tomorrow = paris::at_wall(paris::today(at.now).next(), PUBLISHED_AT);
+    let effects = kin(at, |s| {
+        let advice = s.code.as_deref().and_then(catalogue::row_of).map(|(_, advice)| advice.to_owned());
+        Effect::Series {
+            meter: s.meter,
+            dataset: s.dataset,
+            state: s.state,
+            code: s.code.clone(),
+            message: advice,
+            not_before: Some(tomorrow),
+        }
+    });
+    Consequence { effects, next: Next::Replan }
 }
 
 /// What the operator reads about a refusal.
@@ -226,44 +273,50 @@ fn pause(at: &Circumstances<'_>, refusal: &Refusal, until_ms: i64, slow_until_ms
     Consequence { effects: vec![effect], next: Next::Pause }
 }
 
-fn jitter(at: &Circumstances<'_>, most: i64) -> i64 {
-    most * i64::from(at.jitter.min(1_000)) / 1_000
+fn jitter(drawn: u32, most: i64) -> i64 {
+    most * i64::from(drawn.min(1_000)) / 1_000
 }
 
-/// The instant at which a paused source may be asked again: what it said and a little more, else
-/// the next full hour and a little more.
-fn resume_at(told: Option<DateTime<Utc>>, at: &Circumstances<'_>) -> i64 {
-    let machine = DateTime::from_timestamp_millis(at.now_ms).unwrap_or(at.now);
+/// The instant at which a paused source may be asked again, in milliseconds since 1970: what it
+/// said and a little more, else the next full hour and a little more. `drawn` is a number from 0 to
+/// 1000, drawn at random.
+pub(super) fn resume_at(told: Option<DateTime<Utc>>, machine: DateTime<Utc>, drawn: u32) -> i64 {
     let full_hour = || {
         let past = TimeDelta::minutes(i64::from(machine.minute())) + TimeDelta::seconds(i64::from(machine.second()));
         machine - past + TimeDelta::hours(1)
     };
     let back = told.filter(|t| *t >= machine && *t - machine <= TimeDelta::hours(26)).unwrap_or_else(full_hour);
-    back.timestamp_millis() + 5_000 + jitter(at, 55_000)
+    back.timestamp_millis() + 5_000 + jitter(drawn, 55_000)
 }
 
 fn narrow(at: &Circumstances<'_>, refusal: &Refusal, dataset: Dataset) -> Consequence {
     let length = at.call.days.len();
     if length <= 1 {
-        let effects = vec![state(at, refusal, SeriesState::Failing, None)];
-        return Consequence { effects, next: Next::Aside };
+        return failing(at, refusal, Next::Aside);
     }
     // A week less a day has been seen to be taken where a week is not.
     let days = if length == 7 { 6 } else { length / 2 };
-    let known = Learnt { max_days: Some((days, at.now.timestamp() + LENGTH_BELIEVED)), ..at.knowledge.learnt(dataset) };
+    let known = at.knowledge.learnt(dataset);
+    let now = at.now.timestamp();
+    // A longer call that was already on its way says nothing new.
+    let believed = known.max_days.filter(|(_, until)| *until > now).map_or(days, |(believed, _)| believed.min(days));
+    let known = Learnt { max_days: Some((believed, now + LENGTH_BELIEVED)), ..known };
     Consequence { effects: vec![learnt(at, dataset, known)], next: Next::Replan }
 }
 
+/// The source refused a first day as too old: it and all before it are out of reach. Which days
+/// after it are, is searched for ([`crate::plan::search::history`]).
 fn clamp_history(at: &Circumstances<'_>, refusal: &Refusal, dataset: Dataset) -> Consequence {
     let known = at.knowledge.learnt(dataset);
-    // The refused day counts from the nominal window; served_first holds what was learnt so far.
-    let beyond = at.call.days.first().since(at.served_first);
-    if beyond > 0 && at.call.days.len() <= 1 {
-        let effects = vec![state(at, refusal, SeriesState::Failing, None)];
-        return Consequence { effects, next: Next::Aside };
+    let start = at.call.days.first();
+    let nominal = at.served_first.plus(-known.history_short);
+    let short = start.since(nominal) + 1;
+    // Days as old as these were served before, or this is about something else than age.
+    let contradicts = at.accepted_first.is_some_and(|accepted| accepted <= start);
+    if contradicts || short > MOST_SHORT {
+        return failing(at, refusal, Next::Aside);
     }
-    let step = known.history_short.max(1);
-    let known = Learnt { history_short: known.history_short + beyond.max(0) + step, ..known };
+    let known = Learnt { history_short: known.history_short.max(short), ..known };
     Consequence { effects: vec![learnt(at, dataset, known)], next: Next::Replan }
 }
 
@@ -274,16 +327,21 @@ fn clamp_activation(at: &Circumstances<'_>, refusal: &Refusal) -> Consequence {
     let direction = series.dataset.direction();
     let mut known = at.knowledge.activation(series.meter, direction);
     let start = at.call.days.first();
+    if known.accepted.is_some_and(|accepted| accepted <= start) && at.tries == 0 {
+        // Days before these were served. A change of holder can be behind it, or a passing fault:
+        // what would cost the older days is believed when it is said twice.
+        return failing(at, refusal, Next::Later);
+    }
     known.refusals = known.refusals.saturating_add(1);
     known.refused = Some(known.refused.map_or(start, |r| r.max(start)));
     // What was accepted before a later refusal belongs to an earlier contract.
     known.accepted = known.accepted.filter(|accepted| *accepted > start);
     let mut effects = vec![Effect::Activation { meter: series.meter, direction, known }];
-    if start >= at.last_day {
-        let again = at.now.timestamp() + NOT_OFFERED_AGAIN;
+    let again = at.now.timestamp() + NOT_OFFERED_AGAIN;
+    if start >= at.last_day || series.state == SeriesState::NotOffered {
         let concerned =
             at.knowledge.series.iter().filter(|s| s.meter == series.meter && s.dataset.direction() == direction);
-        effects.extend(concerned.map(|s| state_of(s.meter, s.dataset, refusal, SeriesState::NotOffered, Some(again))));
+        effects.extend(concerned.map(|s| state_of(s, refusal, SeriesState::NotOffered, Some(again))));
     }
     Consequence { effects, next: Next::Replan }
 }

@@ -2,6 +2,7 @@
 
 use crate::domain::{Dataset, Prm, SeriesState};
 use crate::exit::Exit;
+use crate::source::{Reaction, catalogue};
 
 /// How one series fared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,13 +28,24 @@ pub struct MeterReport {
     pub datasets: Vec<DatasetReport>,
 }
 
+/// What kind of end it is when a source is left early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stop {
+    /// Nothing is wrong here: a quota, a pause, an outage.
+    Later,
+    /// The source refuses the application.
+    Refused,
+    /// The source refuses the application's credentials.
+    Credentials,
+}
+
 /// Why a source was left before everything was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interruption {
     /// The source's name.
     pub source: String,
-    /// Whether its credentials were refused.
-    pub credentials: bool,
+    /// What kind of end it was.
+    pub stop: Stop,
     /// When it may be asked again (machine, ms).
     pub until_ms: Option<i64>,
     /// What happened and what to do.
@@ -79,17 +91,24 @@ impl Report {
     /// The exit code that says it.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        let states = || self.meters.iter().flat_map(|m| &m.datasets).map(|d| d.state);
+        let datasets = || self.meters.iter().flat_map(|m| &m.datasets);
+        let stopped = |stop| self.interruptions.iter().any(|i| i.stop == stop);
         let bad = |state| matches!(state, SeriesState::Failing | SeriesState::Suspended);
-        if self.interruptions.iter().any(|i| i.credentials) {
+        if stopped(Stop::Credentials) {
             Exit::CredentialsRefused
-        } else if !self.interruptions.is_empty() {
+        } else if stopped(Stop::Refused) {
+            Exit::Failed
+        } else if stopped(Stop::Later) {
             Exit::TryLater
-        } else if states().any(bad) {
+        } else if datasets().any(|d| bad(d.state)) {
             // Where nothing at all came through, the other side is down rather than one series.
-            let all_failing = states().all(|s| s == SeriesState::Failing);
-            if all_failing && self.inserted == 0 && self.calls > 0 { Exit::TryLater } else { Exit::Failed }
-        } else if states().any(|s| s == SeriesState::Waiting) {
+            let passes = |code: Option<&str>| {
+                let reaction = code.and_then(catalogue::reaction_of);
+                matches!(reaction, Some(Reaction::RetryShort | Reaction::RetryLater | Reaction::NoData))
+            };
+            let down = datasets().all(|d| d.state == SeriesState::Failing && passes(d.code.as_deref()));
+            if down && self.inserted == 0 { Exit::TryLater } else { Exit::Failed }
+        } else if datasets().any(|d| d.state == SeriesState::Waiting) {
             Exit::TryLater
         } else {
             Exit::Done

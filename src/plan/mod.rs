@@ -46,8 +46,10 @@ pub struct Series<'a> {
     pub turn: Turn,
     /// Days that are set aside for now because calls for them keep failing.
     pub aside: Vec<Days>,
-    /// The first day of the next call in the search for the activation day.
+    /// The first day of the next call in the search for the first day that is served.
     pub probe: Option<Day>,
+    /// Days checked since then (calendar) are not fetched again by a refetch.
+    pub refetched_since: i64,
 }
 
 /// What the operator narrowed the pass to, and what set it off.
@@ -78,7 +80,7 @@ pub enum Reason {
     Refetch,
     /// To see whether a refusal still stands.
     Probe,
-    /// To find the day of activation.
+    /// To find the first day that is served: of the activation, or of the source's history.
     Activation,
 }
 
@@ -148,6 +150,7 @@ fn calls_of(index: usize, series: &Series<'_>, now: i64, request: Request) -> Ve
     if series.turn == Turn::Probe {
         // Nothing may be wanted just now; the newest span then serves as well.
         let newest = Days::new(window.end().plus(-series.max_days.min(7)).max(window.first()), window.end());
+        let newest = newest.filter(|days| days.iter().all(|day| !want::is_aside(series, day)));
         spans.sort_by_key(|span| std::cmp::Reverse(span.days.end()));
         let days = spans.first().map(|span| span.days).or(newest);
         return days.map(|days| call(days, days.first(), Reason::Probe)).into_iter().collect();

@@ -23,9 +23,41 @@ pub fn probe(refused: Day, accepted: Day, refusals: i32) -> Option<Day> {
     Some(accepted.plus(-back))
 }
 
+/// The first day of the next call in the search for the limit of a source's history; `None` where
+/// it is known: `accepted`.
+///
+/// Most sources that are short of days are short by one or two, so the search sets out from the
+/// refused side with steps that double, and halves what is left once a step went too far.
+#[must_use]
+pub fn history(short: i32, refused: Day, accepted: Day) -> Option<Day> {
+    let unknown = accepted.since(refused);
+    (unknown > 1).then(|| refused.plus((unknown / 2).min(short.max(1)).max(1)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_history_that_is_short_is_found_exactly_with_few_refusals() {
+        for target in 1..=60 {
+            for accepted in [target, target + 1, target + 6, 400] {
+                let (mut refused, mut accepted, mut refusals) = (0, accepted, 1);
+                while let Some(next) = history(refused + 1, Day::from_number(refused), Day::from_number(accepted)) {
+                    let next = next.number();
+                    assert!(refused < next && next < accepted);
+                    if next < target {
+                        refused = next;
+                        refusals += 1;
+                    } else {
+                        accepted = next;
+                    }
+                }
+                assert_eq!(accepted, target);
+                assert!(refusals <= 1 + target && refusals <= 11, "{target}: {refusals}");
+            }
+        }
+    }
 
     /// Searches for `target` and returns how many probes were refused and accepted.
     fn search(refused: i32, target: i32, accepted: i32, spent: i32) -> (i32, i32) {

@@ -47,6 +47,10 @@ pub struct SimulateArgs {
     #[arg(long)]
     pub no_limits: bool,
 
+    /// Write a JSON line for each call for data to this file
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+
     /// The only client that gets a token; anybody if left out
     #[arg(long, value_name = "ID")]
     pub client_id: Option<String>,
@@ -65,6 +69,14 @@ pub enum SimulateError {
     /// The world file cannot be read.
     #[error("cannot read {path}")]
     Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The log file cannot be created.
+    #[error("cannot create {path}")]
+    Log {
         /// Which file.
         path: PathBuf,
         /// Why.
@@ -130,6 +142,10 @@ pub async fn simulate(
     let Scenario { world, faults } = scenario(args)?;
     let simulator = Simulator::new(world, Arc::clone(&clock), Calendar::new(clock, args.at));
     simulator.set_faults(faults);
+    if let Some(path) = &args.log {
+        let file = std::fs::File::create(path).map_err(|source| SimulateError::Log { path: path.clone(), source })?;
+        simulator.log_to(file);
+    }
 
     let serve = |source| SimulateError::Serve { address, source };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(serve)?;

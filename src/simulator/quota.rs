@@ -67,6 +67,23 @@ pub struct LoggedCall {
     pub code: Option<String>,
 }
 
+impl LoggedCall {
+    /// The call as an object of a log file.
+    pub(super) fn json(&self) -> serde_json::Value {
+        let day = |day: Option<Day>| day.map(|day| day.to_string());
+        serde_json::json!({
+            "at": self.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            "api": self.api.name(),
+            "dataset": self.dataset.name(),
+            "prm": self.prm.as_ref().map(Prm::full),
+            "start": day(self.start),
+            "end": day(self.end),
+            "status": self.status,
+            "code": self.code,
+        })
+    }
+}
+
 /// Everything that was counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {

@@ -4,7 +4,9 @@
 //! faults have their turn, the rules are applied, the answer is computed from the world and
 //! written in the API's own way. The lock is only held in between, never across a wait.
 
+use std::fs::File;
 use std::future::Future;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +55,8 @@ struct Played {
     tokens: Tokens,
     quota: Quota,
     log: Vec<LoggedCall>,
+    /// Where each call is written as well.
+    journal: Option<File>,
     /// Calls that were forgotten, so that a late answer does not land in another one's line.
     forgotten: usize,
     rng: fastrand::Rng,
@@ -81,6 +85,7 @@ impl Simulator {
             tokens: Tokens::default(),
             quota: Quota::default(),
             log: Vec::new(),
+            journal: None,
             forgotten: 0,
             rng,
         });
@@ -145,6 +150,12 @@ impl Simulator {
         self.state().log.clone()
     }
 
+    /// Writes a JSON line for each call for data from now on, before its answer leaves. A call
+    /// whose caller went away is written too, with status 0.
+    pub fn log_to(&self, file: File) {
+        self.state().journal = Some(file);
+    }
+
     /// Everything counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -186,6 +197,7 @@ impl Simulator {
 
     async fn data(&self, api: Api, dataset: Dataset, headers: &HeaderMap, query: &Query) -> Response {
         let admitted = self.admit(api, dataset, headers, query);
+        let _line = Line { simulator: self, entry: admitted.entry };
         if !admitted.delay.is_zero() {
             self.shared.clock.sleep(admitted.delay).await;
         }
@@ -280,6 +292,24 @@ impl Simulator {
         if let Some(call) = line.and_then(|line| state.log.get_mut(line)) {
             call.status = status;
             call.code = code;
+        }
+    }
+}
+
+/// Writes a call's line when it is done with, in whatever way.
+struct Line<'s> {
+    simulator: &'s Simulator,
+    entry: Option<usize>,
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        let state = &mut *self.simulator.state();
+        let line = self.entry.and_then(|entry| entry.checked_sub(state.forgotten));
+        if let (Some(file), Some(call)) = (&mut state.journal, line.and_then(|line| state.log.get(line)))
+            && let Err(error) = writeln!(file, "{}", call.json())
+        {
+            tracing::warn!("the log of calls cannot be written: {error}");
         }
     }
 }

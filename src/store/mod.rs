@@ -447,7 +447,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// What the account of a source has spent.
     async fn spent(&self, source: &str, now_ms: i64) -> Result<Spent, StoreError>;
 
-    /// The token calls of a source's account that were refused since then (machine, ms).
+    /// The calls of a source's account since then (machine, ms) that brought no token, or whose token
+    /// was refused.
     async fn refused_tokens(&self, source: SourceId, since_ms: i64) -> Result<i64, StoreError>;
 
     /// Leaves the file as small and as readable as it can be, after a pass.

@@ -5,4 +5,24 @@ mod architecture;
 #[cfg(test)]
 mod backfill;
 #[cfg(test)]
+mod cli_commands;
+#[cfg(test)]
+mod cli_database;
+#[cfg(test)]
+mod cli_logs;
+#[cfg(test)]
+mod cli_mistakes;
+#[cfg(test)]
+mod cli_rig;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod reactions;
+#[cfg(test)]
+mod reactions_access;
+#[cfg(test)]
+mod reactions_quota;
+#[cfg(test)]
+mod reactions_token;
+#[cfg(test)]
 mod support;

@@ -59,7 +59,7 @@ fn the_example_works_with_everything_on() {
         .replace("client_id = \"\"", "client_id = \"app\"");
     let config = world.load(&text).unwrap().config;
     assert_eq!(config.schedule.every.len(), 5);
-    assert_eq!(config.sources[0].limits.reserved_per_day, Some(20));
+    assert_eq!(config.sources[0].limits.per_day, Some(500));
 }
 
 #[test]

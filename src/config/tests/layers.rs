@@ -35,7 +35,6 @@ client_secret = "s3cr3t-canary"
 requests_per_second = 10
 requests_per_hour = 10000
 requests_per_day = 20
-reserved_per_day = 5
 negotiated = true
 [source.test]
 kind = "enedis"
@@ -67,7 +66,7 @@ since = "2024-02-29"
     let config = World::new().load(text).unwrap().config;
     let home = config.source("home").unwrap();
     assert_eq!(home.base_url.as_str(), "https://gw.ext.prod-sandbox.api.enedis.fr/");
-    assert_eq!((home.limits.per_second, home.limits.reserved_per_day), (10, Some(5)));
+    assert_eq!((home.limits.per_second, home.limits.per_day), (10, Some(20)));
     assert_eq!(config.source("test").unwrap().limits.per_second, 1000);
     assert_eq!(config.schedule.every(Dataset::DailyMaxPower), 7);
     assert_eq!((config.log.format, config.http.listen), (LogFormat::Json, None));

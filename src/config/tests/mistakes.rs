@@ -152,7 +152,6 @@ fn sources_are_checked() {
         ("limits.requests_per_hour = 0", "requests_per_hour must be a whole number from 1 on, without quotes"),
         ("limits.requests_per_day = \"9\"", "requests_per_day must be a whole number from 1 on, without quotes"),
         ("limits.negotiated = 1", "negotiated must be true or false, without quotes"),
-        ("limits.reserved_per_day = 1", "reserved_per_day is a part of requests_per_day, so it must be less"),
     ] {
         assert_eq!(problems(&format!("{SOURCE}{line}\n{METER}")), format!("config.toml:4: {message}"));
     }

@@ -166,7 +166,7 @@ statements! {
     REFUSED_TOKENS =
         "SELECT count(*) FROM call
          WHERE account = (SELECT account FROM source WHERE id = ?1) AND at_ms >= ?2
-           AND dataset IS NULL AND outcome = 0";
+           AND outcome = 0 AND (dataset IS NULL OR status = 401)";
 
     // What the planner needs.
     FACTS_SERIES =

@@ -17,8 +17,8 @@ use linkyd::plan;
 use linkyd::simulator::{AsOf, Simulator, World};
 use linkyd::source::enedis::{Enedis, EnedisSettings};
 use linkyd::source::{Request, Response, Source};
-use linkyd::store::Store;
 use linkyd::store::sqlite::{Mode, SqliteStore};
+use linkyd::store::{SeriesStatus, Store};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -84,6 +84,10 @@ pub(crate) struct Rig {
     pub(crate) limits: Limits,
     pub(crate) meters: Vec<ActiveMeter>,
     pub(crate) every: BTreeMap<Dataset, i32>,
+    /// Another way than the simulator's router.
+    pub(crate) transport: Option<Arc<dyn Transport>>,
+    /// The address of the source.
+    pub(crate) base: String,
 }
 
 impl Rig {
@@ -115,7 +119,17 @@ impl Rig {
             limits: Limits { per_second: 5, per_hour: None, per_day: None },
             meters,
             every: BTreeMap::new(),
+            transport: None,
+            base: "http://localhost/".to_owned(),
         }
+    }
+
+    /// The same, with days from `since` on only: a history that is quickly fetched.
+    pub(crate) fn since(mut self, since: Day) -> Self {
+        for meter in &mut self.meters {
+            meter.since = Some(since);
+        }
+        self
     }
 
     /// The engine as the rig is set now.
@@ -123,7 +137,7 @@ impl Rig {
         let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&self.clock);
         let source: Arc<dyn Source> = Arc::new(Enedis::new(EnedisSettings {
             name: "enedis".to_owned(),
-            base_url: "http://localhost/".parse().unwrap(),
+            base_url: self.base.parse().unwrap(),
             apis: self.apis.clone(),
             client_id: "id".to_owned(),
             client_secret: "secret".into(),
@@ -136,7 +150,7 @@ impl Rig {
             clock,
             sources: vec![ActiveSource {
                 source,
-                transport: Arc::new(InMemory(self.simulator.clone())),
+                transport: self.transport.clone().unwrap_or_else(|| Arc::new(InMemory(self.simulator.clone()))),
                 limits: self.limits,
             }],
             meters: self.meters.clone(),
@@ -167,6 +181,42 @@ impl Rig {
         let wall = chrono::NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
         let wait = paris::at_wall(tomorrow, wall) - self.clock.now().timestamp();
         self.clock.advance(Duration::from_secs(wait.unsigned_abs()));
+    }
+
+    /// Minutes on the clock, for differences.
+    pub(crate) fn clock_minutes(&self) -> u64 {
+        self.clock.monotonic().as_secs() / 60
+    }
+
+    /// Moves time on.
+    pub(crate) fn advance(&self, minutes: u64) {
+        self.clock.advance(Duration::from_mins(minutes));
+    }
+
+    /// How `linkyd status` calls a series, and what it says about its error.
+    pub(crate) async fn status(&self, prm: &Prm, dataset: Dataset) -> SeriesStatus {
+        let lines = self.store.status().await.unwrap();
+        lines.into_iter().find(|line| line.prm == *prm && line.dataset == dataset).unwrap()
+    }
+
+    /// Requests for a token so far.
+    pub(crate) fn tokens(&self) -> u64 {
+        self.simulator.counters().token_calls
+    }
+
+    /// Data calls that were not answered with 200.
+    pub(crate) fn unsuccessful(&self) -> usize {
+        self.simulator.log().iter().filter(|call| call.status != 200).count()
+    }
+
+    /// Everything from `since` on equals the truth.
+    pub(crate) async fn assert_true_since(&self, prm: &Prm, since: Day) {
+        let datasets = self.meters.iter().find(|m| m.prm == *prm).unwrap().datasets.clone();
+        for dataset in datasets {
+            let days = Days::new(since, self.window(dataset).end()).unwrap();
+            self.assert_equals_truth(prm, dataset, days).await;
+        }
+        self.assert_sound().await;
     }
 
     /// Calls for data so far.

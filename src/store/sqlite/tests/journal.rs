@@ -23,7 +23,7 @@ async fn calls_are_paced_and_counted_by_account() {
     }
     assert_eq!(starts, [0, 210, 420, 630, 840, 1050, 1260]);
     let eighth = world.store.reserve(&call(&world, None), &limits, now + 2000).await.unwrap();
-    assert!(matches!(eighth, Reserved::Wait(Verdict::Wait { until, .. }) if until == now + 3_600_050), "{eighth:?}");
+    assert!(matches!(eighth, Reserved::Wait(Verdict::Wait { until, .. }) if until == now + 3_602_000), "{eighth:?}");
     // Another name for the same application has the same budget.
     let mut renamed = setup();
     renamed.sources[0].name = "other".into();

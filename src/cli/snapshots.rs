@@ -1,0 +1,280 @@
+//! What people read in the main situations.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::{plan, status, sync};
+use crate::config::{self, Config, Environment, Secrets};
+use crate::domain::{Dataset, Day, DayState, Days, Prm, SeriesState};
+use crate::engine::pass::PlannedCall;
+use crate::engine::report::{DatasetReport, Interruption, MeterReport, Report, Stop};
+use crate::plan::Reason;
+use crate::store::{SeriesStatus, Spent};
+
+const CONFIG: &str = r#"
+[source.enedis]
+client_id = "app"
+[[meter]]
+prm = "01234567890123"
+name = "Maison"
+"#;
+
+fn configured(text: &str) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    config::load(Some(&path), &Environment::default(), Secrets::Skip).unwrap().config
+}
+
+fn now() -> DateTime<Utc> {
+    "2026-11-24T07:30:00Z".parse().unwrap()
+}
+
+fn prm() -> Prm {
+    "01234567890123".parse().unwrap()
+}
+
+fn day(text: &str) -> Day {
+    text.parse().unwrap()
+}
+
+/// A series that is complete.
+fn series(dataset: Dataset) -> SeriesStatus {
+    SeriesStatus {
+        prm: prm(),
+        name: "Maison".to_owned(),
+        source: "enedis".to_owned(),
+        dataset,
+        state: SeriesState::Ok,
+        newest_day: Some(day("2026-11-23")),
+        oldest_day: Some(day("2023-11-09")),
+        gaps: 0,
+        days: BTreeMap::from([(DayState::Complete, 1_111)]),
+        code: None,
+        message: None,
+        last_success_at: Some(1_795_500_000),
+        next_try_at: None,
+    }
+}
+
+fn three(change: impl Fn(&mut SeriesStatus)) -> Vec<SeriesStatus> {
+    let datasets = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption, Dataset::DailyMaxPower];
+    let mut all: Vec<_> = datasets.into_iter().map(series).collect();
+    all.iter_mut().for_each(change);
+    all
+}
+
+fn status_text(series: &[SeriesStatus], spent: Spent) -> String {
+    let config = configured(CONFIG);
+    let budget = [(&config.sources[0], spent)];
+    status::text(series, &budget, &config, now(), false).replace('\u{a0}', "_")
+}
+
+#[test]
+fn status_of_a_complete_history() {
+    insta::assert_snapshot!(status_text(&three(|_| ()), Spent { hour: 116, day: 116, ever: 116 }), @r#"
+    METER   DATASET                 STATE  NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
+    Maison  consumption_load_curve  ok     2026-11-23  2023-11-09     1_111     0       0
+    Maison  daily_consumption       ok     2026-11-23  2023-11-09     1_111     0       0
+    Maison  daily_max_power         ok     2026-11-23  2023-11-09     1_111     0       0
+
+    Source enedis: 116 of 900 calls in the last hour, 116 calls in the last 24 hours.
+    "#);
+}
+
+#[test]
+fn status_before_any_pass() {
+    insta::assert_snapshot!(status_text(&[], Spent::default()), @r#"
+    No pass has been made yet: run `linkyd sync`.
+    "#);
+}
+
+#[test]
+fn status_of_a_series_that_no_pass_has_seen() {
+    insta::assert_snapshot!(status_text(&three(|_| ())[..2], Spent::default()), @r#"
+    METER   DATASET                 STATE  NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
+    Maison  consumption_load_curve  ok     2026-11-23  2023-11-09     1_111     0       0
+    Maison  daily_consumption       ok     2026-11-23  2023-11-09     1_111     0       0
+
+    Maison, daily_max_power: not asked yet; run `linkyd sync`.
+
+    Source enedis: 0 of 900 calls in the last hour.
+    "#);
+}
+
+#[test]
+fn status_with_gaps_and_late_days() {
+    let all = three(|s| {
+        s.newest_day = Some(day("2026-11-19"));
+        s.gaps = 2;
+        s.days = BTreeMap::from([(DayState::Complete, 1_100), (DayState::Pending, 4), (DayState::Absent, 7)]);
+    });
+    insta::assert_snapshot!(status_text(&all, Spent { hour: 3, day: 9, ever: 900 }), @r#"
+    METER   DATASET                 STATE  NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
+    Maison  consumption_load_curve  late   2026-11-19  2023-11-09     1_100     4       7
+    Maison  daily_consumption       late   2026-11-19  2023-11-09     1_100     4       7
+    Maison  daily_max_power         late   2026-11-19  2023-11-09     1_100     4       7
+
+    Source enedis: 3 of 900 calls in the last hour, 9 calls in the last 24 hours.
+    "#);
+}
+
+#[test]
+fn status_of_a_meter_without_consent() {
+    let all = three(|s| {
+        s.state = SeriesState::Suspended;
+        s.code = Some("UNAUTHORIZED-USER".to_owned());
+        s.message = Some("The customer's consent is gone. Ask for it again.".to_owned());
+        s.next_try_at = Some(now().timestamp() + 86_400);
+    });
+    insta::assert_snapshot!(status_text(&all, Spent { hour: 1, day: 1, ever: 1 }), @r#"
+    METER   DATASET                 STATE      NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
+    Maison  consumption_load_curve  suspended  2026-11-23  2023-11-09     1_111     0       0
+    Maison  daily_consumption       suspended  2026-11-23  2023-11-09     1_111     0       0
+    Maison  daily_max_power         suspended  2026-11-23  2023-11-09     1_111     0       0
+
+    Maison, consumption_load_curve, daily_consumption, daily_max_power: The customer's consent is gone. Ask for it again. Asked again 2026-11-25 08:30 (Paris).
+
+    Source enedis: 1 of 900 calls in the last hour, 1 call in the last 24 hours.
+    "#);
+}
+
+#[test]
+fn status_of_failing_and_waiting_series() {
+    let all = three(|s| {
+        if s.dataset == Dataset::DailyMaxPower {
+            s.state = SeriesState::Failing;
+            s.message = Some("Enedis answers with an error of its own. (HTTP 500: technical_error)".to_owned());
+        } else {
+            s.state = SeriesState::Waiting;
+            s.message = Some("The call budget of the hour is used up".to_owned());
+        }
+    });
+    insta::assert_snapshot!(status_text(&all, Spent { hour: 900, day: 5_000, ever: 5_000 }), @r#"
+    METER   DATASET                 STATE    NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
+    Maison  consumption_load_curve  waiting  2026-11-23  2023-11-09     1_111     0       0
+    Maison  daily_consumption       waiting  2026-11-23  2023-11-09     1_111     0       0
+    Maison  daily_max_power         failing  2026-11-23  2023-11-09     1_111     0       0
+
+    Maison, consumption_load_curve, daily_consumption: The call budget of the hour is used up.
+    Maison, daily_max_power: Enedis answers with an error of its own. (HTTP 500: technical_error).
+
+    Source enedis: 900 of 900 calls in the last hour, 5_000 calls in the last 24 hours.
+    "#);
+}
+
+fn planned(dataset: Dataset, first: &str, end: &str, reason: Reason) -> PlannedCall {
+    let days = Days::new(day(first), day(end)).unwrap();
+    PlannedCall { prm: prm(), name: "Maison".to_owned(), source: "enedis".to_owned(), dataset, days, reason }
+}
+
+fn plan_text(calls: &[PlannedCall], spent: Spent, limits: &str) -> String {
+    let config = configured(&CONFIG.replace("[[meter]]", &format!("{limits}\n[[meter]]")));
+    plan::text(calls, &config, &[spent], false).replace('\u{a0}', "_")
+}
+
+#[test]
+fn plan_of_nothing() {
+    insta::assert_snapshot!(plan_text(&[], Spent::default(), ""), @r#"
+    Nothing to fetch: everything that is published is here, or not due yet.
+    "#);
+}
+
+#[test]
+fn plan_of_a_morning() {
+    let calls = [
+        planned(Dataset::ConsumptionLoadCurve, "2026-11-17", "2026-11-24", Reason::Yesterday),
+        planned(Dataset::ConsumptionLoadCurve, "2025-02-01", "2025-02-08", Reason::Missing),
+        planned(Dataset::DailyConsumption, "2025-11-24", "2026-11-24", Reason::Yesterday),
+    ];
+    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 10, day: 10, ever: 10 }, ""), @r#"
+    METER   DATASET                 CALLS  FROM        TO          WHY
+    Maison  consumption_load_curve      2  2025-02-01  2026-11-23  yesterday, missing
+    Maison  daily_consumption           1  2025-11-24  2026-11-23  yesterday
+
+    Source enedis: 3 calls, about 1 s within its limits (890 left this hour).
+    "#);
+}
+
+#[test]
+fn plan_beyond_the_budget_says_how_long_it_takes() {
+    let call = planned(Dataset::DailyConsumption, "2025-11-24", "2026-11-24", Reason::Missing);
+    let calls = vec![call; 2_000];
+    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, ever: 100 }, ""), @r#"
+    METER   DATASET            CALLS  FROM        TO          WHY
+    Maison  daily_consumption  2_000  2025-11-24  2026-11-23  missing
+
+    Source enedis: 2_000 calls, about 2 h within its limits (800 left this hour).
+    "#);
+    let daily = "[source.enedis.limits]\nrequests_per_day = 500";
+    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, ever: 100 }, daily), @r#"
+    METER   DATASET            CALLS  FROM        TO          WHY
+    Maison  daily_consumption  2_000  2025-11-24  2026-11-23  missing
+
+    Source enedis: 2_000 calls, about 4 d within its limits (800 left this hour, 400 left today).
+    "#);
+}
+
+fn report(states: [(SeriesState, Option<&str>); 3]) -> Report {
+    let datasets = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption, Dataset::DailyMaxPower];
+    let datasets = datasets.into_iter().zip(states).map(|(dataset, (state, error))| DatasetReport {
+        dataset,
+        state,
+        code: None,
+        error: error.map(str::to_owned),
+    });
+    let meter = MeterReport { prm: prm(), name: "Maison".to_owned(), datasets: datasets.collect() };
+    Report { meters: vec![meter], ..Report::default() }
+}
+
+fn sync_text(report: &Report) -> String {
+    sync::text(report).replace('\u{a0}', "_")
+}
+
+#[test]
+fn sync_of_a_whole_history_and_of_nothing() {
+    let ok = report([(SeriesState::Ok, None); 3]);
+    let whole = Report { calls: 115, inserted: 37_982, ..ok.clone() };
+    insta::assert_snapshot!(sync_text(&whole), @r#"
+    115 calls: 37_982 new values, 0 changed.
+    "#);
+    insta::assert_snapshot!(sync_text(&ok), @r#"
+    Nothing to fetch: everything that is published is here, or not due yet.
+    "#);
+    insta::assert_snapshot!(sync_text(&Report { calls: 3, left: 112, stopped: true, ..ok }), @r#"
+    3 calls: 0 new values, 0 changed.
+    112 calls left for later.
+    "#);
+}
+
+#[test]
+fn sync_with_trouble() {
+    let mut some = report([
+        (SeriesState::Ok, None),
+        (SeriesState::Failing, Some("Enedis answers with an error of its own. (HTTP 500)")),
+        (SeriesState::NotOffered, Some("Enedis does not offer this for the meter.")),
+    ]);
+    some.calls = 3;
+    insta::assert_snapshot!(sync_text(&some), @r#"
+    3 calls: 0 new values, 0 changed.
+    Maison, daily_consumption: failing. Enedis answers with an error of its own. (HTTP 500).
+    Maison, daily_max_power: not offered. Enedis does not offer this for the meter.
+    "#);
+    let why = "The source could not be reached. Check the network.";
+    let mut down = report([(SeriesState::Waiting, Some(why)); 3]);
+    down.left = 115;
+    down.interruptions = vec![Interruption {
+        source: "enedis".to_owned(),
+        stop: Stop::Later,
+        until_ms: Some(now().timestamp_millis() + 60_000),
+        message: why.to_owned(),
+    }];
+    insta::assert_snapshot!(sync_text(&down), @r#"
+    0 calls: 0 new values, 0 changed.
+    Maison, consumption_load_curve, daily_consumption, daily_max_power: waiting.
+    Source enedis: The source could not be reached. Check the network. Not before 2026-11-24 08:31 (Paris).
+    115 calls left for later.
+    "#);
+    assert!(!sync_text(&down).contains(prm().full()));
+}

@@ -1,0 +1,89 @@
+//! The end of a pass: how each series stands is stored and summed up.
+
+use std::collections::BTreeSet;
+
+use super::SourcePass;
+use crate::domain::SeriesState;
+use crate::engine::Report;
+use crate::engine::report::{DatasetReport, MeterReport, Stop};
+use crate::source::catalogue;
+use crate::store::{Effect, StoreError};
+
+impl SourcePass<'_> {
+    /// Stores how each series stands and sums up.
+    pub(super) async fn finish(mut self) -> Result<Report, StoreError> {
+        if !self.report.stopped {
+            self.replan().await?;
+        }
+        let waiting: BTreeSet<usize> = self.queue.iter().map(|call| call.series).collect();
+        self.report.left = u64::try_from(self.queue.len()).unwrap_or_default();
+        let effects: Vec<Effect> =
+            (0..self.knowledge.series.len()).filter_map(|index| self.fares(index, waiting.contains(&index))).collect();
+        for effect in &effects {
+            self.knowledge.learn(effect);
+        }
+        self.engine.store.apply(effects).await?;
+        let now = self.engine.calendar.now();
+        self.engine.store.open_windows(&self.knowledge.windows(self.active, now), now.timestamp()).await?;
+        self.report.interruptions.extend(self.interruption.clone());
+        self.report.meters = self.meters().await?;
+        Ok(self.report)
+    }
+
+    /// The new state of a series that took part, where it has one.
+    fn fares(&self, index: usize, waiting: bool) -> Option<Effect> {
+        let series = self.knowledge.series.get(index)?;
+        if self.chosen.series.as_ref().is_some_and(|c| !c.contains(&index)) {
+            return None;
+        }
+        let refused = self.interruption.as_ref().filter(|i| i.stop != Stop::Later);
+        let why = self.interruption.as_ref().map(|i| i.message.clone());
+        let trouble = self.troubles.get(&index).cloned().or_else(|| self.resting(index));
+        let (state, code, message) = match (series.state, trouble) {
+            (SeriesState::Suspended | SeriesState::NotOffered, _) => return None,
+            (_, Some((code, message))) => (SeriesState::Failing, Some(code), Some(message)),
+            (_, None) if waiting && refused.is_some() => {
+                (SeriesState::Failing, self.knowledge.source.code.clone(), why)
+            }
+            (SeriesState::Failing, None) => return None,
+            (_, None) if waiting && !self.report.stopped => (SeriesState::Waiting, None, why),
+            (SeriesState::Waiting, None) if !waiting => (SeriesState::Ok, None, None),
+            _ => return None,
+        };
+        let (meter, dataset, not_before) = (series.meter, series.dataset, series.not_before);
+        Some(Effect::Series { meter, dataset, state, code, message, not_before })
+    }
+
+    /// The code and advice of days that rest until tomorrow because calls for them kept failing.
+    fn resting(&self, index: usize) -> Option<(String, String)> {
+        let code = self.knowledge.resting(self.active, index, self.engine.calendar.now())?;
+        let advice = catalogue::row_of(&code).map(|(_, advice)| advice.to_owned()).unwrap_or_default();
+        Some((code, advice))
+    }
+
+    async fn meters(&self) -> Result<Vec<MeterReport>, StoreError> {
+        let status = self.engine.store.status().await?;
+        let mut meters: Vec<MeterReport> = Vec::new();
+        for (index, series) in self.knowledge.series.iter().enumerate() {
+            if self.chosen.series.as_ref().is_some_and(|c| !c.contains(&index)) {
+                continue;
+            }
+            let line = status.iter().find(|s| s.prm == series.prm && s.dataset == series.dataset);
+            let report = DatasetReport {
+                dataset: series.dataset,
+                state: series.state,
+                code: series.code.clone(),
+                error: line.and_then(|l| l.message.clone()),
+            };
+            match meters.iter_mut().find(|m| m.prm == series.prm) {
+                Some(meter) => meter.datasets.push(report),
+                None => meters.push(MeterReport {
+                    prm: series.prm.clone(),
+                    name: series.name.clone(),
+                    datasets: vec![report],
+                }),
+            }
+        }
+        Ok(meters)
+    }
+}

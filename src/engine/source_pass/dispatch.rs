@@ -1,0 +1,214 @@
+//! Which call may leave, and when: gates, the budget, and the last look before it goes.
+
+use std::time::Duration;
+
+use super::{Flight, SourcePass, key};
+use crate::budget::{Exhausted, Limits, Verdict};
+use crate::domain::{Day, Days, Prm, Span};
+use crate::engine::knowledge::{Aside, FAILURES_A_DAY, published_end};
+use crate::engine::react;
+use crate::engine::report::Stop;
+use crate::plan::Call;
+use crate::store::{CallEnd, CallId, NewCall, Reserved, StoreError};
+
+/// The line of a call is written this much ahead of its start, so that writing does not delay it.
+const WRITE_AHEAD: Duration = Duration::from_millis(12);
+
+/// The first call of a process waits this much longer when another process called just before.
+const SETTLE_IN: Duration = Duration::from_millis(250);
+
+/// A call that cannot leave within this time of what its line says is not made: the budget counts
+/// by the lines.
+const LATEST: Duration = Duration::from_millis(1_500);
+
+/// Spans longer than this are flown one at a time while the activation day is unknown.
+const SHORT_SPAN: i32 = 31;
+
+/// Short spans that may fly at once beyond what is known to be after the activation.
+const MOST_UNPROVEN: usize = 4;
+
+/// The same call leaves at most so often in one pass, whatever the reactions say.
+const MOST_ASKS: u32 = 8;
+
+impl SourcePass<'_> {
+    /// Whether a call may leave now.
+    pub(super) fn may_fly(&self, call: Call) -> bool {
+        self.may_fail(call.series) && self.may_be_too_early(call)
+    }
+
+    /// A series from which nothing comes is asked no more often than it may fail in a day, so no
+    /// more of its calls are in the air than may still fail.
+    fn may_fail(&self, series: usize) -> bool {
+        let failures = self.knowledge.failures(series);
+        if failures == 0 && self.succeeded.contains(&series) {
+            return true;
+        }
+        let in_air = self.in_air.iter().filter(|f| f.call.series == series).count();
+        in_air + failures < FAILURES_A_DAY
+    }
+
+    /// While it is not known since when a meter is served, few calls are in the air that could be
+    /// refused for it (docs/planning.md).
+    fn may_be_too_early(&self, call: Call) -> bool {
+        let Some(series) = self.knowledge.series.get(call.series) else { return false };
+        let direction = series.dataset.direction();
+        let known = self.knowledge.activation(series.meter, direction);
+        let proven = |start: Day| known.accepted.is_some_and(|accepted| accepted <= start);
+        if proven(call.days.first()) {
+            return true;
+        }
+        let unproven = self
+            .in_air
+            .iter()
+            .filter(|f| f.meter == series.meter && f.dataset.direction() == direction && !proven(f.call.days.first()));
+        let long = call.days.len() > SHORT_SPAN;
+        let (mut same, mut all) = (0, 0);
+        for flight in unproven {
+            all += 1;
+            same += usize::from((flight.call.days.len() > SHORT_SPAN) == long);
+        }
+        if known.refused.is_some() {
+            all == 0
+        } else if long || known.accepted.is_none() {
+            same == 0
+        } else {
+            same < MOST_UNPROVEN
+        }
+    }
+
+    /// What a call asks for, if it may be asked now.
+    fn span(&self, call: Call) -> Option<Span> {
+        let series = self.knowledge.series.get(call.series)?;
+        let now = self.engine.calendar.now();
+        let first = self.knowledge.served_first(self.active, series.dataset, now)?;
+        let served = Days::new(first, published_end(now))?;
+        let longest = self.active.source.reach(series.dataset)?.max_days;
+        Span::new(series.dataset, call.days, longest, served)
+    }
+
+    /// The limits in force.
+    pub(super) fn limits(&self) -> Limits {
+        let slow = self.knowledge.source.slow_until_ms.is_some_and(|t| t > self.machine_ms());
+        if slow { self.active.limits.halved() } else { self.active.limits }
+    }
+
+    /// Writes the call's line and makes sure of a token; `None` where the call cannot be made now.
+    pub(super) async fn prepare(&mut self, call: Call) -> Result<Option<(Flight, Duration)>, StoreError> {
+        let calendar = self.engine.calendar.now();
+        let Some(series) = self.knowledge.series.get(call.series) else { return Ok(None) };
+        let (meter, dataset) = (series.meter, series.dataset);
+        let Some(api) = self.knowledge.api(self.active, dataset, calendar.timestamp()) else { return Ok(None) };
+        let Some(span) = self.placed(call) else { return Ok(None) };
+        let new = NewCall {
+            source: self.knowledge.source.id,
+            api: Some(api),
+            asks: Some((meter, dataset, call.days)),
+            asked_at: calendar.timestamp(),
+        };
+        let Some((line, reserved)) = self.reserve(&new).await? else {
+            self.queue.push_front(call);
+            return Ok(None);
+        };
+        let mut start = reserved;
+        if self.token_is_due() {
+            let Some(after) = self.renew_token().await? else {
+                self.not_made(line, call).await?;
+                return Ok(None);
+            };
+            start = start.max(after);
+        }
+        start = start.max(self.pace.next(&self.limits()));
+        if start > reserved + LATEST {
+            // The token took its time. The call gets a line that says when it really leaves.
+            self.not_made(line, call).await?;
+            return Ok(None);
+        }
+        let token = self.tokens.number();
+        let asked_at = calendar.timestamp();
+        Ok(Some((Flight { call, span, line, api, meter, dataset, token, left: start, asked_at }, start)))
+    }
+
+    /// The last look before a call leaves: `None` where it does not.
+    pub(super) async fn take_off(
+        &mut self,
+        flight: Flight,
+        start: Duration,
+    ) -> Result<Option<(Flight, Prm)>, StoreError> {
+        let now = self.engine.clock.monotonic();
+        // The machine may have slept, and midnight may have passed.
+        let late = now > start + LATEST;
+        let Some((span, prm)) = self.placed(flight.call).zip(self.prm_of(flight.call)).filter(|_| !late) else {
+            self.not_made(flight.line, flight.call).await?;
+            self.stale = true;
+            return Ok(None);
+        };
+        self.pace.sent(now);
+        *self.asked.entry(key(flight.call)).or_default() += 1;
+        let flight = Flight { left: now, span, ..flight };
+        self.in_air.push(flight);
+        Ok(Some((flight, prm)))
+    }
+
+    /// The span of a call that may be made; otherwise plans anew, without these days where they
+    /// keep coming back.
+    fn placed(&mut self, call: Call) -> Option<Span> {
+        let often = self.asked.get(&key(call)).is_some_and(|times| *times >= MOST_ASKS);
+        let span = self.span(call).filter(|_| !often);
+        if span.is_none() {
+            self.stale = true;
+            *self.asked.entry(key(call)).or_default() += 1;
+        }
+        if often {
+            tracing::error!(days = %call.days, "the same call came up too often in one pass; its days rest");
+            let trouble = (react::REPEATED.to_owned(), react::REPEATED_ADVICE.to_owned());
+            self.troubles.insert(call.series, trouble);
+            self.knowledge.aside.push(Aside { series: call.series, days: call.days, until: None });
+        }
+        span
+    }
+
+    /// Ends the line of a call that did not leave, and lets the call wait.
+    async fn not_made(&mut self, line: CallId, call: Call) -> Result<(), StoreError> {
+        let end = CallEnd { call: line, status: None, code: Some(react::NOT_MADE.to_owned()), duration_ms: 0 };
+        self.engine.store.settle(end, Vec::new()).await?;
+        self.queue.push_front(call);
+        Ok(())
+    }
+
+    /// Writes a line; its start as a monotonic instant, or `None` where the budget says later.
+    pub(super) async fn reserve(&mut self, new: &NewCall) -> Result<Option<(CallId, Duration)>, StoreError> {
+        let limits = self.limits();
+        let now_ms = self.machine_ms();
+        let now = self.engine.clock.monotonic();
+        match self.engine.store.reserve(new, &limits, now_ms).await? {
+            Reserved::Go { call, at_ms } => {
+                let mut start = now + Duration::from_millis((at_ms - now_ms).max(0).unsigned_abs());
+                if self.first_call && at_ms > now_ms {
+                    start += SETTLE_IN;
+                }
+                self.first_call = false;
+                let spacing = Duration::from_millis(limits.spacing_ms().unsigned_abs());
+                self.next_slot = (start + spacing).saturating_sub(WRITE_AHEAD);
+                Ok(Some((call, start)))
+            }
+            Reserved::Wait(Verdict::Wait { until, limit }) => {
+                let wait = until - now_ms;
+                if wait <= super::SHORT_PAUSE_MS {
+                    self.next_slot = now + Duration::from_millis(wait.max(0).unsigned_abs());
+                } else {
+                    let which = match limit {
+                        Exhausted::Hour => "hour",
+                        Exhausted::Day => "day",
+                    };
+                    let message = format!(
+                        "the call budget of the {which} for source {} is used up; the rest follows by itself in a later pass",
+                        self.active.source.name()
+                    );
+                    self.interrupt(Stop::Later, Some(until), message);
+                }
+                Ok(None)
+            }
+            Reserved::Wait(Verdict::Go { .. }) => Ok(None),
+        }
+    }
+}

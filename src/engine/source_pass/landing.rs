@@ -1,0 +1,157 @@
+//! What comes back: an answer becomes rows and lessons in one transaction.
+
+use super::{Flight, Landed, SourcePass, key, millis};
+use crate::decode::{self, Expected};
+use crate::domain::{SeriesState, Values};
+use crate::plan;
+use crate::source::catalogue::{self, Own};
+use crate::source::{Ask, Reaction, Refusal, Reply, Response};
+use crate::store::{Activation, Answer, CallEnd, Effect, Learnt, StoreError};
+
+impl SourcePass<'_> {
+    /// Stores what a call brought, or reacts to its refusal.
+    pub(super) async fn land(&mut self, landed: Landed) -> Result<(), StoreError> {
+        let Landed { flight, result, duration } = landed;
+        self.in_air.retain(|f| f.line != flight.line);
+        self.report.calls += 1;
+        let status = result.as_ref().ok().map(|r| r.status);
+        let end = CallEnd { call: flight.line, status, code: None, duration_ms: millis(duration) };
+        let read = match &result {
+            Err(error) => Err(catalogue::own(error.trouble(), None, "")),
+            Ok(response) => self.read(flight, response),
+        };
+        let let_in = match &read {
+            Ok(_) => true,
+            Err(refusal) => refusal.status.is_some() && refusal.reaction != Reaction::Reauth,
+        };
+        if let_in {
+            self.tokens.let_in(flight.token);
+            self.turned_away.clear();
+        }
+        match read {
+            Ok(values) => self.store_answer(flight, end, values).await,
+            Err(refusal) => self.refused(flight, end, refusal).await,
+        }
+    }
+
+    fn read(&self, flight: Flight, response: &Response) -> Result<Values, Refusal> {
+        let Some(series) = self.knowledge.series.get(flight.call.series) else {
+            return Err(catalogue::own(Own::Undecodable, None, ""));
+        };
+        let ask = Ask { prm: &series.prm, span: flight.span, api: flight.api };
+        match self.active.source.read(ask, response, self.machine()) {
+            Reply::Refused(refusal) => Err(refusal),
+            Reply::Body => {
+                let expected = Expected {
+                    api: flight.api,
+                    label: self.active.source.label(),
+                    dataset: flight.dataset,
+                    prm: &series.prm,
+                    days: self.active.source.covers(ask),
+                };
+                let decoded = decode::decode(&response.body, &expected).map_err(|error| {
+                    tracing::error!(meter = %series.name, dataset = %flight.dataset, days = %flight.call.days, "{error}");
+                    catalogue::own(error.code(), Some(response.status), "")
+                })?;
+                for anomaly in &decoded.anomalies {
+                    tracing::warn!(meter = %series.name, dataset = %flight.dataset, "{anomaly}");
+                }
+                Ok(decoded.values)
+            }
+        }
+    }
+
+    /// Stores an answer and all that it teaches.
+    pub(super) async fn store_answer(
+        &mut self,
+        flight: Flight,
+        end: CallEnd,
+        values: Values,
+    ) -> Result<(), StoreError> {
+        let now = self.engine.calendar.now();
+        let covered = match self.knowledge.series.get(flight.call.series) {
+            Some(series) => self.active.source.covers(Ask { prm: &series.prm, span: flight.span, api: flight.api }),
+            None => flight.call.days,
+        };
+        let served = self.knowledge.served_first(self.active, flight.dataset, now);
+        let answer = Answer {
+            end,
+            meter: flight.meter,
+            dataset: flight.dataset,
+            source: self.knowledge.source.id,
+            covered,
+            values,
+            asked_at: flight.asked_at,
+            window_first: served.unwrap_or(covered.first()),
+            effects: self.lessons(flight),
+        };
+        let effects = answer.effects.clone();
+        let committed = self.engine.store.commit(answer).await?;
+        for effect in &effects {
+            self.knowledge.learn(effect);
+        }
+        // What was asked with these very days is not asked again in this pass.
+        self.answered.insert(key(flight.call));
+        self.reached = true;
+        self.succeeded.insert(flight.call.series);
+        self.faults.clear();
+        self.pauses = 0;
+        self.report.inserted += committed.inserted;
+        self.report.changed += committed.changed;
+        self.knowledge.answered(flight.call.series, &committed.days, flight.asked_at);
+        self.settle_troubles(flight.call.series);
+        if flight.call.reason == plan::Reason::Probe || flight.call.reason == plan::Reason::Activation {
+            self.stale = true;
+        }
+        Ok(())
+    }
+
+    /// A series of which no days are set aside any more has no trouble either.
+    fn settle_troubles(&mut self, series: usize) {
+        if self.knowledge.aside.iter().all(|a| a.series != series) {
+            self.troubles.remove(&series);
+        }
+    }
+
+    /// What an answer teaches besides its values.
+    fn lessons(&self, flight: Flight) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let direction = flight.dataset.direction();
+        let known = self.knowledge.activation(flight.meter, direction);
+        let start = flight.call.days.first();
+        if known.accepted.is_none_or(|accepted| start < accepted) {
+            let known = Activation { accepted: Some(start), ..known };
+            effects.push(Effect::Activation { meter: flight.meter, direction, known });
+        }
+        let learnt = self.knowledge.learnt(flight.dataset);
+        let remembered = learnt.api.map(|(api, _)| api);
+        let preferred = self.active.source.apis().first().copied();
+        let other_api = self.active.source.apis().len() > 1 && remembered.or(preferred) != Some(flight.api);
+        if other_api || learnt.not_before.is_some() {
+            let api = if other_api { Some((flight.api, flight.asked_at)) } else { learnt.api };
+            let known = Learnt { api, not_before: None, ..learnt };
+            effects.push(Effect::Learnt { source: self.knowledge.source.id, dataset: flight.dataset, known });
+        }
+        // The probe got through: whatever was refused for the same reason is open again.
+        let kin = self.knowledge.kin(flight.call.series).filter(|(index, _)| *index != flight.call.series);
+        effects.extend(kin.map(|(_, s)| Effect::Series {
+            meter: s.meter,
+            dataset: s.dataset,
+            state: SeriesState::Ok,
+            code: None,
+            message: None,
+            not_before: None,
+        }));
+        // Only a call that left after a pause was asked for shows that it is over.
+        if self.knowledge.source.code.is_some() && flight.left >= self.pause_began {
+            effects.push(Effect::Source {
+                source: self.knowledge.source.id,
+                not_before_ms: None,
+                code: None,
+                message: None,
+                slow_until_ms: self.knowledge.source.slow_until_ms,
+            });
+        }
+        effects
+    }
+}

@@ -1,0 +1,338 @@
+//! The part of a pass that concerns one source: one loop that looks, decides, sends and lands.
+//!
+//! [`dispatch`] says which call may leave and when, [`token`] keeps the access token, [`landing`]
+//! turns what comes back into rows, [`refusal`] into what is learnt from a refusal, and
+//! [`closing`] sums up.
+
+mod closing;
+mod dispatch;
+mod landing;
+mod refusal;
+mod token;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio_util::sync::CancellationToken;
+
+use super::knowledge::{Chosen, Knowledge};
+use super::pass::{Observer, Progress};
+use super::report::Interruption;
+use super::{ActiveSource, Engine, Report};
+use crate::client::{Pace, TransportError};
+use crate::domain::{Api, Dataset, Day, Prm, Span, paris};
+use crate::plan::{self, Call};
+use crate::source::{Ask, Response};
+use crate::store::{CallId, MeterId, SourceId, StoreError};
+
+use token::Tokens;
+
+/// Calls in the air at once, at the most: rate times the slowest latency that is worth serving.
+const MOST_FLIGHTS: usize = 12;
+
+/// A pause shorter than this is waited out within the pass.
+const SHORT_PAUSE_MS: i64 = 120_000;
+
+/// What the parts of a pass share: how far all of them are together.
+pub(super) struct Shared<'a> {
+    observer: Observer<'a>,
+    parts: Mutex<BTreeMap<SourceId, Progress>>,
+}
+
+impl<'a> Shared<'a> {
+    /// Nothing done yet.
+    #[must_use]
+    pub(super) fn new(observer: Observer<'a>) -> Self {
+        Self { observer, parts: Mutex::new(BTreeMap::new()) }
+    }
+
+    fn tell(&self, source: SourceId, progress: Progress) {
+        let mut parts = self.parts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        parts.insert(source, progress);
+        let sum = parts.values().fold(Progress::default(), |sum, p| Progress {
+            done: sum.done + p.done,
+            left: sum.left + p.left,
+            rows: sum.rows + p.rows,
+        });
+        (self.observer)(sum);
+    }
+}
+
+/// A call on its way.
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    call: Call,
+    /// What it asks for, as it was when it left: midnight may pass while it is in the air.
+    span: Span,
+    line: CallId,
+    api: Api,
+    meter: MeterId,
+    dataset: Dataset,
+    /// Which token it carries.
+    token: u64,
+    /// When it left (monotonic).
+    left: Duration,
+    /// When it was asked (calendar).
+    asked_at: i64,
+}
+
+struct Landed {
+    flight: Flight,
+    result: Result<Response, TransportError>,
+    duration: Duration,
+}
+
+type Flights<'f> = FuturesUnordered<Pin<Box<dyn Future<Output = Landed> + Send + 'f>>>;
+
+enum Step {
+    Send(Call),
+    WaitUntil(Duration),
+    WaitForLanding,
+    Done,
+}
+
+/// A call by what it asks for.
+type Key = (usize, Day, Day);
+
+/// The run of one source's calls.
+pub(super) struct SourcePass<'a> {
+    engine: &'a Engine,
+    active: &'a ActiveSource,
+    knowledge: Knowledge,
+    chosen: Chosen,
+    shared: &'a Shared<'a>,
+    /// When the pass began: by the machine's wall clock and by its monotonic one.
+    began: (DateTime<Utc>, Duration),
+    queue: VecDeque<Call>,
+    stale: bool,
+    /// The day for which the queue was planned.
+    planned_for: Option<Day>,
+    in_air: Vec<Flight>,
+    tokens: Tokens,
+    /// Series of which a call was refused with fresh tokens, while nobody was let in.
+    turned_away: BTreeSet<usize>,
+    /// How often each call left or could not be placed, so that no plan repeats itself for ever.
+    asked: BTreeMap<Key, u32>,
+    answered: BTreeSet<Key>,
+    tries: BTreeMap<Key, usize>,
+    /// Series that got an answer in this pass.
+    succeeded: BTreeSet<usize>,
+    /// Meters of the failures in a row of the whole source.
+    faults: Vec<MeterId>,
+    fallen_back: BTreeSet<Dataset>,
+    bursts: u32,
+    /// Pauses asked for without an answer in between.
+    pauses: u32,
+    /// Complaints about calls that left before this instant (monotonic) are part of an older event.
+    pause_began: Duration,
+    pace: Pace,
+    next_slot: Duration,
+    first_call: bool,
+    reached: bool,
+    troubles: BTreeMap<usize, (String, String)>,
+    interruption: Option<Interruption>,
+    report: Report,
+}
+
+impl<'a> SourcePass<'a> {
+    /// A run that has not begun.
+    #[must_use]
+    pub(super) fn new(
+        engine: &'a Engine,
+        active: &'a ActiveSource,
+        knowledge: Knowledge,
+        chosen: Chosen,
+        shared: &'a Shared<'a>,
+    ) -> Self {
+        Self {
+            engine,
+            active,
+            knowledge,
+            chosen,
+            shared,
+            began: (engine.clock.now(), engine.clock.monotonic()),
+            queue: VecDeque::new(),
+            stale: true,
+            planned_for: None,
+            in_air: Vec::new(),
+            tokens: Tokens::default(),
+            turned_away: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            answered: BTreeSet::new(),
+            tries: BTreeMap::new(),
+            succeeded: BTreeSet::new(),
+            faults: Vec::new(),
+            fallen_back: BTreeSet::new(),
+            bursts: 0,
+            pauses: 0,
+            pause_began: Duration::ZERO,
+            pace: Pace::default(),
+            next_slot: Duration::ZERO,
+            first_call: true,
+            reached: false,
+            troubles: BTreeMap::new(),
+            interruption: None,
+            report: Report::default(),
+        }
+    }
+
+    /// Runs until nothing is wanted, the source or the budget says later, or `stop` is set.
+    pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<Report, StoreError> {
+        let engine = self.engine;
+        let active = self.active;
+        let mut flights: Flights<'_> = FuturesUnordered::new();
+        let mut arrived = VecDeque::new();
+        loop {
+            while let Some(landed) = arrived.pop_front() {
+                self.land(landed).await?;
+            }
+            if stop.is_cancelled() {
+                self.report.stopped = true;
+                break;
+            }
+            let until = match self.step().await? {
+                Step::Done => break,
+                Step::Send(call) => {
+                    let prepared = alongside(&mut flights, &mut arrived, self.prepare(call)).await?;
+                    let Some((flight, start)) = prepared else { continue };
+                    alongside(&mut flights, &mut arrived, engine.clock.sleep_until(start)).await;
+                    let Some((flight, prm)) = self.take_off(flight, start).await? else { continue };
+                    let token = self.tokens.in_hand();
+                    flights.push(Box::pin(async move {
+                        let ask = Ask { prm: &prm, span: flight.span, api: flight.api };
+                        let request = active.source.request(ask, token.as_ref());
+                        let result = active.transport.send(&request).await;
+                        let duration = engine.clock.monotonic().saturating_sub(flight.left);
+                        Landed { flight, result, duration }
+                    }));
+                    // It leaves now, not when this loop next has time to wait.
+                    arrived.extend(flights.next().now_or_never().flatten());
+                    continue;
+                }
+                Step::WaitUntil(until) => Some(until),
+                Step::WaitForLanding => None,
+            };
+            let landed = tokio::select! {
+                biased;
+                Some(landed) = flights.next() => Some(landed),
+                () = engine.clock.sleep_until(until.unwrap_or_default()), if until.is_some() => None,
+                () = stop.cancelled() => None,
+            };
+            if let Some(landed) = landed {
+                self.land(landed).await?;
+            }
+        }
+        self.finish().await
+    }
+
+    /// What to do next.
+    async fn step(&mut self) -> Result<Step, StoreError> {
+        let now = self.engine.clock.monotonic();
+        let today = paris::today(self.engine.calendar.now());
+        let released = self.knowledge.aside.iter().any(|a| a.until.is_some_and(|until| until <= now));
+        if released {
+            self.knowledge.aside.retain(|a| a.until.is_none_or(|until| until > now));
+        }
+        let exhausted = self.queue.is_empty() && self.in_air.is_empty();
+        if self.stale || released || exhausted || self.planned_for != Some(today) {
+            self.replan().await?;
+        }
+        self.tell();
+        if self.interruption.is_some() {
+            return Ok(if self.in_air.is_empty() { Step::Done } else { Step::WaitForLanding });
+        }
+        if let Some(pause_ms) = self.knowledge.source.not_before_ms
+            && !self.queue.is_empty()
+        {
+            let wait = pause_ms - self.machine_ms();
+            if wait > SHORT_PAUSE_MS {
+                self.interrupt_for_pause(pause_ms).await?;
+                return Ok(Step::WaitUntil(now));
+            }
+            if wait > 0 {
+                return Ok(Step::WaitUntil(now + Duration::from_millis(wait.unsigned_abs())));
+            }
+        }
+        if self.in_air.len() >= MOST_FLIGHTS {
+            return Ok(Step::WaitForLanding);
+        }
+        let Some(index) = self.queue.iter().position(|call| self.may_fly(*call)) else {
+            if !self.in_air.is_empty() {
+                return Ok(Step::WaitForLanding);
+            }
+            let later = self.knowledge.aside.iter().filter_map(|a| a.until).min();
+            return Ok(later.map_or(Step::Done, Step::WaitUntil));
+        };
+        if self.next_slot > now {
+            return Ok(Step::WaitUntil(self.next_slot));
+        }
+        Ok(self.queue.remove(index).map_or(Step::Done, Step::Send))
+    }
+
+    async fn replan(&mut self) -> Result<(), StoreError> {
+        let now = self.engine.calendar.now();
+        let allowance = self.engine.allowance(self.active).await?;
+        let series = self.knowledge.planned(self.active, &self.chosen, now);
+        let calls = plan::plan(&series, now.timestamp(), self.chosen.request, allowance);
+        self.queue = calls
+            .into_iter()
+            .filter(|call| !self.answered.contains(&key(*call)))
+            .filter(|call| {
+                self.in_air.iter().all(|f| f.call.series != call.series || f.call.days.intersect(call.days).is_none())
+            })
+            .collect();
+        self.stale = false;
+        self.planned_for = Some(paris::today(now));
+        Ok(())
+    }
+
+    fn tell(&self) {
+        let progress = Progress {
+            done: self.report.calls,
+            left: u64::try_from(self.queue.len() + self.in_air.len()).unwrap_or_default(),
+            rows: self.report.inserted,
+        };
+        self.shared.tell(self.knowledge.source.id, progress);
+    }
+
+    /// The machine's wall time as if nobody had set the clock since the pass began: budgets and
+    /// pauses must not jump.
+    fn machine(&self) -> DateTime<Utc> {
+        let since = self.engine.clock.monotonic().saturating_sub(self.began.1);
+        self.began.0 + TimeDelta::from_std(since).unwrap_or_default()
+    }
+
+    fn machine_ms(&self) -> i64 {
+        self.machine().timestamp_millis()
+    }
+
+    fn prm_of(&self, call: Call) -> Option<Prm> {
+        self.knowledge.series.get(call.series).map(|s| s.prm.clone())
+    }
+}
+
+/// Does something while what is in the air goes on; what lands meanwhile is kept for later.
+async fn alongside<T>(flights: &mut Flights<'_>, arrived: &mut VecDeque<Landed>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            Some(landed) = flights.next() => arrived.push_back(landed),
+            done = &mut work => return done,
+        }
+    }
+}
+
+fn key(call: Call) -> Key {
+    (call.series, call.days.first(), call.days.end())
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,212 @@
+//! What a refused call comes to: [`react`] says what is learnt, and here it is stored and followed.
+
+use std::time::Duration;
+
+use super::token::TOKEN_REST_MS;
+use super::{Flight, SourcePass, key};
+use crate::domain::{Api, Values};
+use crate::engine::knowledge::{Aside, published_end};
+use crate::engine::react::{self, Circumstances, Next};
+use crate::engine::report::{Interruption, Stop};
+use crate::source::{Reaction, Refusal, catalogue};
+use crate::store::{CallEnd, FailedCall, MeterId, StoreError};
+
+/// Refused token calls within [`TOKEN_REST_MS`] after which an operator's passes make no more.
+const MOST_TOKEN_REFUSALS: i64 = 5;
+
+/// Failures in a row, of two meters or more, after which the whole source is left alone.
+const MOST_FAULTS: usize = 12;
+
+impl SourcePass<'_> {
+    /// Reacts to a refusal.
+    pub(super) async fn refused(&mut self, flight: Flight, end: CallEnd, refusal: Refusal) -> Result<(), StoreError> {
+        let end = CallEnd { code: Some(refusal.code.clone()), ..end };
+        let Some(refusal) = self.token_refused(flight, &end, refusal).await? else { return Ok(()) };
+        let call = flight.call;
+        let now = self.engine.calendar.now();
+        let other_api = self.other_api(flight);
+        let tries = self.tries.get(&key(call)).copied().unwrap_or_default();
+        let circumstances = Circumstances {
+            call,
+            api: flight.api,
+            other_api,
+            tries,
+            bursts: self.bursts,
+            pauses: self.pauses,
+            reached: self.reached,
+            served_first: self.knowledge.served_first(self.active, flight.dataset, now).unwrap_or(call.days.first()),
+            accepted_first: self.knowledge.accepted_first(self.active, flight.dataset, now),
+            last_day: published_end(now).plus(-1),
+            now,
+            machine: self.machine(),
+            jitter: fastrand::u32(0..=1_000),
+            knowledge: &self.knowledge,
+        };
+        let consequence = react::react(&refusal, &circumstances);
+        if consequence.next == Next::Nothing {
+            let none = Values::none(flight.dataset.kind());
+            return self.store_answer(flight, end, none).await;
+        }
+        self.tell_of(flight, &refusal, end.status);
+        let old_event = consequence.next == Next::Pause && flight.left < self.pause_began;
+        let effects = if old_event { Vec::new() } else { consequence.effects };
+        self.engine.store.settle(end, effects.clone()).await?;
+        for effect in &effects {
+            self.knowledge.learn(effect);
+        }
+        self.stale = true;
+        if react::counts_as_failure(&refusal.code) {
+            self.knowledge.failed.push(FailedCall {
+                meter: flight.meter,
+                dataset: flight.dataset,
+                days: call.days,
+                at: flight.asked_at,
+                code: refusal.code.clone(),
+                healed: false,
+            });
+        }
+        match consequence.next {
+            Next::Replan if other_api.is_some() && catalogue::api_unavailable(flight.api, &refusal) => {
+                self.fallen_back.insert(flight.dataset);
+            }
+            Next::Replan | Next::Nothing => {}
+            Next::Pause if old_event => {}
+            Next::Pause => self.pause(&refusal),
+            Next::Later | Next::Aside => {
+                let delay = (consequence.next == Next::Later).then(|| {
+                    let most = react::SHORT_DELAYS.get(tries).copied().unwrap_or_default() * 1_000;
+                    Duration::from_millis(fastrand::u64(0..=most))
+                });
+                self.tries.insert(key(call), tries + 1);
+                *self.knowledge.in_a_row.entry(call.series).or_default() += 1;
+                self.troubles.insert(call.series, (refusal.code.clone(), react::message(&refusal)));
+                let until = delay.map(|d| self.engine.clock.monotonic() + d);
+                self.knowledge.aside.push(Aside { series: call.series, days: call.days, until });
+                self.source_is_down(flight.meter, &refusal, tries);
+            }
+        }
+        Ok(())
+    }
+
+    /// A refused token is replaced and the call made once more: `None` where that is all. The
+    /// refusal comes back where a new token would not help either.
+    async fn token_refused(
+        &mut self,
+        flight: Flight,
+        end: &CallEnd,
+        refusal: Refusal,
+    ) -> Result<Option<Refusal>, StoreError> {
+        if refusal.reaction != Reaction::Reauth {
+            return Ok(Some(refusal));
+        }
+        let series = flight.call.series;
+        let replayed = self.asked.get(&key(flight.call)).is_some_and(|times| *times > 1);
+        let own_trouble =
+            Refusal { reaction: Reaction::RetryLater, advice: react::CALL_REFUSED_ADVICE, ..refusal.clone() };
+        if replayed && self.tokens.is_proven(flight.token) {
+            return Ok(Some(own_trouble));
+        }
+        if self.tokens.refused(flight.token) && (replayed || !self.turned_away.is_empty()) {
+            // It may still be this series alone: another one is asked before everything stops.
+            self.turned_away.insert(series);
+            let others = self.queue.iter().chain(self.in_air.iter().map(|f| &f.call)).any(|c| c.series != series);
+            let alone = self.turned_away.len() == 1 && others;
+            if !alone {
+                // What looked like one series' trouble was everybody's.
+                for series in std::mem::take(&mut self.turned_away) {
+                    self.knowledge.aside.retain(|a| a.series != series);
+                    self.troubles.remove(&series);
+                }
+            }
+            let stops = Refusal { advice: react::FRESH_TOKEN_ADVICE, ..refusal };
+            return Ok(Some(if alone { own_trouble } else { stops }));
+        }
+        self.engine.store.settle(end.clone(), Vec::new()).await?;
+        self.queue.push_front(flight.call);
+        Ok(None)
+    }
+
+    fn pause(&mut self, refusal: &Refusal) {
+        self.pause_began = self.engine.clock.monotonic();
+        self.pauses += 1;
+        self.bursts += u32::from(refusal.reaction == Reaction::Burst);
+        let stop = stop_for(refusal.reaction);
+        if stop != Stop::Later {
+            self.interrupt(stop, self.knowledge.source.not_before_ms, react::message(refusal));
+        }
+    }
+
+    /// Ends the pass for this source.
+    pub(super) fn interrupt(&mut self, stop: Stop, until_ms: Option<i64>, message: String) {
+        let source = self.active.source.name().to_owned();
+        self.interruption = Some(Interruption { source, stop, until_ms, message });
+    }
+
+    /// Ends the pass because the source rests, for a reason that may have been learnt long ago.
+    pub(super) async fn interrupt_for_pause(&mut self, until_ms: i64) -> Result<(), StoreError> {
+        let code = self.knowledge.source.code.clone().unwrap_or_default();
+        let known = catalogue::row_of(&code);
+        let (reaction, advice) = known.unwrap_or((Reaction::RetryLater, "The source asked for a pause."));
+        let stop = stop_for(reaction);
+        if stop == Stop::Credentials && self.chosen.request.operator && self.tokens.number() == 0 {
+            // The operator may just have mended them; a few tries are allowed.
+            let since = self.machine_ms() - TOKEN_REST_MS;
+            let refused = self.engine.store.refused_tokens(self.knowledge.source.id, since).await?;
+            if refused < MOST_TOKEN_REFUSALS {
+                self.knowledge.source.not_before_ms = None;
+                return Ok(());
+            }
+        }
+        let advice = if reaction == Reaction::Reauth { react::FRESH_TOKEN_ADVICE } else { advice };
+        self.interrupt(stop, Some(until_ms), advice.to_owned());
+        Ok(())
+    }
+
+    /// The other API of the source, where it has one that was not tried for this in this pass.
+    fn other_api(&self, flight: Flight) -> Option<Api> {
+        let other = self.active.source.apis().iter().copied().find(|api| *api != flight.api)?;
+        let current = self.knowledge.api(self.active, flight.dataset, self.engine.calendar.now().timestamp());
+        // A late answer of the API that was left already says nothing new: the plan goes on.
+        let fresh = !self.fallen_back.contains(&flight.dataset) || current != Some(flight.api);
+        fresh.then_some(other)
+    }
+
+    /// Where the other side cannot be reached, or nothing but faults comes from it, going on would
+    /// only fail for every series.
+    fn source_is_down(&mut self, meter: MeterId, refusal: &Refusal, tries: usize) {
+        self.faults.push(meter);
+        let no_way = matches!(refusal.code.as_str(), "unreachable" | "tls");
+        let many = self.faults.len() >= MOST_FAULTS && self.faults.iter().any(|other| *other != meter);
+        if many || (no_way && tries > 0 && self.faults.len() > 1) {
+            self.interrupt(Stop::Later, None, react::message(refusal));
+        } else if no_way && self.interruption.is_none() {
+            // The others wait for the same retry.
+            let until = self.knowledge.aside.last().and_then(|a| a.until);
+            self.next_slot = self.next_slot.max(until.unwrap_or_default());
+        }
+    }
+
+    fn tell_of(&self, flight: Flight, refusal: &Refusal, status: Option<u16>) {
+        let Some(series) = self.knowledge.series.get(flight.call.series) else { return };
+        tracing::warn!(
+            meter = %series.name,
+            dataset = %flight.dataset,
+            days = %flight.call.days,
+            api = %flight.api,
+            code = %refusal.code,
+            status,
+            "{}",
+            refusal.advice
+        );
+    }
+}
+
+/// What kind of end a refusal of the whole source is. A refused token stands for refused
+/// credentials here: a single one only leads to a new token.
+fn stop_for(reaction: Reaction) -> Stop {
+    match reaction {
+        Reaction::StopApp { credentials: true } | Reaction::Reauth => Stop::Credentials,
+        Reaction::StopApp { .. } | Reaction::Bug => Stop::Refused,
+        _ => Stop::Later,
+    }
+}
