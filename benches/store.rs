@@ -45,7 +45,7 @@ const END: &str = "2026-11-24";
 /// Some limits that never bind.
 const UNBOUND: Limits = Limits { per_second: 1_000_000, per_hour: None, per_day: None };
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome {
     let disk = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let mut places = vec![("on disk", disk.clone())];
