@@ -1,6 +1,8 @@
 //! The integration tests: one binary, one module a topic, all against the simulator.
 
 #[cfg(test)]
+mod activation;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod backfill;

@@ -3,7 +3,6 @@
 
 use linkyd::domain::{Api, Dataset, Values};
 use linkyd::simulator::{Action, AsOf, Envelope, Faults, Form, Match, MeterKind, MeterSpec, World};
-use linkyd::store::Store;
 
 use crate::support::{Rig, at, day, prm};
 
@@ -111,7 +110,11 @@ async fn any_schedule_of_faults_converges_to_the_truth_and_stores_nothing_wrong(
             rig.simulator.set_faults(faults);
             let before = rig.calls();
             for _ in 0..chance.u32(1..6) {
-                if chance.bool() { rig.pass().await } else { rig.sync().await };
+                if chance.bool() {
+                    rig.pass().await
+                } else {
+                    rig.sync().await
+                };
                 rig.advance(chance.u64(10..120));
             }
             assert!(rig.calls() - before <= 120, "seed {seed}: {} calls in a day", rig.calls() - before);
