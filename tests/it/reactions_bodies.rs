@@ -9,7 +9,6 @@ use linkyd::domain::{Api, Dataset, SeriesState, paris};
 use linkyd::exit::Exit;
 use linkyd::simulator::{Action, Envelope, Faults, Match, MeterSpec, World};
 use linkyd::source::{Request, Response};
-use linkyd::store::Store;
 
 use crate::support::{InMemory, Rig, at, day, prm};
 

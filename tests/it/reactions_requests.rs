@@ -6,7 +6,6 @@ use linkyd::engine::Selection;
 use linkyd::exit::Exit;
 use linkyd::plan::Request;
 use linkyd::simulator::{Action, Correction, Faults, Late, Match, MeterSpec, Stretch, World};
-use linkyd::store::Store;
 
 use crate::support::{Rig, at, day, prm};
 
@@ -28,11 +27,7 @@ fn days(first: &str, end: &str) -> Option<Days> {
 async fn a_selection_asks_for_nothing_else() {
     let rig = rig_of(MeterSpec::new(prm(METER)), &DATASETS).await;
     let only = Request { only: days("2026-11-01", "2026-11-05"), operator: true, ..Request::default() };
-    let narrow = Selection {
-        prms: vec![prm(METER)],
-        datasets: vec![Dataset::ConsumptionLoadCurve],
-        request: only,
-    };
+    let narrow = Selection { prms: vec![prm(METER)], datasets: vec![Dataset::ConsumptionLoadCurve], request: only };
     let report = rig.pass_with(narrow.clone()).await;
     assert_eq!((report.calls, report.exit(), report.meters.len()), (1, Exit::Done, 1));
     let call = rig.simulator.log().pop().unwrap();
