@@ -26,7 +26,7 @@ use linkyd::store::Store;
 use linkyd::store::sqlite::{Mode, SqliteStore};
 use tokio_util::sync::CancellationToken;
 
-use figures::{Outcome, StopWatch, line};
+use figures::{Outcome, StopWatch, line, median};
 
 /// How long an answer takes.
 const ANSWER_MS: u64 = 600;
@@ -49,17 +49,14 @@ impl Transport for Jittery {
     }
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::main(flavor = "current_thread")]
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 async fn main() -> Outcome {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let now = enedis::NOW.parse()?;
     let prm = enedis::prm()?;
-    let simulator = Simulator::new(
-        enedis::world(prm.clone()),
-        Arc::clone(&clock),
-        Calendar::new(Arc::clone(&clock), Some(now)),
-    );
+    let simulator =
+        Simulator::new(enedis::world(prm.clone()), Arc::clone(&clock), Calendar::new(Arc::clone(&clock), Some(now)));
     simulator.set_faults(Faults { latency_ms: ANSWER_MS, ..Faults::none() });
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let base: url::Url = format!("http://{}/", listener.local_addr()?).parse()?;
@@ -82,8 +79,9 @@ async fn main() -> Outcome {
     stop.cancel();
 
     let arrivals: Vec<Duration> = simulator.log().iter().map(|call| call.arrived).collect();
-    let gaps = arrivals.windows(2).filter_map(|pair| Some(pair.last()?.saturating_sub(*pair.first()?)));
-    let longest = gaps.max().unwrap_or_default();
+    let gap = |pair: &[Duration]| Some(pair.last()?.saturating_sub(*pair.first()?).as_secs_f64() * 1e3);
+    let gaps: Vec<f64> = arrivals.windows(2).filter_map(gap).collect();
+    let longest = gaps.iter().copied().fold(0.0, f64::max);
     let counters = simulator.counters();
     let (first, last) = counters.first_arrival.zip(counters.last_arrival).ok_or("calls arrived")?;
     let between = last.saturating_sub(first).as_secs_f64();
@@ -93,5 +91,5 @@ async fn main() -> Outcome {
     line(&format!("calls a second, in all     {:>8.2}  ({wall:.1} s with token, plan and last answer)", calls / wall))?;
     line(&format!("most in any second         {:>8}", counters.max_in_a_second))?;
     line(&format!("refused                    {:>8}", counters.refused_by_second + counters.refused_by_hour))?;
-    line(&format!("longest gap, ms            {:>8}", longest.as_millis()))
+    line(&format!("between two calls, ms      {:>8.0}  ({longest:.0} at the most)", median(gaps)))
 }

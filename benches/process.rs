@@ -59,7 +59,10 @@ fn main() -> Outcome {
     let config = configure(folder.path(), "pace", &enedis.address, 1, ALL, 5)?;
     let pace = sync(&config)?;
     line(&format!("five calls a second, answers after 0.6 s {:>10.1} MB resident at most", pace.resident))?;
-    line(&format!("                                         {:>10.2} ms of processor a call", pace.processor / pace.calls * 1e3))?;
+    line(&format!(
+        "                                         {:>10.2} ms of processor a call",
+        pace.processor / pace.calls * 1e3
+    ))?;
     line(&format!("                                         {:>10.2} calls/s in all", pace.calls / pace.seconds))
 }
 

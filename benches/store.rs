@@ -45,7 +45,7 @@ const END: &str = "2026-11-24";
 /// Some limits that never bind.
 const UNBOUND: Limits = Limits { per_second: 1_000_000, per_hour: None, per_day: None };
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome {
     let disk = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let mut places = vec![("on disk", disk.clone())];
@@ -255,11 +255,8 @@ async fn history(place: &Path) -> Outcome {
     let now = enedis::NOW.parse()?;
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now));
     let prm = enedis::prm()?;
-    let simulator = Simulator::new(
-        enedis::world(prm.clone()),
-        Arc::clone(&clock),
-        Calendar::new(Arc::clone(&clock), None),
-    );
+    let simulator =
+        Simulator::new(enedis::world(prm.clone()), Arc::clone(&clock), Calendar::new(Arc::clone(&clock), None));
     let store = Arc::new(SqliteStore::open(&path, Mode::Create, "bench").await?);
     let shared: Arc<dyn Store> = Arc::<SqliteStore>::clone(&store);
     let source = enedis::source("http://localhost/".parse()?, Api::V2026);

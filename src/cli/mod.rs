@@ -91,7 +91,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     drop(out);
     let environment = Environment::of_process();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    // One thread: there is little to do at once, and waking another costs more than the work.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return say(&Trouble::new(Exit::Internal, &error)),
     };

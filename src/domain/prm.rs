@@ -12,7 +12,7 @@ pub struct Prm(Box<str>);
 
 /// What is wrong with a text that should have been a PRM. It does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a PRM has exactly 14 digits, this has {length} characters{}", if *.only_digits { "" } else { " and not all of them are digits" })]
+#[error("a PRM has exactly 14 digits, this has {length} character{}{}", if *.length == 1 { "" } else { "s" }, if *.only_digits { "" } else { " and not all of them are digits" })]
 pub struct PrmError {
     /// Number of characters that were given.
     pub length: usize,

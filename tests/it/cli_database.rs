@@ -157,7 +157,6 @@ async fn a_lock_of_another_program_is_waited_for() {
 }
 
 #[tokio::test]
-#[ignore = "takes the minute that a lock is waited for"]
 async fn a_lock_that_stays_is_no_reason_to_lose_anything() {
     let (home, _enedis) = tokio::task::spawn_blocking(stocked).await.unwrap();
     let mut other = SqliteConnectOptions::new().filename(home.database()).connect().await.unwrap();

@@ -13,7 +13,7 @@ use super::facts::{DayRow, record};
 use super::{calendar, effects, ledger, rows, sql};
 use crate::domain::merge::{Revised, merge, observe};
 use crate::domain::{
-    Asked, CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Days, Interval, PeakPower, Step, Values, paris,
+    Asked, CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Days, Interval, Kind, PeakPower, Step, Values, paris,
 };
 use crate::store::{Answer, Committed, StoreError};
 
@@ -34,10 +34,13 @@ struct Stored {
 /// Stores an answer.
 pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Result<Committed, StoreError> {
     let (meter, dataset) = (answer.meter.0, answer.dataset.id());
-    let hours = matches!(&answer.values, Values::Curve(points) if !points.is_empty()).then_some(answer.covered);
-    calendar::hold(conn, Some(answer.covered), hours).await?;
     // From one day earlier: its last interval may reach into the first day covered.
     let before = records(conn, answer, answer.covered.first().plus(-1)).await?;
+    // A day that has a record is in the calendar already, with its hours if it is one of a curve.
+    if !answer.covered.iter().all(|day| before.binary_search_by_key(&day, |(d, _)| *d).is_ok()) {
+        let hours = (answer.dataset.kind() == Kind::LoadCurve).then_some(answer.covered);
+        calendar::hold(conn, Some(answer.covered), hours).await?;
+    }
     let empty = before.iter().all(|(_, record)| record.stored == 0);
     let stored = match &answer.values {
         Values::Curve(points) => curve(conn, answer, points, empty).await?,
@@ -46,32 +49,38 @@ pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Resu
     };
     let days = cover(conn, answer, &before, &stored.seen).await?;
     keep(conn, answer, &stored.revisions).await?;
-    if answered(conn, answer).await? == 0 {
-        // A series that no configuration names, as an import may bring it.
+    if !noted(conn, answer).await? {
+        // A series that no configuration names, as an import may bring it; or no such call.
         let add = sqlx::query(sql::SERIES_ADD).bind(meter).bind(dataset).bind(answer.source.0);
         add.execute(&mut *conn).await?;
-        answered(conn, answer).await?;
+        if !noted(conn, answer).await? {
+            return Err(ledger::never_reserved());
+        }
     }
-    let count = i64::try_from(answer.values.len()).unwrap_or(i64::MAX);
-    ledger::complete(conn, &answer.end, ledger::ANSWERED, Some(count)).await?;
     effects::apply(conn, &answer.effects).await?;
     Ok(Committed { inserted: stored.inserted, changed: stored.changed, days })
 }
 
-/// Notes the answer in its series, if that exists.
-async fn answered(conn: &mut SqliteConnection, answer: &Answer) -> Result<u64, StoreError> {
+/// Notes the answer in its series and in its line of the journal; whether both exist.
+async fn noted(conn: &mut SqliteConnection, answer: &Answer) -> Result<bool, StoreError> {
     let newest = match &answer.values {
         Values::Curve(points) => points.last().map(|point| point.interval),
         Values::Energy(_) | Values::Peaks(_) => None,
     };
-    let update = sqlx::query(sql::SERIES_ANSWERED)
+    let update = sqlx::query(sql::ANSWERED)
         .bind(answer.meter.0)
         .bind(answer.dataset.id())
         .bind(answer.asked_at)
         .bind(newest.map(|interval| i64::from(interval.step.minutes())))
         .bind(newest.map(|interval| interval.start))
-        .bind(answer.dataset.direction().id());
-    Ok(update.execute(conn).await?.rows_affected())
+        .bind(answer.dataset.direction().id())
+        .bind(answer.end.call.0)
+        .bind(ledger::ANSWERED)
+        .bind(answer.end.status)
+        .bind(&answer.end.code)
+        .bind(i64::try_from(answer.values.len()).unwrap_or(i64::MAX))
+        .bind(answer.end.duration_ms);
+    Ok(update.execute(conn).await?.rows_affected() == 2)
 }
 
 /// The day records from `first` to the end of what the answer covers.

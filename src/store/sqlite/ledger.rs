@@ -56,26 +56,21 @@ pub(super) async fn reserve(
 }
 
 /// Completes a line.
-pub(super) async fn complete(
-    conn: &mut SqliteConnection,
-    end: &CallEnd,
-    outcome: i64,
-    rows: Option<i64>,
-) -> Result<(), StoreError> {
+pub(super) async fn complete(conn: &mut SqliteConnection, end: &CallEnd, outcome: i64) -> Result<(), StoreError> {
     let done = sqlx::query(sql::CALL_END)
         .bind(end.call.0)
         .bind(outcome)
         .bind(end.status)
         .bind(&end.code)
-        .bind(rows)
         .bind(end.duration_ms)
         .execute(conn)
         .await?;
-    if done.rows_affected() == 1 {
-        Ok(())
-    } else {
-        Err(StoreError::Inconsistent { table: "call", what: "a call ends that was never reserved".to_owned() })
-    }
+    if done.rows_affected() == 1 { Ok(()) } else { Err(never_reserved()) }
+}
+
+/// A call ends that has no line.
+pub(super) fn never_reserved() -> StoreError {
+    StoreError::Inconsistent { table: "call", what: "a call ends that was never reserved".to_owned() }
 }
 
 /// What the account of a source has spent; nothing where the source is unknown.

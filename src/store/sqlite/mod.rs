@@ -215,7 +215,7 @@ impl Store for SqliteStore {
         self.write(move |conn| {
             Box::pin(async move {
                 let outcome = if end.code.is_some() { ledger::REFUSED } else { ledger::ANSWERED };
-                ledger::complete(conn, &end, outcome, None).await?;
+                ledger::complete(conn, &end, outcome).await?;
                 effects::apply(conn, &effects).await
             })
         })

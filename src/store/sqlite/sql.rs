@@ -111,9 +111,10 @@ statements! {
     SERIES_ADD =
         "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?1, ?2, ?3, 0, 0)
          ON CONFLICT DO NOTHING";
-    /// ?4 is the step of the answer's newest interval, ?5 its start, ?6 the direction: the step of
-    /// the series is that of its newest interval.
-    SERIES_ANSWERED =
+    /// The series and the journal's line of an answer, in one trip to the database's thread. ?4 is
+    /// the step of the answer's newest interval, ?5 its start, ?6 the direction: the step of the
+    /// series is that of its newest interval. From ?7 on it is the line.
+    ANSWERED =
         "UPDATE series SET state = 0, code = NULL, message = NULL, not_before = NULL,
              last_success_at = max(coalesce(last_success_at, ?3), ?3),
              step = CASE
@@ -122,7 +123,8 @@ statements! {
                  ) THEN step
                  ELSE ?4
              END
-         WHERE meter = ?1 AND dataset = ?2";
+         WHERE meter = ?1 AND dataset = ?2;
+         UPDATE call SET outcome = ?8, status = ?9, code = ?10, row_count = ?11, duration_ms = ?12 WHERE id = ?7";
     SERIES_STATE =
         "UPDATE series SET state = ?3, code = ?4, message = ?5, not_before = ?6
          WHERE meter = ?1 AND dataset = ?2";
@@ -155,7 +157,7 @@ statements! {
         "INSERT INTO call (account, at_ms, asked_at, source, api, meter, dataset, start_day, end_day)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     CALL_END =
-        "UPDATE call SET outcome = ?2, status = ?3, code = ?4, row_count = ?5, duration_ms = ?6 WHERE id = ?1";
+        "UPDATE call SET outcome = ?2, status = ?3, code = ?4, duration_ms = ?5 WHERE id = ?1";
     SPENT =
         "SELECT
             (SELECT count(*) FROM call WHERE account = ?1 AND at_ms > ?2 - 3600000),
