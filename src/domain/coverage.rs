@@ -212,7 +212,9 @@ pub fn next_try(day: Day, first_left_out: i64, asked_at: i64) -> Option<i64> {
                 .find(|at| *at > asked_at);
             return Some(later_today.unwrap_or_else(|| at_eight(today.next())));
         }
-        YOUNG_AGES.into_iter().find(|a| *a > age).map(|a| at_eight(day.plus(a)))
+        // A day that was nearly old when it was first left out gets the patience of an old one.
+        let last = OLD_DELAYS.into_iter().max().map(|delay| first.plus(delay)).filter(|d| *d > today);
+        YOUNG_AGES.into_iter().find(|a| *a > age).map(|a| day.plus(a)).or(last).map(at_eight)
     } else {
         OLD_DELAYS.into_iter().map(|delay| first.plus(delay)).find(|d| *d > today).map(at_eight)
     }
@@ -256,6 +258,7 @@ mod tests {
         assert_eq!(ages, [1, 2, 4, 7, 14, 30]);
         assert_eq!((record.state, record.next_try), (DayState::Absent, None));
         assert_eq!(ages_asked("2026-03-20", "2026-04-03").0, [14, 30]);
+        assert_eq!(ages_asked("2026-03-20", "2026-04-18").0, [29, 30, 36]);
     }
 
     #[test]

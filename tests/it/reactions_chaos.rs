@@ -8,7 +8,7 @@ use crate::support::{Rig, at, day, prm};
 
 const METER: &str = "01234567890123";
 const OTHER: &str = "09876543210987";
-const SINCE: &str = "2026-10-15";
+const SINCE: &str = "2026-08-15";
 
 fn status(status: u16, envelope: Envelope, code: &str) -> Action {
     Action::Status { status, envelope, code: code.to_owned(), text: String::new() }
@@ -92,7 +92,7 @@ async fn assert_nothing_wrong(rig: &Rig, seed: u64) {
 #[tokio::test]
 async fn any_schedule_of_faults_converges_to_the_truth_and_stores_nothing_wrong() {
     let actions = actions();
-    for seed in 0..36 {
+    for seed in 0..24 {
         let mut chance = fastrand::Rng::with_seed(seed);
         let meter = MeterSpec::new(prm(METER)).kind(MeterKind::Both);
         let world = World::new(seed).with(meter).with(MeterSpec::new(prm(OTHER)));
@@ -100,12 +100,14 @@ async fn any_schedule_of_faults_converges_to_the_truth_and_stores_nothing_wrong(
         let mut rig = Rig::new(world, &datasets, at("2026-11-24T08:30:00+01:00")).await.since(day(SINCE));
         rig.apis = [vec![Api::V5], vec![Api::V2026], vec![Api::V2026, Api::V5]][chance.usize(0..3)].clone();
         for _ in 0..6 {
-            // A few kinds of fault a day, each for a share of the calls; together one in five.
+            // A few kinds of fault a day, each for a share of the calls; together one in five, or
+            // more than every second one.
+            let share = if chance.bool() { 200 } else { 600 };
             let mut faults = Faults::none();
             let kinds = chance.u16(1..=5);
             for _ in 0..kinds {
                 let action = actions[chance.usize(0..actions.len())].clone();
-                faults = faults.with(Match { permille: Some(200 / kinds), ..Match::any() }, action);
+                faults = faults.with(Match { permille: Some(share / kinds), ..Match::any() }, action);
             }
             rig.simulator.set_faults(faults);
             let before = rig.calls();
@@ -117,13 +119,16 @@ async fn any_schedule_of_faults_converges_to_the_truth_and_stores_nothing_wrong(
                 };
                 rig.advance(chance.u64(10..120));
             }
-            assert!(rig.calls() - before <= 120, "seed {seed}: {} calls in a day", rig.calls() - before);
+            assert!(rig.calls() - before <= 150, "seed {seed}: {} calls in a day", rig.calls() - before);
             assert_nothing_wrong(&rig, seed).await;
             rig.next_morning(8, 10);
         }
         rig.simulator.set_faults(Faults::none());
-        for _ in 0..33 {
-            rig.pass().await;
+        // Tests of refusals are due within a week, days that were left out within a month.
+        for later in 1..=33 {
+            if later <= 9 || later % 6 == 0 {
+                rig.pass().await;
+            }
             rig.next_morning(8, 10);
         }
         rig.pass().await;

@@ -56,6 +56,10 @@ impl SourcePass<'_> {
                 for anomaly in &decoded.anomalies {
                     tracing::warn!(meter = %series.name, dataset = %flight.dataset, "{anomaly}");
                 }
+                if decoded.values.is_empty() && !decoded.anomalies.is_empty() {
+                    // There were values, and none could be read: the days are not left out.
+                    return Err(catalogue::own(Own::Undecodable, Some(response.status), ""));
+                }
                 Ok(decoded.values)
             }
         }

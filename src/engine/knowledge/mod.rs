@@ -1,6 +1,9 @@
 //! What a pass knows: the stored facts of one source, kept up to date as answers come in, and
 //! how they look to the planner.
 
+mod first_day;
+mod turn;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -9,8 +12,8 @@ use chrono::{DateTime, Utc};
 use super::{ActiveMeter, ActiveSource, react};
 use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SeriesState, paris};
-use crate::plan::{Request, Series, Turn, search};
-use crate::source::{Reaches, Reaction, catalogue};
+use crate::plan::{Request, Series, Turn};
+use crate::source::{Reaction, catalogue};
 use crate::store::{Activation, Effect, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, Window};
 
 /// Failed calls of one day after which a span, or a series of which nothing succeeds, rests until
@@ -47,35 +50,6 @@ pub struct Knowledge {
     fetched: BTreeMap<usize, BTreeSet<Day>>,
     since: BTreeMap<MeterId, Option<Day>>,
     every: BTreeMap<Dataset, i32>,
-}
-
-/// A refusal that a probe tests: what it concerns, and its code.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Refused {
-    meter: Option<MeterId>,
-    direction: Option<Direction>,
-    dataset: Option<Dataset>,
-    state: SeriesState,
-    code: Option<String>,
-}
-
-impl Refused {
-    /// The refusal that keeps a series from being asked, where a probe can test it.
-    fn of(series: &SeriesFacts) -> Option<Self> {
-        let direction = Some(series.dataset.direction());
-        let reaction = || series.code.as_deref().and_then(catalogue::reaction_of);
-        let (meter, direction, dataset) = match series.state {
-            SeriesState::Suspended => match react::reaches(series.code.as_deref()) {
-                Reaches::Meter => (Some(series.meter), None, None),
-                Reaches::Direction => (Some(series.meter), direction, None),
-            },
-            SeriesState::NotOffered => (Some(series.meter), direction, None),
-            // The application may not use an API: no matter whose data it asks for.
-            SeriesState::Failing if reaction() == Some(Reaction::StopApi) => (None, None, Some(series.dataset)),
-            _ => return None,
-        };
-        Some(Self { meter, direction, dataset, state: series.state, code: series.code.clone() })
-    }
 }
 
 /// What a pass is narrowed to.
@@ -230,124 +204,6 @@ impl Knowledge {
         self.search(&mut all, chosen.request, epoch);
         self.search_history(source, &mut all, chosen.request, now);
         all
-    }
-
-    /// The oldest first day that the source is known to take for a dataset today, as calls of other
-    /// days show: the limit moves on with the calendar.
-    #[must_use]
-    pub fn accepted_first(&self, source: &ActiveSource, dataset: Dataset, now: DateTime<Utc>) -> Option<Day> {
-        let reach = source.source.reach(dataset)?;
-        let short = self.learnt(dataset).history_short;
-        let mut firsts = BTreeMap::new();
-        let mut first_then = |at: i64| {
-            let then = paris::day_of(at);
-            *firsts.entry(then).or_insert_with(|| reach.first_day(then))
-        };
-        let records = self.series.iter().filter(|s| s.dataset == dataset).flat_map(|s| &s.days);
-        let ages = records.filter_map(|(day, record)| Some(day.since(first_then(record.checked_at?))));
-        let oldest = ages.filter(|age| *age >= short).min()?;
-        Some(reach.first_day(paris::today(now)).plus(oldest))
-    }
-
-    /// Lets one series of each dataset search for the limit of the source's history, and keeps the
-    /// others on the side that is known to be served.
-    fn search_history(&self, source: &ActiveSource, all: &mut [Series<'_>], request: Request, now: DateTime<Utc>) {
-        for (dataset, learnt) in self.source.learnt.iter().filter(|(_, learnt)| learnt.history_short > 0) {
-            let Some(served) = self.served_first(source, *dataset, now) else { continue };
-            let known = self.accepted_first(source, *dataset, now);
-            let mut searching = false;
-            for series in all.iter_mut().filter(|s| s.dataset == *dataset && s.turn == Turn::Open) {
-                let Some(window) = series.window else { continue };
-                let accepted = known.unwrap_or(window.end()).min(window.end());
-                let probe = search::history(learnt.history_short, served.plus(-1), accepted);
-                let Some((start, unknown)) = probe.zip(Days::new(window.first(), accepted)) else { continue };
-                if series.probe.is_some() {
-                    continue;
-                }
-                let wanted = crate::plan::want::wanted(series, window, now.timestamp(), request);
-                if !searching && wanted.iter().any(|w| unknown.contains(w.day)) && window.contains(start) {
-                    searching = true;
-                    series.probe = Some(start);
-                } else {
-                    series.window = Days::new(accepted, window.end());
-                }
-            }
-        }
-    }
-
-    /// Lets one series of each direction search for the activation day, and keeps the others on
-    /// the side that is known to be served.
-    fn search(&self, all: &mut [Series<'_>], request: Request, now: i64) {
-        for ((meter, direction), known) in &self.activations {
-            let Some(refused) = known.refused else { continue };
-            let members: Vec<usize> = (0..all.len())
-                .filter(|i| {
-                    self.series.get(*i).is_some_and(|s| s.meter == *meter && s.dataset.direction() == *direction)
-                })
-                .collect();
-            let mut searcher: Option<(i32, usize, Day)> = None;
-            for index in &members {
-                let Some(series) = all.get(*index) else { continue };
-                let Some(window) = series.window else { continue };
-                let accepted = known.accepted.unwrap_or(window.end()).min(window.end());
-                let refused = refused.max(window.first().plus(-1));
-                let Some(start) = search::probe(refused, accepted, known.refusals) else { continue };
-                let unknown = Days::new(window.first(), accepted);
-                let wanted = unknown.is_some_and(|days| {
-                    crate::plan::want::wanted(series, window, now, request).iter().any(|w| days.contains(w.day))
-                });
-                if series.turn == Turn::Open && wanted && searcher.is_none_or(|(longest, ..)| series.max_days > longest)
-                {
-                    searcher = Some((series.max_days, *index, start));
-                }
-            }
-            for index in members {
-                let Some(series) = all.get_mut(index) else { continue };
-                match searcher {
-                    Some((_, chosen, start)) if chosen == index => series.probe = Some(start),
-                    _ => {
-                        let served = series.window.and_then(|window| {
-                            let unknown = search::probe(
-                                refused.max(window.first().plus(-1)),
-                                known.accepted.unwrap_or(window.end()),
-                                known.refusals,
-                            );
-                            let first = if unknown.is_some() { known.accepted? } else { window.first() };
-                            Days::new(window.first().max(first), window.end())
-                        });
-                        // A probe asks for the newest days, whatever is known.
-                        if series.turn == Turn::Open {
-                            series.window = served;
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn turn(&self, index: usize, facts: &SeriesFacts, probing: &mut Vec<Refused>, now: i64) -> Turn {
-        if self.learnt(facts.dataset).not_before.is_some_and(|at| at > now) {
-            return Turn::Rest;
-        }
-        let rests = facts.not_before.is_some_and(|at| at > now);
-        match (facts.state, Refused::of(facts)) {
-            (SeriesState::Suspended | SeriesState::NotOffered | SeriesState::Failing, _) if rests => Turn::Rest,
-            // One call tells whether the refusal still stands; the others wait for its answer.
-            (_, Some(refused)) => {
-                let first = !probing.contains(&refused);
-                probing.push(refused);
-                if first { Turn::Probe } else { Turn::Rest }
-            }
-            (_, None) if self.exhausted(index) => Turn::Rest,
-            (_, None) => Turn::Open,
-        }
-    }
-
-    /// The series, this one included, for which a probe of this one stands; none where it does not
-    /// wait for one.
-    pub fn kin(&self, index: usize) -> impl Iterator<Item = (usize, &SeriesFacts)> {
-        let refused = self.series.get(index).and_then(Refused::of);
-        self.series.iter().enumerate().filter(move |(_, s)| refused.is_some() && Refused::of(s) == refused)
     }
 
     /// How often a series has failed: today without a success after it, or in a row in this pass.
