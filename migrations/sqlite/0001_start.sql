@@ -446,7 +446,9 @@ SELECT
     k.duration_ms
 FROM call k
 JOIN meter m ON m.id = k.meter
-JOIN dataset d ON d.id = k.dataset;
+JOIN dataset d ON d.id = k.dataset
+-- Its line was written, and then there was no token or no time: no call was made.
+WHERE k.code IS NOT 'not_made';
 
 CREATE VIEW v_revision AS
 SELECT

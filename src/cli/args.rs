@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::schema;
-use crate::domain::{Dataset, Day, Days, Prm};
+use crate::domain::{Dataset, Day, Prm};
 use crate::exit::Exit;
 use crate::observe::mask;
 use crate::simulator::command::SimulateArgs;
@@ -79,28 +79,6 @@ pub struct Narrow {
     /// Only days up to this one, which is included
     #[arg(long, value_name = "DAY")]
     pub to: Option<Day>,
-}
-
-impl Narrow {
-    /// Whether the meter is meant.
-    #[must_use]
-    pub fn wants_prm(&self, prm: &Prm) -> bool {
-        self.prms.is_empty() || self.prms.contains(prm)
-    }
-
-    /// Whether the dataset is meant.
-    #[must_use]
-    pub fn wants_dataset(&self, dataset: Dataset) -> bool {
-        self.datasets.is_empty() || self.datasets.contains(&dataset)
-    }
-
-    /// Those of the days that are meant.
-    #[must_use]
-    pub fn clip(&self, days: Days) -> Option<Days> {
-        let first = self.from.map_or(days.first(), |from| from.max(days.first()));
-        let end = self.to.map_or(days.end(), |to| to.next().min(days.end()));
-        Days::new(first, end)
-    }
 }
 
 /// `linkyd sync`

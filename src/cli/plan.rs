@@ -10,10 +10,12 @@ use serde_json::json;
 use super::args::PlanArgs;
 use super::render::{Align, Table, number};
 use super::{Trouble, colours, wiring};
+use crate::budget::Limits;
 use crate::clock::{Calendar, Clock};
 use crate::config::{Config, Loaded};
 use crate::engine::pass::{PlannedCall, plan_calls};
 use crate::exit::Exit;
+use crate::source::catalogue;
 use crate::store::sqlite::{Mode, SqliteStore};
 use crate::store::{Facts, Spent, Store as _};
 
@@ -41,6 +43,7 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     } else {
         Facts::default()
     };
+    let pauses = pauses(&facts, now_ms);
     let calls = plan_calls(&sources, &wiring::meters(config), &wiring::every(config), facts, &spent, &selection, now);
     let mut out = io::stdout().lock();
     if args.json {
@@ -60,6 +63,9 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
         writeln!(out, "{:#}", json!({"at": at, "calls": list, "total": calls.len()}))?;
     } else {
         out.write_all(text(&calls, config, &spent, colours()).as_bytes())?;
+        if !calls.is_empty() {
+            out.write_all(pauses.as_bytes())?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -111,6 +117,23 @@ pub(super) fn text(calls: &[PlannedCall], config: &Config, spent: &[Spent], colo
     text
 }
 
+/// A line for each source that makes every call wait.
+fn pauses(facts: &Facts, now_ms: i64) -> String {
+    let mut text = String::new();
+    for source in &facts.sources {
+        let Some(until) = source.not_before_ms.filter(|until| *until > now_ms) else { continue };
+        let Some(until) = chrono::DateTime::from_timestamp_millis(until) else { continue };
+        let why = source.code.as_deref().and_then(catalogue::row_of).map_or("", |(_, advice)| advice);
+        let _infallible = writeln!(
+            text,
+            "Source {} pauses until {} (Paris); none of its calls is made before. {why}",
+            source.name,
+            number::wall(until)
+        );
+    }
+    text
+}
+
 /// How long the calls of a source take within its limits, in a sentence.
 fn forecast(calls: usize, source: &crate::config::SourceConfig, spent: Spent) -> String {
     let calls = i64::try_from(calls).unwrap_or(i64::MAX);
@@ -118,7 +141,8 @@ fn forecast(calls: usize, source: &crate::config::SourceConfig, spent: Spent) ->
     let number = number::counted(calls, "call", "calls");
     let left = |limit: Option<u32>, used: i64| limit.map(|limit| (i64::from(limit) - used).max(0));
     let (hour, day) = (left(limits.per_hour, spent.hour), left(limits.per_day, spent.day));
-    let pace = calls * 210 * 5 / (i64::from(limits.per_second.max(1)) * 1_000);
+    let paced = Limits { per_second: limits.per_second, per_hour: limits.per_hour, per_day: limits.per_day };
+    let pace = calls.saturating_mul(paced.spacing_ms()) / 1_000;
     let wait = match (day, limits.per_day, hour, limits.per_hour) {
         (Some(left), Some(limit), ..) if left < calls => {
             let days = 1 + (calls - left - 1) / i64::from(limit.max(1));

@@ -42,6 +42,7 @@ fn day(text: &str) -> Day {
 /// A series that is complete.
 fn series(dataset: Dataset) -> SeriesStatus {
     SeriesStatus {
+        window_end: None,
         prm: prm(),
         name: "Maison".to_owned(),
         source: "enedis".to_owned(),

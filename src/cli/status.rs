@@ -26,7 +26,7 @@ pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Cl
     let store = SqliteStore::open(&config.database.path, Mode::Read, "linkyd status").await?;
     let now_ms = clock.now().timestamp_millis();
     let now = Calendar::new(clock, args.at).now();
-    let series: Vec<SeriesStatus> = store.status().await?;
+    let series: Vec<SeriesStatus> = store.status().await?.into_iter().map(|s| as_of(s, published_end(now))).collect();
     let mut budget = Vec::new();
     for source in &config.sources {
         budget.push((source, store.spent(&source.name, now_ms).await?));
@@ -50,6 +50,22 @@ fn unseen<'c>(series: &[SeriesStatus], config: &'c Config) -> Vec<(&'c str, &'st
     let wanted = config.meters.iter().flat_map(|meter| meter.datasets.iter().map(move |dataset| (meter, *dataset)));
     let unseen = wanted.filter(|(meter, dataset)| series.iter().all(|s| s.prm != meter.prm || s.dataset != *dataset));
     unseen.map(|(meter, dataset)| (meter.name.as_str(), dataset.name())).collect()
+}
+
+/// Adds the days that were published since the last pass: nobody has asked for them yet.
+fn as_of(mut series: SeriesStatus, end: Day) -> SeriesStatus {
+    let since = series.window_end.map_or(0, |known| end.since(known));
+    if since > 0 && series.state != SeriesState::NotOffered {
+        let asked = |state| series.days.get(&state).is_some_and(|days| *days > 0);
+        let complete =
+            series.newest_day.is_some() && series.newest_day == series.window_end.map(|known| known.plus(-1));
+        // They lengthen a run of missing days, or begin one.
+        if complete || asked(DayState::Pending) || asked(DayState::Partial) || !asked(DayState::Missing) {
+            series.gaps += 1;
+        }
+        *series.days.entry(DayState::Missing).or_default() += i64::from(since);
+    }
+    series
 }
 
 /// Whether the newest complete day is older than can be explained.

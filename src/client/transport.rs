@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::redirect::Policy;
 use secrecy::ExposeSecret as _;
-use url::{Host, Url};
+use url::Url;
 
 use crate::source::catalogue::Own;
-use crate::source::{Request, Response};
+use crate::source::{Request, Response, is_loopback};
 
 /// An answer larger than this is not read to its end: the largest honest one, a week at a step of
 /// five minutes, is a tenth of it.
@@ -97,17 +97,6 @@ impl HttpTransport {
             builder = builder.no_proxy();
         }
         Ok(Self { client: builder.build().map_err(|e| HttpSetupError(e.without_url()))? })
-    }
-}
-
-/// Whether an address is one of this machine.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

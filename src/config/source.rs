@@ -1,6 +1,6 @@
 //! `[source.NAME]`: where the history comes from, and how fast it may be asked.
 
-use url::{Host, Url};
+use url::Url;
 
 use super::explain::Origin;
 use super::layers::Environment;
@@ -8,6 +8,7 @@ use super::read::Table;
 use super::secret::{self, Secrets};
 use super::section::{choose, or_default};
 use super::{ApiChoice, ApiEnvironment, LimitsConfig, SourceConfig, SourceKind, schema};
+use crate::source::is_loopback;
 
 /// The names under which sources are configured, sound or not.
 pub(super) fn names(table: &Table<'_>) -> Vec<String> {
@@ -139,16 +140,6 @@ fn base_url(table: &Table<'_>, environment: ApiEnvironment) -> Option<Url> {
     };
     table.reader.problem(&found.origin, complaint);
     None
-}
-
-/// Whether the address never leaves this machine.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 fn limits(table: &Table<'_>, loopback: bool) -> Option<LimitsConfig> {

@@ -43,6 +43,8 @@ pub struct Knowledge {
     pub aside: Vec<Aside>,
     /// Failures in a row of each series, in this pass.
     pub in_a_row: BTreeMap<usize, usize>,
+    /// Days fetched in this pass.
+    fetched: BTreeMap<usize, BTreeSet<Day>>,
     since: BTreeMap<MeterId, Option<Day>>,
     every: BTreeMap<Dataset, i32>,
 }
@@ -79,8 +81,6 @@ impl Refused {
 /// What a pass is narrowed to.
 #[derive(Debug, Clone, Default)]
 pub struct Chosen {
-    /// Days checked since then (calendar) are not fetched again by a refetch.
-    pub refetched_since: i64,
     /// Indices of the series that take part; `None`: all.
     pub series: Option<BTreeSet<usize>>,
     /// Days, refetching, and who asked.
@@ -101,6 +101,7 @@ impl Knowledge {
             failed: facts.failed,
             aside: Vec::new(),
             in_a_row: BTreeMap::new(),
+            fetched: BTreeMap::new(),
             since,
             every,
         }
@@ -145,13 +146,30 @@ impl Knowledge {
     /// The days of a series that can be asked for.
     #[must_use]
     pub fn window(&self, source: &ActiveSource, series: &SeriesFacts, now: DateTime<Utc>) -> Option<Days> {
+        self.window_after(source, series, now, self.activation(series.meter, series.dataset.direction()).refused)
+    }
+
+    /// The same, with days up to `refused` left out.
+    fn window_after(
+        &self,
+        source: &ActiveSource,
+        series: &SeriesFacts,
+        now: DateTime<Utc>,
+        refused: Option<Day>,
+    ) -> Option<Days> {
         let served = self.served_first(source, series.dataset, now)?;
         let since = self.since.get(&series.meter).copied().flatten();
-        let activation = self.activation(series.meter, series.dataset.direction());
         // Days up to a refused one are before the activation, wherever exactly that is.
-        let after_refused = activation.refused.map(Day::next);
+        let after_refused = refused.map(Day::next);
         let first = [since, after_refused].into_iter().flatten().fold(served, Day::max);
         Days::new(first, published_end(now))
+    }
+
+    /// The oldest day of which something is stored, in any series of that direction.
+    #[must_use]
+    pub fn oldest_held(&self, meter: MeterId, direction: Direction) -> Option<Day> {
+        let same = self.series.iter().filter(|s| s.meter == meter && s.dataset.direction() == direction);
+        same.filter_map(|s| s.days.iter().find(|(_, record)| record.stored > 0).map(|(day, _)| *day)).min()
     }
 
     /// The windows of all series, for the store.
@@ -183,7 +201,11 @@ impl Knowledge {
                     _ => longest,
                 };
                 let in_choice = chosen.series.as_ref().is_none_or(|c| c.contains(&index));
-                let mut window = self.window(source, facts, now);
+                let mut window = match chosen.request {
+                    // An operator who names days may ask beyond what a refusal once taught.
+                    Request { refetch: true, only: Some(_), .. } => self.window_after(source, facts, now, None),
+                    _ => self.window(source, facts, now),
+                };
                 let can = in_choice && window.is_some();
                 let turn = if can { self.turn(index, facts, &mut probing, epoch) } else { Turn::Rest };
                 let before_activation = facts.code.as_deref().and_then(catalogue::reaction_of);
@@ -201,7 +223,7 @@ impl Knowledge {
                     turn,
                     aside: self.aside_of(index, facts),
                     probe: None,
-                    refetched_since: chosen.refetched_since,
+                    fetched: self.fetched.get(&index).filter(|_| chosen.request.refetch).cloned().unwrap_or_default(),
                 }
             })
             .collect();
@@ -398,6 +420,7 @@ impl Knowledge {
     /// Takes over the records of days and that the series is well.
     pub fn answered(&mut self, index: usize, days: &[(Day, DayRecord)], at: i64) {
         self.in_a_row.remove(&index);
+        self.fetched.entry(index).or_default().extend(days.iter().map(|(day, _)| *day));
         let Some(series) = self.series.get_mut(index) else { return };
         series.state = SeriesState::Ok;
         series.code = None;

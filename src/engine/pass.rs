@@ -78,7 +78,7 @@ impl Engine {
         self.store.open_windows(&windows, self.calendar.now().timestamp()).await?;
         let shared = super::source_pass::Shared::new(observer);
         let runs = knowledges.into_iter().map(|(active, knowledge)| {
-            let chosen = chosen(&knowledge, selection, self.calendar.now());
+            let chosen = chosen(&knowledge, selection);
             SourcePass::new(self, active, knowledge, chosen, &shared).run(stop)
         });
         let mut report = Report::default();
@@ -128,7 +128,7 @@ pub fn plan_calls(
     for (active, knowledge) in split(sources, meters, every, &facts) {
         let place = sources.iter().position(|s| s.source.name() == active.source.name());
         let spent = place.and_then(|place| spent.get(place)).copied().unwrap_or_default();
-        let series = knowledge.planned(active, &chosen(&knowledge, selection, now), now);
+        let series = knowledge.planned(active, &chosen(&knowledge, selection), now);
         for call in plan::plan(&series, now.timestamp(), selection.request, allowance(active, spent)) {
             let Some(facts) = knowledge.series.get(call.series) else { continue };
             planned.push(PlannedCall {
@@ -208,7 +208,7 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
     facts.series = series;
 }
 
-fn chosen(knowledge: &Knowledge, selection: &Selection, now: DateTime<Utc>) -> Chosen {
+fn chosen(knowledge: &Knowledge, selection: &Selection) -> Chosen {
     let fits = |s: &SeriesFacts| {
         (selection.prms.is_empty() || selection.prms.contains(&s.prm))
             && (selection.datasets.is_empty() || selection.datasets.contains(&s.dataset))
@@ -216,5 +216,5 @@ fn chosen(knowledge: &Knowledge, selection: &Selection, now: DateTime<Utc>) -> C
     let everything = selection.prms.is_empty() && selection.datasets.is_empty();
     let indices: BTreeSet<usize> =
         knowledge.series.iter().enumerate().filter(|(_, s)| fits(s)).map(|(index, _)| index).collect();
-    Chosen { refetched_since: now.timestamp(), series: (!everything).then_some(indices), request: selection.request }
+    Chosen { series: (!everything).then_some(indices), request: selection.request }
 }

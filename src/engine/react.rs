@@ -327,9 +327,14 @@ fn clamp_activation(at: &Circumstances<'_>, refusal: &Refusal) -> Consequence {
     let direction = series.dataset.direction();
     let mut known = at.knowledge.activation(series.meter, direction);
     let start = at.call.days.first();
+    if at.knowledge.oldest_held(series.meter, direction).is_some_and(|held| held <= start) {
+        // Days of that time are stored, so the meter was there. Believing the refusal would give up
+        // days that may still be served; a span that begins later is soon accepted anyway.
+        return failing(at, refusal, Next::Aside);
+    }
     if known.accepted.is_some_and(|accepted| accepted <= start) && at.tries == 0 {
-        // Days before these were served. A change of holder can be behind it, or a passing fault:
-        // what would cost the older days is believed when it is said twice.
+        // Such days were accepted before, though they held nothing. It may be a passing fault: what
+        // would cost the older days is believed when it is said twice.
         return failing(at, refusal, Next::Later);
     }
     known.refusals = known.refusals.saturating_add(1);

@@ -7,7 +7,7 @@
 //! has nothing left to decide, and `linkyd plan` prints exactly what `linkyd sync` does. The rules
 //! in prose: docs/planning.md.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Dataset, Day, DayRecord, Days};
 
@@ -48,8 +48,8 @@ pub struct Series<'a> {
     pub aside: Vec<Days>,
     /// The first day of the next call in the search for the first day that is served.
     pub probe: Option<Day>,
-    /// Days checked since then (calendar) are not fetched again by a refetch.
-    pub refetched_since: i64,
+    /// Days that this pass has fetched: a refetch does not ask for them again.
+    pub fetched: BTreeSet<Day>,
 }
 
 /// What the operator narrowed the pass to, and what set it off.

@@ -55,7 +55,7 @@ impl World {
             turn: Turn::Open,
             aside: Vec::new(),
             probe: None,
-            refetched_since: i64::MAX,
+            fetched: std::collections::BTreeSet::new(),
         }
     }
 

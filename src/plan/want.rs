@@ -51,7 +51,7 @@ pub fn wanted(series: &Series<'_>, window: Days, now: i64, request: Request) -> 
         .filter_map(|day| {
             let record = record(series, day);
             let reason = if request.refetch {
-                record.checked_at.is_none_or(|at| at < series.refetched_since).then_some(Reason::Refetch)
+                (!series.fetched.contains(&day)).then_some(Reason::Refetch)
             } else if alone.iter().any(|days| days.contains(day)) && !record.certain {
                 Some(Reason::Alone)
             } else {

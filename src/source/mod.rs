@@ -78,6 +78,17 @@ impl fmt::Debug for Request {
     }
 }
 
+/// Whether an address is one of this machine.
+#[must_use]
+pub fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 /// An HTTP answer as a value, its body whole and bounded.
 #[derive(Clone)]
 pub struct Response {

@@ -385,6 +385,8 @@ pub struct SeriesStatus {
     pub dataset: Dataset,
     /// How it fares.
     pub state: SeriesState,
+    /// The first day that was not published yet at the last pass; gaps and counts end before it.
+    pub window_end: Option<Day>,
     /// The newest complete day.
     pub newest_day: Option<Day>,
     /// The oldest complete day.

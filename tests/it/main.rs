@@ -1,6 +1,8 @@
 //! The integration tests: one binary, one module a topic, all against the simulator.
 
 #[cfg(test)]
+mod activation;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod backfill;
@@ -21,7 +23,17 @@ mod reactions;
 #[cfg(test)]
 mod reactions_access;
 #[cfg(test)]
+mod reactions_bodies;
+#[cfg(test)]
+mod reactions_budget;
+#[cfg(test)]
+mod reactions_chaos;
+#[cfg(test)]
+mod reactions_limits;
+#[cfg(test)]
 mod reactions_quota;
+#[cfg(test)]
+mod reactions_requests;
 #[cfg(test)]
 mod reactions_token;
 #[cfg(test)]

@@ -195,7 +195,7 @@ statements! {
     // What the operator sees.
     STATUS_SERIES =
         "SELECT s.meter, m.prm, m.name, o.name, s.dataset, s.state, s.code, s.message, s.last_success_at,
-                s.not_before
+                s.not_before, s.end_day
          FROM series s JOIN meter m ON m.id = s.meter JOIN source o ON o.id = s.source
          WHERE s.configured = 1 ORDER BY m.position, m.id, s.position, s.dataset";
     /// Complete days count wherever they lie, all others only in the window.

@@ -9,7 +9,8 @@ use super::sql;
 use crate::domain::{Day, DayState};
 use crate::store::{SeriesStatus, StoreError};
 
-type SeriesRow = (i64, String, String, String, i64, i64, Option<String>, Option<String>, Option<i64>, Option<i64>);
+type SeriesRow =
+    (i64, String, String, String, i64, i64, Option<String>, Option<String>, Option<i64>, Option<i64>, Option<i32>);
 type TallyRow = (i64, i64, i64, i32, i32, Option<i64>, Option<i64>);
 
 /// What the days of one series in one state amount to: newest, oldest, next try, how many of them
@@ -30,7 +31,7 @@ pub(super) async fn status(conn: &mut SqliteConnection) -> Result<Vec<SeriesStat
         gaps.into_iter().map(|(prm, dataset, count)| ((prm, dataset), count)).collect();
     let rows: Vec<SeriesRow> = sqlx::query_as(sql::STATUS_SERIES).fetch_all(conn).await?;
     let mut lines = Vec::with_capacity(rows.len());
-    for (meter, prm, name, source, dataset, state, code, message, last_success_at, not_before) in rows {
+    for (meter, prm, name, source, dataset, state, code, message, last_success_at, not_before, end) in rows {
         let kind = dataset_of(dataset)?;
         let own = tallies.get(&(meter, dataset));
         let complete = own.and_then(|t| t.get(&DayState::Complete)).copied();
@@ -42,6 +43,7 @@ pub(super) async fn status(conn: &mut SqliteConnection) -> Result<Vec<SeriesStat
             source,
             dataset: kind,
             state: series_state(state)?,
+            window_end: end.map(Day::from_number),
             newest_day: complete.map(|tally| Day::from_number(tally.newest)),
             oldest_day: complete.map(|tally| Day::from_number(tally.oldest)),
             days: own.into_iter().flatten().map(|(state, t)| (*state, t.in_window)).filter(|(_, n)| *n > 0).collect(),

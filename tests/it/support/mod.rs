@@ -262,6 +262,24 @@ impl Rig {
         }
     }
 
+    /// The first day that the database counts as wanted.
+    pub(crate) async fn store_window(&self, prm: &Prm, dataset: Dataset) -> Day {
+        let facts = self.store.facts(0).await.unwrap();
+        let series = facts.series.into_iter().find(|s| s.prm == *prm && s.dataset == dataset).unwrap();
+        let (meter, stored) = (series.meter, series.days);
+        let since = self.meters.iter().find(|m| m.prm == *prm).unwrap().since;
+        let known = facts.activations.get(&(meter, dataset.direction())).copied().unwrap_or_default();
+        let served = stored.keys().next().copied().unwrap();
+        [since, known.refused.map(Day::next)].into_iter().flatten().fold(served, Day::max)
+    }
+
+    /// All true days from `days` are stored, whatever lies before them.
+    pub(crate) async fn assert_stored_within(&self, prm: &Prm, dataset: Dataset, days: Days) {
+        let status = self.status(prm, dataset).await;
+        assert!(status.oldest_day.unwrap() <= days.first(), "{dataset}: {status:?}");
+        assert_eq!((status.newest_day, status.gaps), (Some(days.last()), 0), "{dataset}");
+    }
+
     /// The whole history of a meter equals the truth.
     pub(crate) async fn assert_whole(&self, prm: &Prm) {
         self.assert_whole_since(prm, self.clock.now()).await;

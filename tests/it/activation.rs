@@ -1,0 +1,75 @@
+//! Refusals that speak of the activation without meaning it cost no day.
+
+use linkyd::domain::Dataset;
+use linkyd::engine::Selection;
+use linkyd::plan::Request;
+use linkyd::simulator::{Action, Envelope, Faults, Match, MeterSpec, World};
+
+use crate::support::{Rig, at, day, prm};
+
+const METER: &str = "01234567890123";
+const DATASETS: [Dataset; 2] = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption];
+
+fn before_activation() -> Action {
+    Action::Status { status: 400, envelope: Envelope::E1, code: "ADAM-ERR0123".to_owned(), text: String::new() }
+}
+
+async fn rig() -> Rig {
+    let world = World::new(11).with(MeterSpec::new(prm(METER)));
+    let mut rig = Rig::new(world, &DATASETS, at("2026-11-24T08:30:00+01:00")).await;
+    rig.meters[0].since = Some(day("2026-08-01"));
+    rig
+}
+
+async fn assert_whole(rig: &Rig) {
+    for dataset in DATASETS {
+        let days = linkyd::domain::Days::new(day("2026-08-01"), rig.window(dataset).end()).unwrap();
+        rig.assert_equals_truth(&prm(METER), dataset, days).await;
+    }
+}
+
+#[tokio::test]
+async fn a_meter_that_was_refused_for_a_day_gets_its_whole_history_afterwards() {
+    let rig = rig().await;
+    rig.simulator.set_faults(Faults::none().with(Match::any(), before_activation()));
+    rig.pass().await;
+    assert!(rig.refused("ADAM-ERR0123") <= 10);
+    rig.simulator.set_faults(Faults::none());
+    for _ in 0..9 {
+        rig.next_morning(8, 30);
+        rig.pass().await;
+    }
+    assert_whole(&rig).await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_contradicts_what_is_stored_gives_up_nothing() {
+    let rig = rig().await;
+    // The daily values answer from the start; the curve is refused for its older half.
+    let older = Match { start_to: Some(day("2026-08-10")), ..Match::dataset(Dataset::ConsumptionLoadCurve) };
+    rig.simulator.set_faults(Faults::none().with(older, before_activation()));
+    rig.pass().await;
+    rig.simulator.set_faults(Faults::none());
+    for _ in 0..3 {
+        rig.next_morning(8, 30);
+        rig.pass().await;
+    }
+    assert_whole(&rig).await;
+}
+
+#[tokio::test]
+async fn an_operator_can_ask_beyond_what_a_refusal_taught() {
+    let rig = rig().await;
+    // Wrongly refused for good, as far as linkyd can tell.
+    let older = Match { start_to: Some(day("2026-10-31")), ..Match::any() };
+    rig.simulator.set_faults(Faults::none().with(older, before_activation()));
+    rig.pass().await;
+    rig.simulator.set_faults(Faults::none());
+    rig.next_morning(8, 30);
+    rig.pass().await;
+    let days = linkyd::domain::Days::new(day("2026-08-01"), day("2026-11-01"));
+    let request = Request { only: days, refetch: true, operator: true };
+    rig.pass_with(Selection { request, ..Selection::default() }).await;
+    rig.sync().await;
+    assert_whole(&rig).await;
+}
