@@ -35,7 +35,7 @@ pub enum Secrets {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file is not there or may not be read.
-    #[error("cannot be read; let the user that runs linkyd read it (chown root:linkyd, chmod 640)")]
+    #[error("{}", if .0.kind() == io::ErrorKind::NotFound { "is not there; mend the path (a relative one counts from the working directory) or create it" } else { "cannot be read; let the user that runs linkyd read it (chown root:linkyd, chmod 640)" })]
     Unreadable(#[source] io::Error),
     /// Everybody may read the file.
     #[error("can be read by every user of this machine; run chmod 640 on it")]

@@ -3,8 +3,8 @@
 //! [`decode`] is pure, so a kept body can be read again after a rule has improved. It works in
 //! three steps. The body must be JSON of the expected shape, and must be about what was asked:
 //! another meter, direction, unit or period makes it somebody else's data, and nothing of it is
-//! kept ([`DecodeError`]). [`v5`] and [`v2026`] are the only places that know field names; both
-//! yield readings of text as it came. [`points`] and [`daily`] turn those into values: labels
+//! kept ([`DecodeError`]). `v5` and `v2026` are the only places that know field names; both
+//! yield readings of text as it came. `points` and `daily` turn those into values: labels
 //! become instants, doubtful readings are dropped or marked, and each oddity is counted as an
 //! [`Anomaly`]. The rules are told in docs/time.md.
 

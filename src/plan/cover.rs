@@ -25,13 +25,14 @@ pub struct Cover {
     pub reason: Reason,
 }
 
-/// Lays spans over the wanted days (ascending), the newest first.
+/// Lays spans over the wanted days (ascending), the newest first. Spans are stretched within `reach`, a part of the
+/// window.
 #[must_use]
-pub fn cover(series: &Series<'_>, window: Days, wanted: &[Wanted]) -> Vec<Cover> {
+pub fn cover(series: &Series<'_>, window: Days, reach: Days, wanted: &[Wanted]) -> Vec<Cover> {
     let mut covers: Vec<Cover> = Vec::new();
     let mut rest = wanted;
     // The first day that the spans laid so far hold: a span is never stretched over another one.
-    let mut covered_from = window.end();
+    let mut covered_from = reach.end();
     while let Some((newest, older)) = rest.split_last() {
         if newest.reason == Reason::Alone {
             covers.push(Cover { days: Days::single(newest.day), oldest_wanted: newest.day, reason: Reason::Alone });
@@ -39,7 +40,7 @@ pub fn cover(series: &Series<'_>, window: Days, wanted: &[Wanted]) -> Vec<Cover>
             rest = older;
             continue;
         }
-        let reach = newest.day.plus(1 - series.max_days.max(1));
+        let furthest = newest.day.plus(1 - series.max_days.max(1));
         let mut oldest = *newest;
         let mut reason = newest.reason;
         let mut taken = 1;
@@ -47,7 +48,7 @@ pub fn cover(series: &Series<'_>, window: Days, wanted: &[Wanted]) -> Vec<Cover>
             let blocked = next.reason == Reason::Alone
                 || (next.day.number()..oldest.day.number())
                     .any(|n| is_aside(series, crate::domain::Day::from_number(n)));
-            if next.day < reach || blocked {
+            if next.day < furthest || blocked {
                 break;
             }
             oldest = *next;
@@ -57,7 +58,7 @@ pub fn cover(series: &Series<'_>, window: Days, wanted: &[Wanted]) -> Vec<Cover>
         rest = rest.get(..rest.len() - taken).unwrap_or_default();
         let next_wanted = rest.last().map(|w| w.day);
         if let Some(days) = Days::new(oldest.day, newest.day.next()) {
-            let days = stretch(series, window, days, covered_from, next_wanted);
+            let days = stretch(series, window, days, (reach.first(), covered_from), next_wanted);
             covered_from = days.first();
             covers.push(Cover { days, oldest_wanted: oldest.day, reason });
         }
@@ -70,7 +71,7 @@ fn stretch(
     series: &Series<'_>,
     window: Days,
     days: Days,
-    covered_from: crate::domain::Day,
+    (reach_first, covered_from): (crate::domain::Day, crate::domain::Day),
     next_wanted: Option<crate::domain::Day>,
 ) -> Days {
     let worth = |day: crate::domain::Day| {
@@ -81,7 +82,7 @@ fn stretch(
         record.incomplete() || recent || last_try
     };
     // Wanted days further back belong to the next span; the stretch stops before them.
-    let floor = next_wanted.map_or(window.first(), |day| day.next().max(window.first()));
+    let floor = next_wanted.map_or(reach_first, |day| day.next().max(reach_first));
     let mut first = days.first();
     let mut end = days.end();
     for back in 1..=(series.max_days - days.len()).max(0) {

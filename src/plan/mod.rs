@@ -146,7 +146,9 @@ fn calls_of(index: usize, series: &Series<'_>, now: i64, request: Request) -> Ve
         return Days::new(start, end).map(|days| call(days, start, Reason::Activation)).into_iter().collect();
     }
     let wanted = want::wanted(series, window, now, request);
-    let mut spans = cover::cover(series, window, &wanted);
+    // An operator who names days gets those days; stretching stays inside.
+    let reach = request.only.map_or(Some(window), |only| window.intersect(only)).unwrap_or(window);
+    let mut spans = cover::cover(series, window, reach, &wanted);
     if series.turn == Turn::Probe {
         // Nothing may be wanted just now; the newest span then serves as well.
         let newest = Days::new(window.end().plus(-series.max_days.min(7)).max(window.first()), window.end());

@@ -12,9 +12,7 @@ use crate::store::{Effect, StoreError};
 impl SourcePass<'_> {
     /// Stores how each series stands and sums up.
     pub(super) async fn finish(mut self) -> Result<Report, StoreError> {
-        if !self.report.stopped {
-            self.replan().await?;
-        }
+        self.replan().await?;
         let waiting: BTreeSet<usize> = self.queue.iter().map(|call| call.series).collect();
         self.report.left = u64::try_from(self.queue.len()).unwrap_or_default();
         let effects: Vec<Effect> =

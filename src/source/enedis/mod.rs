@@ -1,7 +1,7 @@
 //! Enedis itself, through an application of one's own: the API v5 and Data Connect 2026.
 //!
 //! Both answer at one host, take the same token and count calls by application; they differ in
-//! routes and names ([`routes`]) and in the bodies that [`crate::decode`] reads. What was found
+//! routes and names (`routes`) and in the bodies that [`crate::decode`] reads. What was found
 //! out about them, and what is uncertain, stands in docs/enedis.md.
 
 mod routes;

@@ -164,7 +164,7 @@ fn create(path: &Path, mode: Mode, place: &str) -> Result<(), StoreError> {
         return Err(if folder.is_some_and(|folder| !folder.exists()) {
             unreachable(MISSING_FOLDER)
         } else {
-            unreachable("there is no such file yet; `linkyd sync` or `linkyd run` creates it")
+            unreachable("there is no such file yet; `linkyd sync` or `linkyd db migrate` creates it")
         });
     }
     let mut options = std::fs::OpenOptions::new();
