@@ -6,7 +6,7 @@
 
 use chrono::{NaiveTime, TimeDelta};
 
-use crate::domain::paris::{self, Candidates};
+use crate::domain::paris::{Candidates, MonthClock};
 use crate::domain::{Day, DayEnergy, Days, PeakPower};
 
 use super::stamp::{Stamp, Stamps};
@@ -22,13 +22,14 @@ pub(super) fn energy<'a>(readings: impl Iterator<Item = Reading<'a>>, days: Days
 /// The peaks of days, ascending, each day once.
 pub(super) fn peaks<'a>(readings: impl Iterator<Item = Reading<'a>>, days: Days, tally: &mut Tally) -> Vec<PeakPower> {
     let values = read(readings, days, tally);
-    let peaks = values.into_iter().map(|(stamp, va)| peak(stamp, va, tally)).collect();
+    let mut clock = MonthClock::default();
+    let peaks = values.into_iter().map(|(stamp, va)| peak(stamp, va, &mut clock, tally)).collect();
     once(peaks, |p| p.day, tally)
 }
 
-fn peak(stamp: Stamp, va: i64, tally: &mut Tally) -> PeakPower {
+fn peak(stamp: Stamp, va: i64, clock: &mut MonthClock, tally: &mut Tally) -> PeakPower {
     let local = |seconds: i32| stamp.day.date().and_time(NaiveTime::MIN) + TimeDelta::seconds(i64::from(seconds));
-    let guess = |seconds: i32| match paris::candidates(local(seconds)) {
+    let mut guess = |seconds: i32| match clock.candidates(local(seconds)) {
         Candidates::One(instant) => Ok(Some(instant)),
         Candidates::Two(..) => Ok(None),
         Candidates::None => Err(AnomalyKind::DstNonexistent),

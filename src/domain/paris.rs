@@ -5,7 +5,9 @@
 //! comes twice, none in the spring hour that is skipped. Everything downstream is UTC, so it
 //! cannot make a mistake at a clock change. The rules come inside the binary (docs/time.md).
 
-use chrono::{DateTime, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
+use chrono::{
+    DateTime, Datelike, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike, Utc,
+};
 use chrono_tz::Europe::Paris;
 
 use super::{Day, Step};
@@ -58,6 +60,40 @@ impl WallClock {
         let midnight = self.day.date().and_time(NaiveTime::MIN);
         candidates(midnight + TimeDelta::seconds(i64::from(seconds)))
     }
+}
+
+/// The clock of one month after another, for wall times of many days that come in order.
+///
+/// In ten months of twelve the clocks do not change, and one look at the zone's rules is enough.
+#[derive(Debug, Default)]
+pub struct MonthClock {
+    /// Year and month, and the seconds that Paris is ahead of UTC where that is so all month.
+    last: Option<((i32, u32), Option<i64>)>,
+}
+
+impl MonthClock {
+    /// What a Paris wall time can mean.
+    pub fn candidates(&mut self, local: NaiveDateTime) -> Candidates {
+        let month = (local.year(), local.month());
+        let ahead = match self.last {
+            Some((known, ahead)) if known == month => ahead,
+            _ => steady(local.date()),
+        };
+        self.last = Some((month, ahead));
+        ahead.map_or_else(|| candidates(local), |ahead| Candidates::One(local.and_utc().timestamp() - ahead))
+    }
+}
+
+/// How far Paris is ahead of UTC in the month of that date, if it is the same all month.
+fn steady(date: NaiveDate) -> Option<i64> {
+    let first = date.with_day(1)?;
+    let next = first.checked_add_months(Months::new(1))?;
+    let ahead = |midnight: NaiveDateTime| match candidates(midnight) {
+        Candidates::One(instant) => Some(midnight.and_utc().timestamp() - instant),
+        Candidates::None | Candidates::Two(..) => None,
+    };
+    let at_first = ahead(first.and_time(NaiveTime::MIN))?;
+    (ahead(next.and_time(NaiveTime::MIN))? == at_first).then_some(at_first)
 }
 
 /// Paris wall time of an instant given in seconds since 1970.
@@ -126,6 +162,16 @@ fn utc(epoch: i64) -> DateTime<Utc> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_month_says_the_same_as_the_rules() {
+        let mut months = MonthClock::default();
+        let mut local = wall("2023-12-31 00:30");
+        while local < wall("2027-02-01 00:00") {
+            assert_eq!(months.candidates(local), candidates(local), "{local}");
+            local += TimeDelta::minutes(30);
+        }
+    }
 
     fn wall(text: &str) -> NaiveDateTime {
         NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").unwrap()

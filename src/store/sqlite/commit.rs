@@ -205,8 +205,16 @@ async fn with_kinds(
 ) -> Result<Vec<(CurvePoint, i64)>, StoreError> {
     let mut known = BTreeMap::new();
     let mut with_kinds = Vec::with_capacity(points.len());
+    // The clock only changes on the hour, so points of one hour share the look at its rules.
+    let mut hour = None;
     for point in points {
-        let shape = (i64::from(point.interval.step.minutes()), paris::offset_hours(point.interval.start) - 1);
+        let start = point.interval.start;
+        let summer = match hour {
+            Some((number, summer)) if number == start.div_euclid(3600) => summer,
+            _ => paris::offset_hours(start) - 1,
+        };
+        hour = Some((start.div_euclid(3600), summer));
+        let shape = (i64::from(point.interval.step.minutes()), summer);
         let kind = match known.get(&shape) {
             Some(kind) => *kind,
             None => kind_of(conn, shape, source).await?,
