@@ -24,8 +24,8 @@ fn secrets_come_from_files_that_nobody_else_reads() {
     }
     assert_eq!(
         world.problems(&with_file(&world.path("none"))),
-        "config.toml:3: client_secret_file: none cannot be read; let the user that runs linkyd read it \
-         (chown root:linkyd, chmod 640) (No such file or directory (os error 2))"
+        "config.toml:3: client_secret_file: none is not there; mend the path (a relative one counts from \
+         the working directory) or create it (No such file or directory (os error 2))"
     );
     let path = world.write("config.toml", &with_file(&world.path("none")), 0o644);
     assert!(load(Some(&path), &Environment::default(), Secrets::Skip).is_ok());
