@@ -94,7 +94,7 @@ fn secrets_that_others_can_read_are_refused() {
             assert!(ran.message().contains(part), "{part:?} is not in {:?}", ran.message());
         }
     };
-    told(&["config.toml:4: client_secret_file: s ", "chmod 640"]);
+    told(&["config.toml:4: client_secret_file: s is not there", "mend the path"]);
     home.write("s", SECRET, 0o644);
     told(&["config.toml:4: ", "every user of this machine", "chmod 640"]);
     home.write("s", &format!("{SECRET}\nmore\n"), 0o600);
