@@ -170,6 +170,15 @@ async fn curve(
         stored.push(CurvePoint { interval: Interval { start: *start, step }, watts: *watts });
     }
     let merged = merge(&stored, points);
+    if merged.left_out > 0 {
+        // Measured values are dropped here and nowhere else; that must not go unseen.
+        tracing::warn!(
+            dataset = %answer.dataset,
+            days = %answer.covered,
+            left_out = merged.left_out,
+            "intervals of another length overlap stored ones without covering them; the stored ones stay"
+        );
+    }
     let source_of = |start| held.iter().find(|row| row.0 == start).map_or(answer.source.0, |row| row.3);
     let revision = |revised: &Revised| Revision {
         start: revised.old.interval.start,
