@@ -227,6 +227,8 @@ fn answer(call: CallId, meter: MeterId, dataset: Dataset, days: Days, points: Ve
         dataset,
         source: SourceId(1),
         covered: days,
+        exact: true,
+        same_day: linkyd::domain::SameDay::Often,
         values: Values::Curve(points),
         asked_at: 1_795_000_000,
         window_first: days.first().plus(-700),

@@ -29,6 +29,7 @@ pub(crate) fn engine(
             source,
             transport,
             limits: Limits { per_second: 5, per_hour: Some(900), per_day: None },
+            cached: None,
         }],
         meters: vec![ActiveMeter {
             prm,

@@ -157,7 +157,7 @@ fn engine(
         store,
         calendar: Calendar::new(Arc::clone(&clock), None),
         clock,
-        sources: vec![ActiveSource { source: Arc::new(source), transport: Arc::new(transport), limits }],
+        sources: vec![ActiveSource { source: Arc::new(source), transport: Arc::new(transport), limits, cached: None }],
         meters: vec![meter],
         every: BTreeMap::new(),
     })

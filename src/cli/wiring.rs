@@ -46,7 +46,7 @@ fn source(config: &SourceConfig) -> Result<ActiveSource, Trouble> {
         per_hour: config.limits.per_hour,
         per_day: config.limits.per_day,
     };
-    Ok(ActiveSource { source: Arc::new(source), transport: Arc::new(transport), limits })
+    Ok(ActiveSource { source: Arc::new(source), transport: Arc::new(transport), limits, cached: None })
 }
 
 /// The meters that are kept.

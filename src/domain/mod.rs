@@ -15,7 +15,7 @@ pub mod reading;
 pub mod series;
 pub mod span;
 
-pub use coverage::{Asked, DayObservation, DayRecord, DayState};
+pub use coverage::{Asked, DayObservation, DayRecord, DayState, SameDay};
 pub use dataset::{Api, Dataset, Direction, Kind};
 pub use day::{Day, Days};
 pub use interval::{Interval, Step};

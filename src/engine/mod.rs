@@ -18,7 +18,7 @@ use crate::budget::Limits;
 use crate::client::Transport;
 use crate::clock::{Calendar, Clock};
 use crate::domain::{Dataset, Day, Prm};
-use crate::source::Source;
+use crate::source::{Pool, Source};
 use crate::store::{MeterSetup, Setup, SourceSetup, Store};
 
 pub use pass::{Progress, Selection};
@@ -33,6 +33,19 @@ pub struct ActiveSource {
     pub transport: Arc<dyn Transport>,
     /// What it may be asked.
     pub limits: Limits,
+    /// What may be asked beside that of its cache, where it has one.
+    pub cached: Option<Limits>,
+}
+
+impl ActiveSource {
+    /// The limits of one of its counters.
+    #[must_use]
+    pub fn limits_of(&self, pool: Pool) -> Limits {
+        match pool {
+            Pool::Live => self.limits,
+            Pool::Cached => self.cached.unwrap_or(self.limits),
+        }
+    }
 }
 
 /// A meter and what is to be kept of it.

@@ -22,6 +22,9 @@ const NOT_OFFERED_AGAIN: i64 = 7 * 86_400;
 /// Seconds after which an application that was refused is tested again.
 const APPLICATION_AGAIN: i64 = 6 * 3_600;
 
+/// Milliseconds without a call after an answer that smells of a ban.
+const BAN_MS: i64 = 7 * 86_400_000;
+
 /// Milliseconds of half pace after a complaint about bursts.
 const SLOW_MS: i64 = 600_000;
 
@@ -198,6 +201,10 @@ pub fn react(refusal: &Refusal, at: &Circumstances<'_>) -> Consequence {
             });
             let effects = concerned.map(|s| state_of(s, refusal, SeriesState::Suspended, Some(tomorrow))).collect();
             Consequence { effects, next: Next::Replan }
+        }
+        Reaction::Ban => {
+            let until = at.machine.timestamp_millis() + BAN_MS;
+            pause(at, refusal, until, None)
         }
         // A second refusal of a fresh token is one of the application.
         Reaction::Reauth | Reaction::StopApp { .. } => {

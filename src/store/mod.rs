@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use crate::budget::{Limits, Verdict};
-use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, Prm, SeriesState, Values};
+use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, Prm, SameDay, SeriesState, Values};
 
 /// The number of a meter in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -351,6 +351,11 @@ pub struct Answer {
     pub source: SourceId,
     /// The days that the answer covers: only of these is anything concluded.
     pub covered: Days,
+    /// Whether a day that it leaves out is one that the source does not have
+    /// ([`crate::source::Reach::exact_days`]).
+    pub exact: bool,
+    /// How often the source may be asked on the same day.
+    pub same_day: SameDay,
     /// The values, ascending, all inside `covered`.
     pub values: Values,
     /// When it was asked (calendar).

@@ -169,7 +169,8 @@ impl Knowledge {
             .enumerate()
             .map(|(index, facts)| {
                 let learnt = self.learnt(facts.dataset);
-                let longest = source.source.reach(facts.dataset).map_or(1, |reach| reach.max_days);
+                let reach = source.source.reach(facts.dataset);
+                let longest = reach.map_or(1, |reach| reach.max_days);
                 let max_days = match learnt.max_days {
                     Some((days, until)) if until > epoch => days.min(longest),
                     _ => longest,
@@ -192,6 +193,7 @@ impl Knowledge {
                     window,
                     served_first: self.served_first(source, facts.dataset, now).unwrap_or_else(|| paris::today(now)),
                     max_days,
+                    exact_days: reach.map_or(1, |reach| reach.exact_days).min(max_days),
                     every: self.every.get(&facts.dataset).copied().unwrap_or(1),
                     days: &facts.days,
                     turn,

@@ -124,8 +124,8 @@ impl SourcePass<'_> {
             return Ok(None);
         }
         let token = self.tokens.number();
-        let asked_at = calendar.timestamp();
-        Ok(Some((Flight { call, span, line, api, meter, dataset, token, left: start, asked_at }, start)))
+        let (asked_at, newest) = (calendar.timestamp(), published_end(calendar).plus(-1));
+        Ok(Some((Flight { call, span, line, api, meter, dataset, token, left: start, asked_at, newest }, start)))
     }
 
     /// The last look before a call leaves: `None` where it does not.

@@ -2,10 +2,10 @@
 
 use super::{Flight, Landed, SourcePass, key, millis};
 use crate::decode::{self, Expected};
-use crate::domain::{SeriesState, Values};
+use crate::domain::{Days, SeriesState, Values};
 use crate::plan;
 use crate::source::catalogue::{self, Own};
-use crate::source::{Ask, Reaction, Refusal, Reply, Response};
+use crate::source::{Reaction, Refusal, Reply, Response};
 use crate::store::{Activation, Answer, CallEnd, Effect, Learnt, StoreError};
 
 impl SourcePass<'_> {
@@ -29,27 +29,30 @@ impl SourcePass<'_> {
             self.turned_away.clear();
         }
         match read {
-            Ok(values) => self.store_answer(flight, end, values).await,
+            Ok((covered, values)) => self.store_answer(flight, end, covered, values).await,
             Err(refusal) => self.refused(flight, end, refusal).await,
         }
     }
 
-    fn read(&self, flight: Flight, response: &Response) -> Result<Values, Refusal> {
+    /// The days that an answer covers, and its values.
+    fn read(&self, flight: Flight, response: &Response) -> Result<(Days, Values), Refusal> {
         let Some(series) = self.knowledge.series.get(flight.call.series) else {
             return Err(catalogue::own(Own::Undecodable, None, ""));
         };
-        let ask = Ask { prm: &series.prm, span: flight.span, api: flight.api };
-        match self.active.source.read(ask, response, self.machine()) {
+        match self.active.source.read(flight.ask(&series.prm), response, self.machine()) {
             Reply::Refused(refusal) => Err(refusal),
-            Reply::Body => {
+            Reply::Body(body) => {
+                let Some(days) = body.days else {
+                    return Err(catalogue::own(Own::WrongAnswer, Some(response.status), ""));
+                };
                 let expected = Expected {
-                    api: flight.api,
+                    api: body.api,
                     label: self.active.source.label(),
                     dataset: flight.dataset,
                     prm: &series.prm,
-                    days: self.active.source.covers(ask),
+                    days,
                 };
-                let decoded = decode::decode(&response.body, &expected).map_err(|error| {
+                let decoded = decode::decode(body.bytes, &expected).map_err(|error| {
                     tracing::error!(meter = %series.name, dataset = %flight.dataset, days = %flight.call.days, "{error}");
                     catalogue::own(error.code(), Some(response.status), "")
                 })?;
@@ -60,7 +63,7 @@ impl SourcePass<'_> {
                     // There were values, and none could be read: the days are not left out.
                     return Err(catalogue::own(Own::Undecodable, Some(response.status), ""));
                 }
-                Ok(decoded.values)
+                Ok((days, decoded.values))
             }
         }
     }
@@ -70,13 +73,10 @@ impl SourcePass<'_> {
         &mut self,
         flight: Flight,
         end: CallEnd,
+        covered: Days,
         values: Values,
     ) -> Result<(), StoreError> {
         let now = self.engine.calendar.now();
-        let covered = match self.knowledge.series.get(flight.call.series) {
-            Some(series) => self.active.source.covers(Ask { prm: &series.prm, span: flight.span, api: flight.api }),
-            None => flight.call.days,
-        };
         let served = self.knowledge.served_first(self.active, flight.dataset, now);
         let answer = Answer {
             end,
@@ -84,6 +84,8 @@ impl SourcePass<'_> {
             dataset: flight.dataset,
             source: self.knowledge.source.id,
             covered,
+            exact: self.is_exact(flight),
+            same_day: self.active.source.same_day(),
             values,
             asked_at: flight.asked_at,
             window_first: served.unwrap_or(covered.first()),
@@ -108,6 +110,12 @@ impl SourcePass<'_> {
             self.stale = true;
         }
         Ok(())
+    }
+
+    /// Whether the answer to a call tells which days there are not.
+    fn is_exact(&self, flight: Flight) -> bool {
+        let reach = self.active.source.reach(flight.dataset);
+        reach.is_some_and(|reach| flight.call.days.len() <= reach.exact_days)
     }
 
     /// A series of which no days are set aside any more has no trouble either.

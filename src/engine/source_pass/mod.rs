@@ -80,6 +80,15 @@ struct Flight {
     left: Duration,
     /// When it was asked (calendar).
     asked_at: i64,
+    /// The newest published day when it left.
+    newest: Day,
+}
+
+impl Flight {
+    /// What it asked for, of that meter.
+    fn ask<'p>(&self, prm: &'p Prm) -> Ask<'p> {
+        Ask { prm, span: self.span, api: self.api, newest: self.newest }
+    }
 }
 
 struct Landed {
@@ -205,8 +214,7 @@ impl<'a> SourcePass<'a> {
                     let Some((flight, prm)) = self.take_off(flight, start).await? else { continue };
                     let token = self.tokens.in_hand();
                     flights.push(Box::pin(async move {
-                        let ask = Ask { prm: &prm, span: flight.span, api: flight.api };
-                        let request = active.source.request(ask, token.as_ref());
+                        let request = active.source.request(flight.ask(&prm), token.as_ref());
                         let result = active.transport.send(&request).await;
                         let duration = engine.clock.monotonic().saturating_sub(flight.left);
                         Landed { flight, result, duration }

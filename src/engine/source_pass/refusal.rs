@@ -45,7 +45,7 @@ impl SourcePass<'_> {
         let consequence = react::react(&refusal, &circumstances);
         if consequence.next == Next::Nothing {
             let none = Values::none(flight.dataset.kind());
-            return self.store_answer(flight, end, none).await;
+            return self.store_answer(flight, end, flight.span.days(), none).await;
         }
         self.tell_of(flight, &refusal, end.status);
         let old_event = consequence.next == Next::Pause && flight.left < self.pause_began;
@@ -206,7 +206,7 @@ impl SourcePass<'_> {
 fn stop_for(reaction: Reaction) -> Stop {
     match reaction {
         Reaction::StopApp { credentials: true } | Reaction::Reauth => Stop::Credentials,
-        Reaction::StopApp { .. } | Reaction::Bug => Stop::Refused,
+        Reaction::StopApp { .. } | Reaction::Bug | Reaction::Ban => Stop::Refused,
         _ => Stop::Later,
     }
 }

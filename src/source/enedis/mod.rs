@@ -13,11 +13,11 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Url, form_urlencoded};
 
-use crate::domain::{Api, Dataset, Kind};
+use crate::domain::{Api, Dataset, Kind, SameDay};
 
 use super::catalogue::{self, Endpoint};
 use super::envelope::{Envelope, Shape};
-use super::{Ask, Label, Reach, Refusal, Reply, Request, Response, Source, Token};
+use super::{Ask, Body, Label, Reach, Refusal, Reply, Request, Response, Scope, Source, Token};
 
 /// The kind's name in the configuration.
 pub const KIND: &str = "enedis";
@@ -94,6 +94,14 @@ impl Source for Enedis {
         KIND
     }
 
+    fn scope(&self) -> Scope {
+        Scope::Application
+    }
+
+    fn is_direct(&self) -> bool {
+        true
+    }
+
     fn account(&self) -> String {
         // The host does not belong to it: calls through a proxy are counted all the same.
         format!("{KIND}:{}", self.0.client_id)
@@ -105,13 +113,17 @@ impl Source for Enedis {
 
     fn reach(&self, dataset: Dataset) -> Option<Reach> {
         Some(match dataset.kind() {
-            Kind::LoadCurve => Reach { months: 24, days: 15, max_days: 7 },
-            Kind::DailyEnergy | Kind::MaxPower => Reach { months: 36, days: 15, max_days: 365 },
+            Kind::LoadCurve => Reach { months: 24, days: 15, max_days: 7, exact_days: 7 },
+            Kind::DailyEnergy | Kind::MaxPower => Reach { months: 36, days: 15, max_days: 365, exact_days: 365 },
         })
     }
 
     fn label(&self) -> Label {
         Label::End
+    }
+
+    fn same_day(&self) -> SameDay {
+        SameDay::Often
     }
 
     fn token_request(&self) -> Option<Request> {
@@ -149,9 +161,9 @@ impl Source for Enedis {
         }
     }
 
-    fn read(&self, _: Ask<'_>, response: &Response, now: DateTime<Utc>) -> Reply {
+    fn read<'r>(&self, ask: Ask<'_>, response: &'r Response, now: DateTime<Utc>) -> Reply<'r> {
         if response.status == 200 && !is_error(&response.body) {
-            return Reply::Body;
+            return Reply::Body(Body { api: ask.api, bytes: &response.body, days: Some(ask.span.days()) });
         }
         Reply::Refused(catalogue::classify(Endpoint::Data, response, now))
     }

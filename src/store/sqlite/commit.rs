@@ -110,6 +110,8 @@ async fn cover(
         at: answer.asked_at,
         window_first: answer.window_first,
         certain: !answer.values.is_empty() || answer.covered.len() == 1,
+        exact: answer.exact,
+        same_day: answer.same_day,
     };
     let known = |day: Day| before.binary_search_by_key(&day, |(d, _)| *d).ok().and_then(|i| before.get(i)).map(|b| b.1);
     let mut days = Vec::with_capacity(seen.len());

@@ -152,6 +152,7 @@ impl Rig {
                 source,
                 transport: self.transport.clone().unwrap_or_else(|| Arc::new(InMemory(self.simulator.clone()))),
                 limits: self.limits,
+                cached: None,
             }],
             meters: self.meters.clone(),
             every: self.every.clone(),

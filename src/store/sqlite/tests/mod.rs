@@ -130,6 +130,8 @@ impl World {
             dataset,
             source: SOURCE,
             covered,
+            exact: true,
+            same_day: crate::domain::SameDay::Often,
             values,
             asked_at: self.now(),
             window_first: day("2024-11-09"),
