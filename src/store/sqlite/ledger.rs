@@ -1,7 +1,9 @@
 //! The journal of calls, which is the budget: a line is there before its call is made.
 
-use sqlx::SqliteConnection;
+use sqlx::{FromRow as _, SqliteConnection};
 
+use super::batch::Batch;
+use super::connect::End;
 use super::sql;
 use crate::budget::{self, Limits, Usage, Verdict};
 use crate::store::{CallEnd, CallId, NewCall, Reserved, SourceId, Spent, StoreError};
@@ -15,32 +17,34 @@ pub(super) const REFUSED: i64 = 0;
 /// An account, and when some of its calls started: the latest, and one for each limit.
 type UsageRow = (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
 
-/// Decides on the journal's lines and adds one. The transaction has the write lock, so nobody
-/// decides on the same lines at the same time.
+/// Decides on the journal's lines and adds one: a whole transaction. It has the write lock, so
+/// nobody decides on the same lines at the same time.
 pub(super) async fn reserve(
     conn: &mut SqliteConnection,
     call: &NewCall,
     limits: &Limits,
     now_ms: i64,
-) -> Result<Reserved, StoreError> {
-    // One statement, since each costs a trip to the database's thread and back. A limit of nothing
-    // counts as a limit of one: it can only be more careful.
+) -> Result<End<Reserved>, StoreError> {
+    // A limit of nothing counts as a limit of one: it can only be more careful.
     let behind = |limit: Option<u32>| i64::from(limit.unwrap_or(1).max(1)) - 1;
-    let found: Option<UsageRow> = sqlx::query_as(sql::USAGE)
-        .bind(call.source.0)
+    let found = Batch::begin()
+        .then(sql::USAGE)
         .bind(behind(Some(limits.per_second)))
         .bind(behind(limits.per_hour))
         .bind(behind(limits.per_day))
-        .fetch_optional(&mut *conn)
+        .bind(call.source.0)
+        .fetch(conn)
         .await?;
-    let Some((account, last, second, hour, day)) = found else {
+    let Some(found) = found.last().and_then(|rows| rows.first()) else {
         return Err(StoreError::Inconsistent { table: "source", what: "there is no source of that number".to_owned() });
     };
+    let (account, last, second, hour, day) = UsageRow::from_row(found)?;
     let usage = Usage { last, second, hour: limits.per_hour.and(hour), day: limits.per_day.and(day) };
     let verdict = budget::decide(now_ms, &usage, limits);
-    let Verdict::Go { at } = verdict else { return Ok(Reserved::Wait(verdict)) };
+    let Verdict::Go { at } = verdict else { return Ok(End::Open(Reserved::Wait(verdict))) };
     let asks = call.asks.as_ref();
-    let added = sqlx::query(sql::CALL_ADD)
+    let added = Batch::new()
+        .then(sql::CALL_ADD)
         .bind(account)
         .bind(at)
         .bind(call.asked_at)
@@ -50,9 +54,10 @@ pub(super) async fn reserve(
         .bind(asks.map(|(_, dataset, _)| dataset.id()))
         .bind(asks.map(|(_, _, days)| days.first().number()))
         .bind(asks.map(|(_, _, days)| days.end().number()))
-        .execute(&mut *conn)
+        .then(sql::COMMIT)
+        .execute(conn)
         .await?;
-    Ok(Reserved::Go { call: CallId(added.last_insert_rowid()), at_ms: at })
+    Ok(End::Committed(Reserved::Go { call: CallId(added.last_insert_rowid()), at_ms: at }))
 }
 
 /// Completes a line.
