@@ -11,7 +11,7 @@ use futures_util::stream;
 use serde_json::Value;
 
 use super::answer::{Answer, Label, Point};
-use super::faults::{Action, Form};
+use super::action::{Action, Form};
 use super::quota::{gateway_time, hour_used_up};
 use super::refusal::{Envelope, Refusal};
 use crate::clock::Clock;

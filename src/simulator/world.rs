@@ -6,6 +6,7 @@
 use chrono::{DateTime, NaiveTime, Utc};
 use serde::Deserialize;
 
+use super::front::Front;
 use super::rules::Rules;
 use super::text;
 use crate::domain::{Dataset, Day, Direction, Prm, Step};
@@ -172,6 +173,49 @@ pub struct Correction {
     pub add: i64,
 }
 
+/// How one front sees a meter, where that differs: its consent is one of its own, and what went
+/// missing or came late may have done so on the way to it alone.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AtFront {
+    /// Which front.
+    pub front: Front,
+    /// Consent to this front's application.
+    #[serde(default)]
+    pub consent: Option<Consent>,
+    /// The same for production.
+    #[serde(default)]
+    pub production_consent: Option<Consent>,
+    /// First day of consumption for the consent that this front holds.
+    #[serde(default, deserialize_with = "text::some")]
+    pub consumption_since: Option<Day>,
+    /// The same for production.
+    #[serde(default, deserialize_with = "text::some")]
+    pub production_since: Option<Day>,
+    /// Missing here, besides what is missing everywhere.
+    #[serde(default)]
+    pub holes: Vec<Stretch>,
+    /// Late here; decides over what is said of all fronts.
+    #[serde(default)]
+    pub late: Vec<Late>,
+}
+
+impl AtFront {
+    /// Nothing differs yet.
+    #[must_use]
+    pub fn new(front: Front) -> Self {
+        Self {
+            front,
+            consent: None,
+            production_consent: None,
+            consumption_since: None,
+            production_since: None,
+            holes: Vec::new(),
+            late: Vec::new(),
+        }
+    }
+}
+
 /// One meter and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -221,6 +265,9 @@ pub struct MeterSpec {
     /// What was corrected after publication; corrections add up.
     #[serde(default)]
     pub corrections: Vec<Correction>,
+    /// Where a front sees this meter in another way.
+    #[serde(default)]
+    pub fronts: Vec<AtFront>,
 }
 
 fn consumer() -> MeterKind {
@@ -255,6 +302,7 @@ impl MeterSpec {
             holes: Vec::new(),
             late: Vec::new(),
             corrections: Vec::new(),
+            fronts: Vec::new(),
         }
     }
 
@@ -298,6 +346,33 @@ impl MeterSpec {
         }
     }
 
+    /// What differs at a front, to change it.
+    pub fn at_mut(&mut self, front: Front) -> &mut AtFront {
+        let known = self.fronts.iter().position(|at| at.front == front);
+        let index = known.unwrap_or_else(|| {
+            self.fronts.push(AtFront::new(front));
+            self.fronts.len() - 1
+        });
+        self.fronts.get_mut(index).unwrap_or_else(|| unreachable!("it was found or pushed"))
+    }
+
+    /// The meter as that front sees it.
+    fn seen_by(&self, front: Front) -> Self {
+        let mut meter = self.clone();
+        for at in self.fronts.iter().filter(|at| at.front == front) {
+            // A consent of its own is not narrowed by what another one says of production.
+            if let Some(consent) = at.consent {
+                (meter.consent, meter.production_consent) = (consent, None);
+            }
+            meter.production_consent = at.production_consent.or(meter.production_consent);
+            meter.consumption_since = at.consumption_since.or(meter.consumption_since);
+            meter.production_since = at.production_since.or(meter.production_since);
+            meter.holes.extend(at.holes.iter().cloned());
+            meter.late.extend(at.late.iter().cloned());
+        }
+        meter
+    }
+
     /// The step in force at an instant.
     #[must_use]
     pub fn step_at(&self, epoch: i64) -> Step {
@@ -325,6 +400,20 @@ impl World {
     pub fn with(mut self, meter: MeterSpec) -> Self {
         self.meters.push(meter);
         self
+    }
+
+    /// The world as a reader behind that front sees it. A gateway has its own subscription to the
+    /// APIs of Enedis, so what the reader's application lacks does not concern it.
+    #[must_use]
+    pub fn seen_by(&self, front: Front) -> Self {
+        let mut world = self.clone();
+        if front != Front::Enedis {
+            world.rules.unsubscribed.clear();
+        }
+        for meter in &mut world.meters {
+            *meter = meter.seen_by(front);
+        }
+        world
     }
 
     /// The meter with that PRM. Where any PRM is welcome and it is not listed, one with an odd
