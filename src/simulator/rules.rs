@@ -9,11 +9,12 @@ use serde::Deserialize;
 
 use super::conso::ConsoRules;
 use super::med::MedRules;
+use super::meter::MeterSpec;
 use super::quota::Limits;
 use super::refusal::{Envelope, Refusal, technical};
 use super::text;
 use super::token::TokenRules;
-use super::world::{MeterSpec, World};
+use super::world::World;
 use crate::domain::dataset::Kind;
 use crate::domain::{Api, Dataset, Day, Days, Direction, Prm, paris};
 
