@@ -216,6 +216,7 @@ async fn answers(store: &SqliteStore, weeks: &[(i64, Days, Vec<CurvePoint>)]) ->
             api: Some(Api::V2026),
             pool: linkyd::source::Pool::Live,
             asks: Some((meter, dataset, *days)),
+            keep: None,
             despite_rest: false,
             asked_at: 1,
         };

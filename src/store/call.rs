@@ -1,6 +1,6 @@
 //! A call in the store: its line before it is made, and what comes of it.
 
-use crate::budget::Verdict;
+use crate::budget::{Keep, Verdict};
 use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SameDay, SeriesState, Values};
 
 use crate::source::Pool;
@@ -18,6 +18,8 @@ pub struct NewCall {
     pub pool: Pool,
     /// What it asks for; `None` for a token.
     pub asks: Option<(MeterId, Dataset, Days)>,
+    /// What it leaves for calls that may not wait, if it can wait itself.
+    pub keep: Option<Keep>,
     /// Whether it is made although the source rests, because an operator has just mended what the
     /// rest is for.
     pub despite_rest: bool,

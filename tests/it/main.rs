@@ -19,6 +19,8 @@ mod cli_rig;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod gateways;
+#[cfg(test)]
 mod reactions;
 #[cfg(test)]
 mod reactions_access;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::NaiveTime;
+
 use super::{Closed, Flight, SourcePass, key};
-use crate::budget::{Exhausted, Limits, Verdict};
-use crate::domain::{Day, Days, Prm, Span};
+use crate::budget::{Exhausted, Keep, Limits, Verdict};
+use crate::domain::{Day, Days, Prm, Span, paris};
 use crate::engine::knowledge::{Aside, FAILURES_A_DAY, published_end};
 use crate::engine::react;
 use crate::engine::report::Stop;
@@ -27,6 +29,13 @@ const SHORT_SPAN: i32 = 31;
 
 /// Short spans that may fly at once beyond what is known to be after the activation.
 const MOST_UNPROVEN: usize = 4;
+
+/// By this hour in Paris the newest days have been asked for; what history leaves for them is free
+/// by then.
+const KEPT_UNTIL: NaiveTime = match NaiveTime::from_hms_opt(9, 0, 0) {
+    Some(time) => time,
+    None => NaiveTime::MIN,
+};
 
 /// Whether a call can wait for another day without anything being lost.
 fn is_history(call: Call) -> bool {
@@ -82,15 +91,15 @@ impl SourcePass<'_> {
         ask.unwrap_or(Pool::Live)
     }
 
-    /// The limits for a call: history leaves room for the calls of tomorrow's newest days, so that a
-    /// backfill never costs a day.
-    fn limits_for(&self, pool: Pool, history: bool) -> Limits {
-        let limits = self.limits(pool);
-        let keep = |per_day: u32| per_day - self.knowledge.daily.min(per_day / 2);
-        match limits.per_day {
-            Some(per_day) if history && pool == Pool::Live => Limits { per_day: Some(keep(per_day)), ..limits },
-            _ => limits,
-        }
+    /// What a call for history leaves for the newest days of the next morning, so that a backfill never
+    /// costs a day. The counter of a cache is not theirs.
+    fn keep(&self, pool: Pool) -> Option<Keep> {
+        let per_day = self.active.limits_of(pool).per_day.filter(|_| pool == Pool::Live)?;
+        let machine = self.machine();
+        // Once yesterday is published its calls come first in the plan; then it is tomorrow's turn.
+        let next = published_end(machine).next();
+        let by = paris::at_wall(next, KEPT_UNTIL) * 1_000;
+        Some(Keep { calls: self.knowledge.daily.min(per_day / 2), by })
     }
 
     /// A series from which nothing comes is asked no more often than it may fail in a day, so no
@@ -163,10 +172,11 @@ impl SourcePass<'_> {
             api: Some(api),
             pool,
             asks: Some((meter, dataset, call.days)),
+            keep: if is_history(call) { self.keep(pool) } else { None },
             despite_rest: self.despite_rest,
             asked_at: calendar.timestamp(),
         };
-        let Some((line, reserved)) = self.reserve(&new, is_history(call)).await? else {
+        let Some((line, reserved)) = self.reserve(&new).await? else {
             self.queue.push_front(call);
             return Ok(None);
         };
@@ -237,12 +247,8 @@ impl SourcePass<'_> {
     }
 
     /// Writes a line; its start as a monotonic instant, or `None` where the budget says later.
-    pub(super) async fn reserve(
-        &mut self,
-        new: &NewCall,
-        history: bool,
-    ) -> Result<Option<(CallId, Duration)>, StoreError> {
-        let limits = self.limits_for(new.pool, history);
+    pub(super) async fn reserve(&mut self, new: &NewCall) -> Result<Option<(CallId, Duration)>, StoreError> {
+        let limits = self.limits(new.pool);
         let now_ms = self.machine_ms();
         let now = self.engine.clock.monotonic();
         match self.engine.store.reserve(new, &limits, now_ms).await? {
@@ -264,7 +270,7 @@ impl SourcePass<'_> {
                     let name = self.active.source.name();
                     let message = match limit {
                         Exhausted::Hour => format!("the call budget of the hour for source {name} is used up"),
-                        Exhausted::Day if history => format!(
+                        Exhausted::Kept => format!(
                             "the call budget of the day for source {name} is used up, but for the calls of the newest days"
                         ),
                         Exhausted::Day => format!("the call budget of the day for source {name} is used up"),
@@ -272,7 +278,7 @@ impl SourcePass<'_> {
                     };
                     let message = format!("{message}; the rest follows by itself in a later pass");
                     // What holds back the newest days holds back history as well.
-                    let history = history && limit == Exhausted::Day;
+                    let history = limit == Exhausted::Kept;
                     self.closed.push(Closed { pool: new.pool, history, until_ms: until, message });
                 }
                 Ok(None)

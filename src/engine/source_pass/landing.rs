@@ -10,6 +10,15 @@ use crate::source::catalogue::{self, Own};
 use crate::source::{Reaction, Refusal, Reply, Response};
 use crate::store::{Activation, Answer, CallEnd, Effect, Learnt, SourceState, StoreError};
 
+/// What an answer is about.
+#[derive(Clone, Copy)]
+pub(super) struct Covered {
+    /// The days that it covers.
+    pub(super) days: Days,
+    /// Whether it tells which of them there are not.
+    pub(super) exact: bool,
+}
+
 impl SourcePass<'_> {
     /// Stores what a call brought, or reacts to its refusal.
     pub(super) async fn land(&mut self, landed: Landed) -> Result<(), StoreError> {
@@ -52,8 +61,8 @@ impl SourcePass<'_> {
         told.collect()
     }
 
-    /// The days that an answer covers, and its values.
-    fn read(&self, flight: Flight, response: &Response) -> Result<(Days, Values), Refusal> {
+    /// The days that an answer covers, whether it tells which of them there are not, and its values.
+    fn read(&self, flight: Flight, response: &Response) -> Result<(Covered, Values), Refusal> {
         let Some(series) = self.knowledge.series.get(flight.call.series) else {
             return Err(catalogue::own(Own::Undecodable, None, ""));
         };
@@ -81,7 +90,8 @@ impl SourcePass<'_> {
                     // There were values, and none could be read: the days are not left out.
                     return Err(catalogue::own(Own::Undecodable, Some(response.status), ""));
                 }
-                Ok((days, decoded.values))
+                let exact = body.exact && self.is_exact(flight);
+                Ok((Covered { days, exact }, decoded.values))
             }
         }
     }
@@ -91,13 +101,13 @@ impl SourcePass<'_> {
         &mut self,
         flight: Flight,
         end: CallEnd,
-        covered: Days,
+        covered: Covered,
         values: Values,
         told: Vec<Effect>,
     ) -> Result<(), StoreError> {
         let now = self.engine.calendar.now();
         let served = self.knowledge.served_first(self.active, flight.dataset, now);
-        let exact = self.is_exact(flight);
+        let Covered { days: covered, exact } = covered;
         // An answer that is put together may begin anywhere; only where it holds data was it accepted.
         let begins = if exact { Some(covered.first()) } else { values.first_day() };
         let answer = Answer {
@@ -135,7 +145,7 @@ impl SourcePass<'_> {
     }
 
     /// Whether the answer to a call tells which days there are not.
-    fn is_exact(&self, flight: Flight) -> bool {
+    pub(super) fn is_exact(&self, flight: Flight) -> bool {
         let reach = self.active.source.reach(flight.dataset);
         reach.is_some_and(|reach| flight.call.days.len() <= reach.exact_days)
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::landing::Covered;
 use super::token::TOKEN_REST_MS;
 use super::{Flight, SourcePass, key};
 use crate::domain::{Api, Values};
@@ -58,7 +59,8 @@ impl SourcePass<'_> {
         let consequence = react::react(&refusal, &circumstances);
         if consequence.next == Next::Nothing {
             let none = Values::none(flight.dataset.kind());
-            return self.store_answer(flight, end, flight.span.days(), none, told).await;
+            let covered = Covered { days: flight.span.days(), exact: self.is_exact(flight) };
+            return self.store_answer(flight, end, covered, none, told).await;
         }
         self.tell_of(flight, &refusal, end.status);
         let old_event = consequence.next == Next::Pause && flight.left < self.pause_began;

@@ -78,10 +78,11 @@ impl SourcePass<'_> {
             api: None,
             pool: Pool::Live,
             asks: None,
+            keep: None,
             despite_rest: self.despite_rest,
             asked_at: self.engine.calendar.now().timestamp(),
         };
-        let Some((line, start)) = self.reserve(&new, false).await? else { return Ok(None) };
+        let Some((line, start)) = self.reserve(&new).await? else { return Ok(None) };
         let start = start.max(self.pace.next(&self.limits(Pool::Live)));
         self.engine.clock.sleep_until(start).await;
         let left = self.engine.clock.monotonic();

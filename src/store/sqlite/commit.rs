@@ -94,7 +94,8 @@ async fn before(conn: &mut SqliteConnection, answer: &Answer) -> Result<Before, 
         .fetch(conn)
         .await?;
     let [_, days, kinds, places] = results.as_slice() else { return Err(sqlx::Error::RowNotFound.into()) };
-    let mut before = Before { days: Vec::with_capacity(days.len()), kinds: BTreeMap::new(), series: false, line: false };
+    let mut before =
+        Before { days: Vec::with_capacity(days.len()), kinds: BTreeMap::new(), series: false, line: false };
     for row in days {
         let row = DayRow::from_row(row)?;
         before.days.push((Day::from_number(row.0), record(row)?));

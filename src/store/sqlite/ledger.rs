@@ -17,7 +17,8 @@ pub(super) const REFUSED: i64 = 0;
 
 /// An account, until when it rests, when some of its calls started (the latest, and one for each
 /// limit), and what the source said it still takes, until when.
-type UsageRow = (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+type UsageRow =
+    (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
 
 /// An account and its rest: until when, code, message, refusals, strikes.
 type RestRow = (i64, Option<i64>, Option<String>, Option<String>, i64, i64);
@@ -32,6 +33,7 @@ pub(super) async fn reserve(
 ) -> Result<End<Reserved>, StoreError> {
     // A limit of nothing counts as a limit of one: it can only be more careful.
     let behind = |limit: Option<u32>| i64::from(limit.unwrap_or(1).max(1)) - 1;
+    let kept = limits.per_day.zip(call.keep).map(|(per_day, keep)| per_day.saturating_sub(keep.calls));
     let found = Batch::begin()
         .then(sql::USAGE)
         .bind(behind(Some(limits.per_second)))
@@ -40,6 +42,8 @@ pub(super) async fn reserve(
         .bind(call.pool.id())
         .bind(behind(limits.per_day))
         .bind(call.pool.id())
+        .bind(behind(kept))
+        .bind(call.pool.id())
         .bind(call.pool.id())
         .bind(call.source.0)
         .fetch(conn)
@@ -47,7 +51,7 @@ pub(super) async fn reserve(
     let Some(found) = found.last().and_then(|rows| rows.first()) else {
         return Err(StoreError::Inconsistent { table: "source", what: "there is no source of that number".to_owned() });
     };
-    let (account, rests_until, last, second, hour, day, told_left, told_until) = UsageRow::from_row(found)?;
+    let (account, rests_until, last, second, hour, day, keep, told_left, told_until) = UsageRow::from_row(found)?;
     // The source may have been left to rest by another process, or for another source's calls.
     if let Some(until) = rests_until.filter(|until| *until > now_ms && !call.despite_rest) {
         return Ok(End::Open(Reserved::Rests(until)));
@@ -57,9 +61,10 @@ pub(super) async fn reserve(
         second,
         hour: limits.per_hour.and(hour),
         day: limits.per_day.and(day),
+        keep: kept.and(keep),
         told: told_left.zip(told_until),
     };
-    let verdict = budget::decide(now_ms, &usage, limits);
+    let verdict = budget::decide(now_ms, &usage, limits, call.keep);
     let Verdict::Go { at } = verdict else { return Ok(End::Open(Reserved::Wait(verdict))) };
     let asks = call.asks.as_ref();
     let added = Batch::new()

@@ -175,12 +175,14 @@ statements! {
     // The journal.
     SOURCE_ACCOUNT_BY_NAME = "SELECT account FROM source WHERE name = ?1";
     /// The account and until when it rests; when its latest call started, and the one that is so many
-    /// back behind it; when those of one pool did that are so many back; and what the source said
-    /// last about that pool: calls left now, until when.
+    /// back behind it; when those of one pool did that are so many back (the hour, the day, the day
+    /// less what is kept); and what the source said last about that pool: calls left, until when.
     USAGE =
         "SELECT s.account, a.not_before_ms,
             (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1),
             (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account AND k.pool = ?
+             ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?),
             (SELECT k.at_ms FROM call k WHERE k.account = s.account AND k.pool = ?
              ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?),
             (SELECT k.at_ms FROM call k WHERE k.account = s.account AND k.pool = ?

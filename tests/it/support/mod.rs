@@ -23,6 +23,8 @@ use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+pub(crate) mod gateways;
+
 /// Calls the simulator's router without a socket.
 #[derive(Debug)]
 pub(crate) struct InMemory(pub(crate) Simulator);
@@ -88,6 +90,8 @@ pub(crate) struct Rig {
     pub(crate) transport: Option<Arc<dyn Transport>>,
     /// The address of the source.
     pub(crate) base: String,
+    /// Gateways beside it.
+    pub(crate) gateways: Vec<ActiveSource>,
 }
 
 impl Rig {
@@ -121,6 +125,7 @@ impl Rig {
             every: BTreeMap::new(),
             transport: None,
             base: "http://localhost/".to_owned(),
+            gateways: Vec::new(),
         }
     }
 
@@ -144,16 +149,17 @@ impl Rig {
             user_agent: Enedis::user_agent(),
         }));
         let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&self.store);
+        let enedis = ActiveSource {
+            source,
+            transport: self.transport.clone().unwrap_or_else(|| Arc::new(InMemory(self.simulator.clone()))),
+            limits: self.limits,
+            cached: None,
+        };
         Engine {
             store,
             calendar: Calendar::new(Arc::clone(&clock), None),
             clock,
-            sources: vec![ActiveSource {
-                source,
-                transport: self.transport.clone().unwrap_or_else(|| Arc::new(InMemory(self.simulator.clone()))),
-                limits: self.limits,
-                cached: None,
-            }],
+            sources: std::iter::once(enedis).chain(self.gateways.iter().cloned()).collect(),
             meters: self.meters.clone(),
             every: self.every.clone(),
         }

@@ -11,6 +11,7 @@ fn call(world: &World, asks: Option<(MeterId, Dataset, Days)>) -> NewCall {
         api: asks.map(|_| Api::V5),
         pool: Pool::Live,
         asks,
+        keep: None,
         despite_rest: false,
         asked_at: world.now(),
     }

@@ -123,6 +123,7 @@ impl World {
             api: Some(Api::V2026),
             pool: crate::source::Pool::Live,
             asks,
+            keep: None,
             despite_rest: false,
             asked_at: self.now(),
         };
