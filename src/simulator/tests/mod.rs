@@ -1,7 +1,10 @@
 //! The simulator, asked over its router.
 
+mod conso;
 mod faults;
 mod limits;
+mod med;
+mod med_cache;
 mod requests;
 mod truth;
 mod worlds;
@@ -106,6 +109,12 @@ impl Stage {
 
     pub(super) async fn get(&self, path: &str) -> Reply {
         let request = Request::get(path).header("authorization", format!("Bearer {}", self.token));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// A request with headers of its own.
+    pub(super) async fn with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let request = headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
