@@ -50,6 +50,12 @@ pub(super) struct Reply {
 }
 
 impl Reply {
+    /// A reply that says only that.
+    pub(super) fn of(text: &str) -> Self {
+        let (status, headers) = (StatusCode::OK, axum::http::HeaderMap::new());
+        Self { status, content_type: String::new(), headers, text: text.to_owned(), json: Value::Null }
+    }
+
     /// The code, wherever the envelope has it.
     pub(super) fn code(&self) -> String {
         let found = [&self.json["error"], &self.json["code"], &self.json["fault"]["code"], &self.json["error"]["code"]];
