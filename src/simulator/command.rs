@@ -109,6 +109,9 @@ pub enum SimulateError {
     Output(#[source] std::io::Error),
 }
 
+/// The meter that is listed where any PRM is welcome and none is.
+const ANY_METER: &str = "12345678901234";
+
 /// The world and faults that the options ask for.
 pub fn scenario(args: &SimulateArgs) -> Result<Scenario, SimulateError> {
     let mut scenario = match &args.world {
@@ -127,6 +130,13 @@ pub fn scenario(args: &SimulateArgs) -> Result<Scenario, SimulateError> {
             world.meters.push(MeterSpec::new(prm.clone()));
         }
     }
+    // A gateway's token and account name their meters, so there must be one that is named.
+    if world.rules.any_prm
+        && world.meters.is_empty()
+        && let Ok(prm) = ANY_METER.parse()
+    {
+        world.meter_mut(&prm);
+    }
     if args.no_limits {
         world.rules.limits = Limits::OFF;
         world.rules.conso_api.ban_at = None;
@@ -142,16 +152,10 @@ pub fn scenario(args: &SimulateArgs) -> Result<Scenario, SimulateError> {
     Ok(scenario)
 }
 
-/// The meter of the printed token where no meter is listed.
-const ANY_METER: &str = "12345678901234";
-
 /// What linkyd needs to know to ask the gateways, as it stands in its configuration.
 fn gateways(simulator: &Simulator, url: &str) -> String {
     let world = simulator.world();
-    let mut prms: Vec<&str> = world.meters.iter().map(|meter| meter.prm.full()).collect();
-    if prms.is_empty() {
-        prms.push(ANY_METER);
-    }
+    let prms: Vec<&str> = world.meters.iter().map(|meter| meter.prm.full()).collect();
     let (conso, med) = (Front::ConsoApi, Front::MyElectricalData);
     let (client_id, client_secret) = simulator.med_credentials();
     format!(

@@ -129,6 +129,9 @@ fn options_override_the_file() {
     assert_eq!((faults.latency_ms, faults.jitter_ms), (15, 9));
     assert_eq!(world.rules.token.client_id.as_deref(), Some("me"));
     assert!(scenario(&args(&[])).unwrap().world.rules.any_prm);
+    let listed = |words: &[&str]| scenario(&args(words)).unwrap().world.meters;
+    assert_eq!(listed(&[]), [MeterSpec::new("12345678901234".parse().unwrap())]);
+    assert_eq!(listed(&["--prm", "22222222222222"]).len(), 1);
     let listed = scenario(&args(&["--prm", "11111111111111", "--world", path])).unwrap().world;
     assert_eq!(
         listed.meters.iter().map(|meter| meter.prm.full()).collect::<Vec<_>>(),
