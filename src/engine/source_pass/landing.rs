@@ -29,13 +29,16 @@ impl SourcePass<'_> {
             self.turned_away.clear();
         }
         match read {
-            Ok((covered, values)) => self.store_answer(flight, end, covered, values).await,
+            Ok((covered, exact, values)) => {
+                let exact = exact && self.is_exact(flight);
+                self.store_answer(flight, end, (covered, exact), values).await
+            }
             Err(refusal) => self.refused(flight, end, refusal).await,
         }
     }
 
-    /// The days that an answer covers, and its values.
-    fn read(&self, flight: Flight, response: &Response) -> Result<(Days, Values), Refusal> {
+    /// The days that an answer covers, whether it left nothing out, and its values.
+    fn read(&self, flight: Flight, response: &Response) -> Result<(Days, bool, Values), Refusal> {
         let Some(series) = self.knowledge.series.get(flight.call.series) else {
             return Err(catalogue::own(Own::Undecodable, None, ""));
         };
@@ -63,17 +66,18 @@ impl SourcePass<'_> {
                     // There were values, and none could be read: the days are not left out.
                     return Err(catalogue::own(Own::Undecodable, Some(response.status), ""));
                 }
-                Ok((days, decoded.values))
+                Ok((days, body.exact, decoded.values))
             }
         }
     }
 
-    /// Stores an answer and all that it teaches.
+    /// Stores an answer and all that it teaches: the days that it covers, and whether one of them
+    /// without values has none at the source.
     pub(super) async fn store_answer(
         &mut self,
         flight: Flight,
         end: CallEnd,
-        covered: Days,
+        (covered, exact): (Days, bool),
         values: Values,
     ) -> Result<(), StoreError> {
         let now = self.engine.calendar.now();
@@ -84,7 +88,7 @@ impl SourcePass<'_> {
             dataset: flight.dataset,
             source: self.knowledge.source.id,
             covered,
-            exact: self.is_exact(flight),
+            exact,
             same_day: self.active.source.same_day(),
             values,
             asked_at: flight.asked_at,
@@ -113,7 +117,7 @@ impl SourcePass<'_> {
     }
 
     /// Whether the answer to a call tells which days there are not.
-    fn is_exact(&self, flight: Flight) -> bool {
+    pub(super) fn is_exact(&self, flight: Flight) -> bool {
         let reach = self.active.source.reach(flight.dataset);
         reach.is_some_and(|reach| flight.call.days.len() <= reach.exact_days)
     }

@@ -45,7 +45,8 @@ impl SourcePass<'_> {
         let consequence = react::react(&refusal, &circumstances);
         if consequence.next == Next::Nothing {
             let none = Values::none(flight.dataset.kind());
-            return self.store_answer(flight, end, flight.span.days(), none).await;
+            let covered = (flight.span.days(), self.is_exact(flight));
+            return self.store_answer(flight, end, covered, none).await;
         }
         self.tell_of(flight, &refusal, end.status);
         let old_event = consequence.next == Next::Pause && flight.left < self.pause_began;
