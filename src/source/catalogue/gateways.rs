@@ -27,10 +27,10 @@ const STOP_METER: Reaction = Reaction::StopMeter(Reaches::Meter);
 const WRONG_CREDENTIALS: Reaction = Reaction::StopApp { credentials: true };
 const QUOTA: Reaction = Reaction::RetryAt(None);
 
-const BANNED: &str = "The gateway refuses this internet address with a page of its protection, so it has probably banned it: it saw too many calls from here, of linkyd or of another program. linkyd makes no call to it for a week. Stop other programs that use it, ask its operator through the project's issue tracker, and when the ban is lifted run: linkyd resume NAME.";
+const BANNED: &str = "The gateway's protection refuses this internet address, which is probably banned: too many calls came from it, of linkyd or of another program. linkyd stops all calls to the gateway for a week; linkyd resume NAME lifts that. First stop other programs that use it. To ask its operator: github.com/bokub/conso-api/discussions for Conso API, the contact on myelectricaldata.fr for MyElectricalData.";
 const ACCESS: &str = "Enedis refuses the gateway's own access, not yours. Nothing to do here: linkyd asks again later; if it lasts for days, look whether the gateway's users report it.";
 const SUBSCRIBED: &str = "The gateway's application may not use this API of Enedis, so it cannot serve this dataset at present. Nothing to do here: other datasets go on, and linkyd looks again every six hours.";
-const SHARED_QUOTA: &str = "The gateway's quota of calls, which all its users share, is used up. linkyd waits until it opens again; nothing to do.";
+const SHARED_QUOTA: &str = "The gateway takes no more calls for the moment: the quota that Enedis grants it is used up by all its users together, or too many calls came from here. linkyd waits until it opens again; nothing to do.";
 const ENEDIS: &str =
     "Enedis gave the gateway no proper answer; such faults can last for days. Nothing to do: linkyd asks again later.";
 const NOT_FOUND: &str = "The gateway has nothing at this address. If every call ends like this, check base_url, and look for an update of linkyd.";

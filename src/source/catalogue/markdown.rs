@@ -20,7 +20,8 @@ in two languages and change. Codes are written here as linkyd normalises them: u
 that fits counts. Codes in lower case are linkyd's own.
 
 Where a gateway stands between linkyd and Enedis, the rows of the gateways count before all others. \"A gateway, from
-Enedis\" means an answer of Enedis that a gateway passed on.
+Enedis\" means an answer of Enedis that a gateway passed on. One text is looked at after all: Conso API has no codes,
+and only its text tells a missing token (`conso_no_token`) from wrong parameters (`conso_invalid`).
 ";
 
 const REACTIONS: &[(Reaction, &str)] = &[
@@ -61,12 +62,27 @@ pub fn markdown() -> String {
     for row in ROWS.iter().filter(is_code) {
         line(&mut page, &[&format!("`{}`", row.code), at(row.at), &word(row.reaction), row.advice]);
     }
-    page.push_str("\n## Answers of the gateways\n\nThe name is what the journal, the status and the metrics show instead of the code.\n\n| source | code | status | body | name | reaction | what happened, what to do |\n| --- | --- | --- | --- | --- | --- | --- |\n");
-    for row in GATEWAYS {
-        let code =
-            if row.code.is_empty() || row.at == At::Own { "any other".to_owned() } else { format!("`{}`", row.code) };
+    page.push_str("\n## Answers of the gateways\n\nThe name is what the journal, the status and the metrics show instead of the code. Of two lines that fit, the one with a\ncode counts, else the first.\n\n| source | code | status | body | name | reaction | what happened, what to do |\n| --- | --- | --- | --- | --- | --- | --- |\n");
+    for (index, row) in GATEWAYS.iter().enumerate() {
+        let same = |other: &&Row| {
+            let named = !row.name.is_empty() && row.stored() == other.stored() && row.fronts == other.fronts;
+            named && row.code.is_empty() == other.code.is_empty() && row.shapes == other.shapes
+        };
+        // Rows that differ in code or status alone make one line, where the first of them stands.
+        if GATEWAYS.iter().take(index).any(|earlier| same(&earlier)) {
+            continue;
+        }
+        let alike: Vec<&Row> = GATEWAYS.iter().filter(|other| std::ptr::eq(*other, row) || same(other)).collect();
+        let each = |cell: fn(&Row) -> String| {
+            let mut cells: Vec<String> = alike.iter().map(|row| cell(row)).collect();
+            cells.dedup();
+            cells.join(", ")
+        };
         let name = format!("`{}`", row.stored());
-        line(&mut page, &[&fronts(row), &code, &statuses(row), &shapes(row), &name, &word(row.reaction), row.advice]);
+        line(
+            &mut page,
+            &[&fronts(row), &each(code), &each(statuses), &shapes(row), &name, &word(row.reaction), row.advice],
+        );
     }
     page.push_str("\n## Any other code, by status\n\n| status | body | answer to | reaction | what happened, what to do |\n| --- | --- | --- | --- | --- |\n");
     for row in ROWS.iter().filter(|row| row.code.is_empty()) {
@@ -102,6 +118,10 @@ fn at(at: At) -> &'static str {
         At::Both => "both",
         At::Own => "–",
     }
+}
+
+fn code(row: &Row) -> String {
+    if row.code.is_empty() || row.at == At::Own { "any other".to_owned() } else { format!("`{}`", row.code) }
 }
 
 fn fronts(row: &Row) -> String {

@@ -40,9 +40,8 @@ impl<'a> Wrapped<'a> {
     pub(super) fn data(&self) -> Option<(&'a str, bool)> {
         let data = self.data?.get();
         match (self.success, self.code().as_deref()) {
-            (_, Some("PARTIAL-DATA")) => Some((data, false)),
             (Some(true), None) => Some((data, true)),
-            (Some(true), Some(_)) => Some((data, false)),
+            (Some(true), Some(_)) | (_, Some("PARTIAL-DATA")) => Some((data, false)),
             _ => None,
         }
     }
@@ -81,8 +80,8 @@ pub(super) fn form_and_days(data: &str, asked: Days) -> (Api, Option<Days>) {
         (None, Api::V2026) => None,
     };
     let [first, end] = names.map(|name| inner.as_ref().and_then(|fields| day(fields.get(name)?)));
-    let named = Days::new(first.unwrap_or(asked.first()), end.unwrap_or(asked.end()));
-    (api, named.and_then(|named| named.intersect(asked)))
+    let period = Days::new(first.unwrap_or(asked.first()), end.unwrap_or(asked.end()));
+    (api, period.and_then(|period| period.intersect(asked)))
 }
 
 /// The day that a text begins with.

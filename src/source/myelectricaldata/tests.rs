@@ -441,3 +441,27 @@ fn a_clipped_answer_decodes_to_the_days_that_it_covers() {
         assert_eq!(decoded.anomalies, []);
     });
 }
+
+proptest::proptest! {
+    /// Whatever comes, it is a body that can be decoded or not, or a refusal that can be shown.
+    #[test]
+    fn any_answer_is_read(
+        status in proptest::sample::select(vec![200_u16, 401, 403, 500]),
+        body in proptest::prop_oneof![
+            ".{0,60}",
+            "\\{(\"(success|data|error)\":(true|false|null|\"x\"|\\{\\}|\\[\\]|\\{\"(meter_reading|periode|code|message|start|error)\":(null|7|\"[a-z]{0,8}\"|\\{\\})\\}),?){0,3}\\}",
+        ],
+    ) {
+        let asked = days("2026-10-05", "2026-10-12");
+        let response = response(status, &[], &body);
+        with_ask(Dataset::ConsumptionLoadCurve, asked, "2026-10-11", |ask| {
+            let source = med(BASE_URL);
+            let _ = source.quota(&ask, &response, now());
+            let _ = source.read_check(&response, now());
+            match source.read(ask, &response, now()) {
+                Reply::Body(body) => assert!(body.days.is_none_or(|days| days.intersect(asked) == Some(days))),
+                Reply::Refused(refusal) => assert!(!refusal.code.is_empty() && !refusal.advice.is_empty()),
+            }
+        });
+    }
+}
