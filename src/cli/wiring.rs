@@ -13,40 +13,66 @@ use super::args::Narrow;
 use crate::budget::Limits;
 use crate::client::HttpTransport;
 use crate::clock::{Calendar, Clock};
-use crate::config::{ApiChoice, Config, SourceConfig};
+use crate::config::{ApiChoice, Config, LimitsConfig, SourceConfig, SourceSettings};
 use crate::domain::{Api, Dataset, Day, Days};
 use crate::engine::{ActiveMeter, ActiveSource, Engine, Selection};
 use crate::exit::Exit;
 use crate::plan::Request;
+use crate::source::Source;
 use crate::source::enedis::{Enedis, EnedisSettings};
 use crate::store::Store;
 
-/// The sources, ready for use.
+/// The sources, ready for use. Those that count calls by the same account share the smallest of
+/// their limits: the account does not know which of them asks.
 pub(super) fn sources(config: &Config) -> Result<Vec<ActiveSource>, Trouble> {
-    config.sources.iter().map(source).collect()
+    let mut sources = config.sources.iter().map(source).collect::<Result<Vec<_>, _>>()?;
+    share(&mut sources);
+    Ok(sources)
 }
 
 fn source(config: &SourceConfig) -> Result<ActiveSource, Trouble> {
-    let apis = match config.api {
-        ApiChoice::V5 => vec![Api::V5],
-        ApiChoice::V2026 => vec![Api::V2026],
-        ApiChoice::Auto => vec![Api::V2026, Api::V5],
-    };
-    let source = Enedis::new(EnedisSettings {
-        name: config.name.clone(),
-        base_url: config.base_url.clone(),
-        apis,
-        client_id: config.client_id.clone(),
-        client_secret: config.client_secret.clone().unwrap_or_else(|| SecretString::from("")),
-        user_agent: Enedis::user_agent(),
-    });
     let transport = HttpTransport::new(&config.base_url).map_err(|error| Trouble::new(Exit::Internal, &error))?;
-    let limits = Limits {
-        per_second: config.limits.per_second,
-        per_hour: config.limits.per_hour,
-        per_day: config.limits.per_day,
-    };
-    Ok(ActiveSource { source: Arc::new(source), transport: Arc::new(transport), limits, cached: None })
+    let LimitsConfig { per_second, per_hour, cached_per_day, .. } = config.limits;
+    Ok(ActiveSource {
+        source: adapter(config)?,
+        transport: Arc::new(transport),
+        limits: Limits { per_second, per_hour, per_day: config.limits.own_per_day() },
+        cached: cached_per_day.map(|per_day| Limits { per_second, per_hour, per_day: Some(per_day) }),
+    })
+}
+
+/// What asks and reads, by kind. Commands that make no calls have no secrets.
+fn adapter(config: &SourceConfig) -> Result<Arc<dyn Source>, Trouble> {
+    let known = |secret: &Option<SecretString>| secret.clone().unwrap_or_else(|| SecretString::from(""));
+    let (name, base_url) = (config.name.clone(), config.base_url.clone());
+    match &config.settings {
+        SourceSettings::Enedis { api, client_id, client_secret, .. } => Ok(Arc::new(Enedis::new(EnedisSettings {
+            name,
+            base_url,
+            apis: match api {
+                ApiChoice::V5 => vec![Api::V5],
+                ApiChoice::V2026 => vec![Api::V2026],
+                ApiChoice::Auto => vec![Api::V2026, Api::V5],
+            },
+            client_id: client_id.clone(),
+            client_secret: known(client_secret),
+            user_agent: Enedis::user_agent(),
+        }))),
+        _ => Err(Trouble { exit: Exit::Configuration, message: "not yet".to_owned() }),
+    }
+}
+
+/// Gives all sources of an account the smallest of their limits.
+fn share(sources: &mut [ActiveSource]) {
+    let all: Vec<(String, Limits, Option<Limits>)> =
+        sources.iter().map(|s| (s.source.account(), s.limits, s.cached)).collect();
+    for active in sources {
+        let account = active.source.account();
+        for (_, limits, cached) in all.iter().filter(|(other, ..)| *other == account) {
+            active.limits = active.limits.smaller(limits);
+            active.cached = active.cached.map(|own| cached.map_or(own, |other| own.smaller(&other)));
+        }
+    }
 }
 
 /// The meters that are kept.
