@@ -14,7 +14,7 @@ pub const ENVIRONMENT: &str = "production";
 /// `source.*.api`.
 pub const API: &str = "2026";
 /// `source.*.base_url` of kind `conso-api`.
-pub const CONSO_API: &str = "https://conso.boris.sh/api";
+pub const CONSO_API: &str = "https://conso.boris.sh";
 /// `source.*.base_url` of kind `myelectricaldata`.
 pub const MYELECTRICALDATA: &str = "https://www.v2.myelectricaldata.fr/api";
 /// `source.*.version` of kind `myelectricaldata`.
