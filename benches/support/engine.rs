@@ -34,7 +34,7 @@ pub(crate) fn engine(
         meters: vec![ActiveMeter {
             prm,
             name: "Bench".to_owned(),
-            source: "enedis".to_owned(),
+            sources: vec!["enedis".to_owned()],
             datasets: Dataset::ALL.to_vec(),
             since: None,
         }],

@@ -27,6 +27,8 @@ pub struct Usage {
     pub hour: Option<i64>,
     /// Start of the call that is `per_day` calls back.
     pub day: Option<i64>,
+    /// What the source itself said last: how many more calls it takes now, and until when that holds.
+    pub told: Option<(i64, i64)>,
 }
 
 /// Which limit is exhausted.
@@ -36,6 +38,8 @@ pub enum Exhausted {
     Hour,
     /// The calls of a day.
     Day,
+    /// What the source said that it still takes.
+    Told,
 }
 
 /// Whether a call may be made.
@@ -63,6 +67,9 @@ pub const LATE_MS: i64 = 2_000;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// What a source says about its quota holds for no longer.
+pub const FARTHEST_MS: i64 = 26 * HOUR_MS;
 
 /// A line further ahead than this was written before the wall clock was set back.
 const AHEAD_MS: i64 = 60_000;
@@ -111,7 +118,11 @@ pub fn decide(now: i64, usage: &Usage, limits: &Limits) -> Verdict {
     let after_last = usage.last.map_or(i64::MIN, |at| paced(at) + limits.spacing_ms());
     let after_second = usage.second.map_or(i64::MIN, |at| paced(at) + limits.second_ms());
     let at = now.max(after_last).max(after_second);
-    if day > at {
+    // A statement about more than a day ahead was made before the wall clock was set back.
+    let told = usage.told.filter(|(left, until)| *left <= 0 && *until > at && *until <= now + FARTHEST_MS);
+    if let Some((_, until)) = told {
+        Verdict::Wait { until, limit: Exhausted::Told }
+    } else if day > at {
         Verdict::Wait { until: day.min(now + DAY_MS + LATE_MS), limit: Exhausted::Day }
     } else if hour > at {
         Verdict::Wait { until: hour.min(now + HOUR_MS + LATE_MS), limit: Exhausted::Hour }
@@ -134,6 +145,7 @@ mod tests {
             second: back(limits.per_second),
             hour: limits.per_hour.and_then(back),
             day: limits.per_day.and_then(back),
+            told: None,
         }
     }
 
@@ -154,6 +166,17 @@ mod tests {
         let limits = Limits { per_second: 5, per_hour: Some(2), per_day: None };
         let verdict = decide(10_000, &usage(&[1_000, 2_000], &limits), &limits);
         assert_eq!(verdict, Verdict::Wait { until: 1_000 + HOUR_MS + LATE_MS, limit: Exhausted::Hour });
+    }
+
+    #[test]
+    fn what_the_source_says_corrects_downwards_only() {
+        let limits = Limits { per_second: 5, per_hour: None, per_day: Some(10) };
+        let decide = |told| decide(10_000, &Usage { told, ..Usage::default() }, &limits);
+        assert_eq!(decide(Some((0, 90_000))), Verdict::Wait { until: 90_000, limit: Exhausted::Told });
+        for told in [Some((1, 90_000)), Some((0, 9_000)), Some((-3, 9_000)), None] {
+            assert_eq!(decide(told), Verdict::Go { at: 10_000 }, "{told:?}");
+        }
+        assert_eq!(decide(Some((0, 10_000 + 48 * HOUR_MS))), Verdict::Go { at: 10_000 }, "no time to rely on");
     }
 
     proptest! {

@@ -149,7 +149,7 @@ fn engine(
     let meter = ActiveMeter {
         prm: prm.clone(),
         name: NAME.to_owned(),
-        source: source.name().to_owned(),
+        sources: vec![source.name().to_owned()],
         datasets: Dataset::ALL.to_vec(),
         since: None,
     };

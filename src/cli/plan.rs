@@ -14,6 +14,7 @@ use crate::budget::Limits;
 use crate::clock::{Calendar, Clock};
 use crate::config::{Config, Loaded};
 use crate::engine::pass::{PlannedCall, plan_calls};
+use crate::engine::serving::Moment;
 use crate::exit::Exit;
 use crate::source::catalogue;
 use crate::store::sqlite::{Mode, SqliteStore};
@@ -37,14 +38,16 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     let facts = if there {
         let store = SqliteStore::open(&config.database.path, Mode::Read, "linkyd plan").await?;
         for (spent, source) in spent.iter_mut().zip(&sources) {
-            *spent = store.spent(source.source.name(), now_ms).await?;
+            *spent = store.spent(source.source.name(), source.history_pool(), now_ms).await?;
         }
         store.facts(crate::engine::pass::midnight(now)).await?
     } else {
         Facts::default()
     };
     let pauses = pauses(&facts, now_ms);
-    let calls = plan_calls(&sources, &wiring::meters(config), &wiring::every(config), facts, &spent, &selection, now);
+    let moment = Moment { calendar: now, machine_ms: now_ms };
+    let calls =
+        plan_calls(&sources, &wiring::meters(config), &wiring::every(config), facts, &spent, &selection, moment);
     let mut out = io::stdout().lock();
     if args.json {
         let list: Vec<_> = calls
@@ -121,9 +124,9 @@ pub(super) fn text(calls: &[PlannedCall], config: &Config, spent: &[Spent], colo
 fn pauses(facts: &Facts, now_ms: i64) -> String {
     let mut text = String::new();
     for source in &facts.sources {
-        let Some(until) = source.not_before_ms.filter(|until| *until > now_ms) else { continue };
+        let Some(until) = source.state.not_before_ms.filter(|until| *until > now_ms) else { continue };
         let Some(until) = chrono::DateTime::from_timestamp_millis(until) else { continue };
-        let why = source.code.as_deref().and_then(catalogue::row_of).map_or("", |(_, advice)| advice);
+        let why = source.state.code.as_deref().and_then(catalogue::row_of).map_or("", |(_, advice)| advice);
         let _infallible = writeln!(
             text,
             "Source {} pauses until {} (Paris); none of its calls is made before. {why}",

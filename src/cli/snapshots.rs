@@ -10,7 +10,7 @@ use crate::domain::{Dataset, Day, DayState, Days, Prm, SeriesState};
 use crate::engine::pass::PlannedCall;
 use crate::engine::report::{DatasetReport, Interruption, MeterReport, Report, Stop};
 use crate::plan::Reason;
-use crate::store::{SeriesStatus, Spent};
+use crate::store::{MeterId, SeriesStatus, Spent};
 
 const CONFIG: &str = r#"
 [source.enedis]
@@ -56,6 +56,7 @@ fn series(dataset: Dataset) -> SeriesStatus {
         message: None,
         last_success_at: Some(1_795_500_000),
         next_try_at: None,
+        consent_until: None,
     }
 }
 
@@ -74,7 +75,7 @@ fn status_text(series: &[SeriesStatus], spent: Spent) -> String {
 
 #[test]
 fn status_of_a_complete_history() {
-    insta::assert_snapshot!(status_text(&three(|_| ()), Spent { hour: 116, day: 116, ever: 116 }), @r#"
+    insta::assert_snapshot!(status_text(&three(|_| ()), Spent { hour: 116, day: 116, told_left: None }), @r#"
     METER   DATASET                 STATE  NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
     Maison  consumption_load_curve  ok     2026-11-23  2023-11-09     1_111     0       0
     Maison  daily_consumption       ok     2026-11-23  2023-11-09     1_111     0       0
@@ -111,7 +112,7 @@ fn status_with_gaps_and_late_days() {
         s.gaps = 2;
         s.days = BTreeMap::from([(DayState::Complete, 1_100), (DayState::Pending, 4), (DayState::Absent, 7)]);
     });
-    insta::assert_snapshot!(status_text(&all, Spent { hour: 3, day: 9, ever: 900 }), @r#"
+    insta::assert_snapshot!(status_text(&all, Spent { hour: 3, day: 9, told_left: None }), @r#"
     METER   DATASET                 STATE  NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
     Maison  consumption_load_curve  late   2026-11-19  2023-11-09     1_100     4       7
     Maison  daily_consumption       late   2026-11-19  2023-11-09     1_100     4       7
@@ -129,7 +130,7 @@ fn status_of_a_meter_without_consent() {
         s.message = Some("The customer's consent is gone. Ask for it again.".to_owned());
         s.next_try_at = Some(now().timestamp() + 86_400);
     });
-    insta::assert_snapshot!(status_text(&all, Spent { hour: 1, day: 1, ever: 1 }), @r#"
+    insta::assert_snapshot!(status_text(&all, Spent { hour: 1, day: 1, told_left: None }), @r#"
     METER   DATASET                 STATE      NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
     Maison  consumption_load_curve  suspended  2026-11-23  2023-11-09     1_111     0       0
     Maison  daily_consumption       suspended  2026-11-23  2023-11-09     1_111     0       0
@@ -152,7 +153,7 @@ fn status_of_failing_and_waiting_series() {
             s.message = Some("The call budget of the hour is used up".to_owned());
         }
     });
-    insta::assert_snapshot!(status_text(&all, Spent { hour: 900, day: 5_000, ever: 5_000 }), @r#"
+    insta::assert_snapshot!(status_text(&all, Spent { hour: 900, day: 5_000, told_left: None }), @r#"
     METER   DATASET                 STATE    NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
     Maison  consumption_load_curve  waiting  2026-11-23  2023-11-09     1_111     0       0
     Maison  daily_consumption       waiting  2026-11-23  2023-11-09     1_111     0       0
@@ -189,7 +190,7 @@ fn plan_of_a_morning() {
         planned(Dataset::ConsumptionLoadCurve, "2025-02-01", "2025-02-08", Reason::Missing),
         planned(Dataset::DailyConsumption, "2025-11-24", "2026-11-24", Reason::Yesterday),
     ];
-    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 10, day: 10, ever: 10 }, ""), @r#"
+    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 10, day: 10, told_left: None }, ""), @r#"
     METER   DATASET                 CALLS  FROM        TO          WHY
     Maison  consumption_load_curve      2  2025-02-01  2026-11-23  yesterday, missing
     Maison  daily_consumption           1  2025-11-24  2026-11-23  yesterday
@@ -202,14 +203,14 @@ fn plan_of_a_morning() {
 fn plan_beyond_the_budget_says_how_long_it_takes() {
     let call = planned(Dataset::DailyConsumption, "2025-11-24", "2026-11-24", Reason::Missing);
     let calls = vec![call; 2_000];
-    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, ever: 100 }, ""), @r#"
+    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, told_left: None }, ""), @r#"
     METER   DATASET            CALLS  FROM        TO          WHY
     Maison  daily_consumption  2_000  2025-11-24  2026-11-23  missing
 
     Source enedis: 2_000 calls, about 2 h within its limits (800 left this hour).
     "#);
     let daily = "[source.enedis.limits]\nrequests_per_day = 500";
-    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, ever: 100 }, daily), @r#"
+    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, told_left: None }, daily), @r#"
     METER   DATASET            CALLS  FROM        TO          WHY
     Maison  daily_consumption  2_000  2025-11-24  2026-11-23  missing
 
@@ -220,6 +221,8 @@ fn plan_beyond_the_budget_says_how_long_it_takes() {
 fn report(states: [(SeriesState, Option<&str>); 3]) -> Report {
     let datasets = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption, Dataset::DailyMaxPower];
     let datasets = datasets.into_iter().zip(states).map(|(dataset, (state, error))| DatasetReport {
+        series: (MeterId(1), dataset),
+        unserved: false,
         dataset,
         state,
         code: None,
@@ -270,6 +273,7 @@ fn sync_with_trouble() {
         stop: Stop::Later,
         until_ms: Some(now().timestamp_millis() + 60_000),
         message: why.to_owned(),
+        unserved: std::collections::BTreeSet::new(),
     }];
     insta::assert_snapshot!(sync_text(&down), @r#"
     0 calls: 0 new values, 0 changed.

@@ -15,6 +15,7 @@ use crate::config::{Config, Loaded};
 use crate::domain::{Day, DayState, SeriesState};
 use crate::engine::knowledge::published_end;
 use crate::exit::Exit;
+use crate::source::Pool;
 use crate::store::sqlite::{Mode, SqliteStore};
 use crate::store::{SeriesStatus, Spent, Store};
 
@@ -29,7 +30,7 @@ pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Cl
     let series: Vec<SeriesStatus> = store.status().await?.into_iter().map(|s| as_of(s, published_end(now))).collect();
     let mut budget = Vec::new();
     for source in &config.sources {
-        budget.push((source, store.spent(&source.name, now_ms).await?));
+        budget.push((source, store.spent(&source.name, Pool::Live, now_ms).await?));
     }
     let mut out = io::stdout().lock();
     if args.json {

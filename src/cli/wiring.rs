@@ -83,8 +83,7 @@ pub(super) fn meters(config: &Config) -> Vec<ActiveMeter> {
         .map(|meter| ActiveMeter {
             prm: meter.prm.clone(),
             name: meter.name.clone(),
-            // The first is the preferred one; there is at least one (config::meter).
-            source: meter.sources.first().cloned().unwrap_or_default(),
+            sources: meter.sources.clone(),
             datasets: meter.datasets.clone(),
             since: meter.since,
         })

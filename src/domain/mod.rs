@@ -7,6 +7,7 @@
 pub mod coverage;
 pub mod dataset;
 pub mod day;
+pub mod dispute;
 pub mod interval;
 pub mod merge;
 pub mod paris;

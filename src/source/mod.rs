@@ -390,7 +390,7 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn read<'r>(&self, ask: Ask<'_>, response: &'r Response, now: DateTime<Utc>) -> Reply<'r>;
 
     /// What an answer, data or not, says about the source's own quota.
-    fn quota(&self, _: &Response, _: DateTime<Utc>) -> Vec<Quota> {
+    fn quota(&self, _: &Ask<'_>, _: &Response, _: DateTime<Utc>) -> Vec<Quota> {
         Vec::new()
     }
 

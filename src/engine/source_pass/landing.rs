@@ -1,12 +1,14 @@
 //! What comes back: an answer becomes rows and lessons in one transaction.
 
+use chrono::TimeDelta;
+
 use super::{Flight, Landed, SourcePass, key, millis};
 use crate::decode::{self, Expected};
-use crate::domain::{Days, SeriesState, Values};
+use crate::domain::{Day, Days, SeriesState, Values};
 use crate::plan;
 use crate::source::catalogue::{self, Own};
 use crate::source::{Reaction, Refusal, Reply, Response};
-use crate::store::{Activation, Answer, CallEnd, Effect, Learnt, StoreError};
+use crate::store::{Activation, Answer, CallEnd, Effect, Learnt, SourceState, StoreError};
 
 impl SourcePass<'_> {
     /// Stores what a call brought, or reacts to its refusal.
@@ -20,6 +22,7 @@ impl SourcePass<'_> {
             Err(error) => Err(catalogue::own(error.trouble(), None, "")),
             Ok(response) => self.read(flight, response),
         };
+        let told = result.as_ref().map_or_else(|_| Vec::new(), |response| self.told(flight, response));
         let let_in = match &read {
             Ok(_) => true,
             Err(refusal) => refusal.status.is_some() && refusal.reaction != Reaction::Reauth,
@@ -29,9 +32,24 @@ impl SourcePass<'_> {
             self.turned_away.clear();
         }
         match read {
-            Ok((covered, values)) => self.store_answer(flight, end, covered, values).await,
-            Err(refusal) => self.refused(flight, end, refusal).await,
+            Ok((covered, values)) => self.store_answer(flight, end, covered, values, told).await,
+            Err(refusal) => self.refused(flight, end, refusal, told).await,
         }
+    }
+
+    /// What an answer says about the source's own quota, counted from when its call left.
+    fn told(&self, flight: Flight, response: &Response) -> Vec<Effect> {
+        let at = self.began.0 + TimeDelta::from_std(flight.left.saturating_sub(self.began.1)).unwrap_or_default();
+        let Some(series) = self.knowledge.series.get(flight.call.series) else { return Vec::new() };
+        let quotas = self.active.source.quota(&flight.ask(&series.prm), response, self.machine());
+        let told = quotas.into_iter().map(|quota| Effect::Told {
+            source: self.knowledge.source.id,
+            pool: quota.pool,
+            left: quota.left,
+            at_ms: at.timestamp_millis(),
+            until_ms: quota.until.timestamp_millis(),
+        });
+        told.collect()
     }
 
     /// The days that an answer covers, and its values.
@@ -75,21 +93,26 @@ impl SourcePass<'_> {
         end: CallEnd,
         covered: Days,
         values: Values,
+        told: Vec<Effect>,
     ) -> Result<(), StoreError> {
         let now = self.engine.calendar.now();
         let served = self.knowledge.served_first(self.active, flight.dataset, now);
+        let exact = self.is_exact(flight);
+        // An answer that is put together may begin anywhere; only where it holds data was it accepted.
+        let begins = if exact { Some(covered.first()) } else { values.first_day() };
         let answer = Answer {
             end,
             meter: flight.meter,
             dataset: flight.dataset,
             source: self.knowledge.source.id,
+            direct: self.active.source.is_direct(),
             covered,
-            exact: self.is_exact(flight),
+            exact,
             same_day: self.active.source.same_day(),
             values,
             asked_at: flight.asked_at,
             window_first: served.unwrap_or(covered.first()),
-            effects: self.lessons(flight),
+            effects: self.lessons(flight, begins).into_iter().chain(told).collect(),
         };
         let effects = answer.effects.clone();
         let committed = self.engine.store.commit(answer).await?;
@@ -98,7 +121,6 @@ impl SourcePass<'_> {
         }
         // What was asked with these very days is not asked again in this pass.
         self.answered.insert(key(flight.call));
-        self.reached = true;
         self.succeeded.insert(flight.call.series);
         self.faults.clear();
         self.pauses = 0;
@@ -126,11 +148,11 @@ impl SourcePass<'_> {
     }
 
     /// What an answer teaches besides its values.
-    fn lessons(&self, flight: Flight) -> Vec<Effect> {
+    fn lessons(&self, flight: Flight, begins: Option<Day>) -> Vec<Effect> {
         let mut effects = Vec::new();
         let direction = flight.dataset.direction();
         let known = self.knowledge.activation(flight.meter, direction);
-        let start = flight.call.days.first();
+        let Some(start) = begins else { return self.lessons_of_source(flight) };
         // A meter that was refused altogether and is served again has to be looked at anew, and what
         // is accepted was never before the activation.
         let anew = self.knowledge.series.get(flight.call.series).is_some_and(|s| s.state == SeriesState::NotOffered)
@@ -142,6 +164,13 @@ impl SourcePass<'_> {
             let known = Activation { accepted: Some(start), ..known };
             effects.push(Effect::Activation { meter: flight.meter, direction, known });
         }
+        effects.extend(self.lessons_of_source(flight));
+        effects
+    }
+
+    /// What an answer teaches of its source and of series that wait for it.
+    fn lessons_of_source(&self, flight: Flight) -> Vec<Effect> {
+        let mut effects = Vec::new();
         let learnt = self.knowledge.learnt(flight.dataset);
         let remembered = learnt.api.map(|(api, _)| api);
         let preferred = self.active.source.apis().first().copied();
@@ -162,14 +191,10 @@ impl SourcePass<'_> {
             not_before: None,
         }));
         // Only a call that left after a pause was asked for shows that it is over.
-        if self.knowledge.source.code.is_some() && flight.left >= self.pause_began {
-            effects.push(Effect::Source {
-                source: self.knowledge.source.id,
-                not_before_ms: None,
-                code: None,
-                message: None,
-                slow_until_ms: self.knowledge.source.slow_until_ms,
-            });
+        let state = &self.knowledge.source.state;
+        let well = SourceState { slow_until_ms: state.slow_until_ms, ..SourceState::default() };
+        if *state != well && flight.left >= self.pause_began {
+            effects.push(Effect::Source { source: self.knowledge.source.id, state: well });
         }
         effects
     }

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use sqlx::SqliteConnection;
 
 use super::facts::{DayRow, record};
-use super::{calendar, effects, ledger, rows, sql};
+use super::{calendar, effects, ledger, provenance, rows, sql};
+use crate::domain::dispute::give_way;
 use crate::domain::merge::{Revised, merge, observe};
 use crate::domain::{
     Asked, CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Days, Interval, Kind, PeakPower, Step, Values, paris,
@@ -171,7 +172,12 @@ async fn curve(
         })?;
         stored.push(CurvePoint { interval: Interval { start: *start, step }, watts: *watts });
     }
-    let merged = merge(&stored, points);
+    let firm_sources = provenance::firm_sources(conn, answer, held.is_empty()).await?;
+    let from = |point: &CurvePoint| held.iter().find(|row| row.0 == point.interval.start).map(|row| row.3);
+    let firm: Vec<CurvePoint> =
+        stored.iter().filter(|p| from(p).is_some_and(|s| firm_sources.contains(&s))).copied().collect();
+    let (points, disputed) = give_way(&firm, points);
+    let merged = merge(&stored, &points);
     if merged.left_out > 0 {
         // Measured values are dropped here and nowhere else; that must not go unseen.
         tracing::warn!(
@@ -190,7 +196,16 @@ async fn curve(
         old_local_seconds: None,
         old_source: source_of(revised.old.interval.start),
     };
-    let revisions = merged.revised.iter().map(revision).collect();
+    let mut revisions: Vec<Revision> = merged.revised.iter().map(revision).collect();
+    let disputed = disputed.iter().map(|disputed| Revision {
+        start: disputed.came.interval.start,
+        minutes: i64::from(disputed.came.interval.step.minutes()),
+        old: disputed.came.watts,
+        new: disputed.stays,
+        old_local_seconds: None,
+        old_source: answer.source.0,
+    });
+    revisions.extend(provenance::unheard(conn, answer, disputed.collect()).await?);
     for start in &merged.removed {
         sqlx::query(sql::CURVE_REMOVE).bind(meter).bind(direction).bind(start).execute(&mut *conn).await?;
     }
@@ -265,10 +280,15 @@ async fn energy(
             .fetch_all(&mut *conn)
             .await?
     };
-    let (mut put, mut stored) = (Vec::new(), Stored::default());
+    let firm = provenance::firm_sources(conn, answer, held.is_empty()).await?;
+    let (mut put, mut stored, mut disputed) = (Vec::new(), Stored::default(), Vec::new());
     for value in values {
         match held.iter().find(|(day, _, _)| *day == value.day.number()) {
             Some((_, wh, _)) if *wh == value.wh => continue,
+            Some((_, wh, source)) if firm.contains(source) => {
+                disputed.push(Revision::of_day(value.day, value.wh, *wh, answer.source.0));
+                continue;
+            }
             Some((_, wh, source)) => {
                 stored.changed += 1;
                 stored.revisions.push(Revision::of_day(value.day, *wh, value.wh, *source));
@@ -282,6 +302,7 @@ async fn energy(
             query.bind(value.day.number()).bind(value.wh)
         })
         .await?;
+    stored.revisions.extend(provenance::unheard(conn, answer, disputed).await?);
     let days = held.iter().map(|row| Day::from_number(row.0)).chain(put.iter().map(|value| value.day));
     stored.seen = one_a_day(answer.covered, days);
     Ok(stored)
@@ -305,7 +326,8 @@ async fn peaks(
             .fetch_all(&mut *conn)
             .await?
     };
-    let (mut put, mut stored) = (Vec::new(), Stored::default());
+    let firm = provenance::firm_sources(conn, answer, held.is_empty()).await?;
+    let (mut put, mut stored, mut disputed) = (Vec::new(), Stored::default(), Vec::new());
     for value in values {
         match held.iter().find(|row| row.0 == value.day.number()) {
             // The same value without its instant says less than we know.
@@ -313,6 +335,14 @@ async fn peaks(
                 if *va == value.va
                     && ((*local, *at) == (value.local_seconds, value.at) || value.local_seconds.is_none()) =>
             {
+                continue;
+            }
+            Some((_, va, local, _, source)) if (*va != value.va || local.is_some()) && firm.contains(source) => {
+                let revision = Revision {
+                    old_local_seconds: value.local_seconds,
+                    ..Revision::of_day(value.day, value.va, *va, answer.source.0)
+                };
+                disputed.push(revision);
                 continue;
             }
             // An instant that was not known before replaces nothing.
@@ -332,6 +362,7 @@ async fn peaks(
             query.bind(value.day.number()).bind(value.va).bind(value.local_seconds).bind(value.at)
         })
         .await?;
+    stored.revisions.extend(provenance::unheard(conn, answer, disputed).await?);
     let days = held.iter().map(|row| Day::from_number(row.0)).chain(put.iter().map(|value| value.day));
     stored.seen = one_a_day(answer.covered, days);
     Ok(stored)
@@ -367,13 +398,13 @@ fn one_a_day(covered: Days, with_value: impl Iterator<Item = Day>) -> Vec<DayObs
 }
 
 /// An old value that is kept.
-struct Revision {
-    start: i64,
-    minutes: i64,
-    old: i64,
-    new: i64,
-    old_local_seconds: Option<i32>,
-    old_source: i64,
+pub(super) struct Revision {
+    pub(super) start: i64,
+    pub(super) minutes: i64,
+    pub(super) old: i64,
+    pub(super) new: i64,
+    pub(super) old_local_seconds: Option<i32>,
+    pub(super) old_source: i64,
 }
 
 impl Revision {

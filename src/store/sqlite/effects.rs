@@ -3,6 +3,7 @@
 use sqlx::SqliteConnection;
 
 use super::sql;
+use crate::budget::FARTHEST_MS;
 use crate::store::{Effect, StoreError};
 
 /// Stores effects in their order.
@@ -31,12 +32,20 @@ pub(super) async fn apply(conn: &mut SqliteConnection, effects: &[Effect]) -> Re
                 .bind(known.api.map(|(api, _)| api.name()))
                 .bind(known.api.map(|(_, since)| since))
                 .bind(known.not_before),
-            Effect::Source { source, not_before_ms, code, message, slow_until_ms } => sqlx::query(sql::SOURCE_STATE)
+            Effect::Source { source, state } => sqlx::query(sql::SOURCE_STATE)
                 .bind(source.0)
-                .bind(*not_before_ms)
-                .bind(code)
-                .bind(message)
-                .bind(*slow_until_ms),
+                .bind(state.not_before_ms)
+                .bind(&state.code)
+                .bind(&state.message)
+                .bind(state.slow_until_ms)
+                .bind(state.refusals)
+                .bind(state.strikes),
+            Effect::Told { source, pool, left, at_ms, until_ms } => sqlx::query(sql::TOLD_PUT)
+                .bind(source.0)
+                .bind(pool.id())
+                .bind(*left)
+                .bind(*at_ms)
+                .bind((*until_ms).min(at_ms + FARTHEST_MS)),
         };
         query.execute(&mut *conn).await?;
     }

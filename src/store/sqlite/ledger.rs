@@ -4,7 +4,8 @@ use sqlx::SqliteConnection;
 
 use super::sql;
 use crate::budget::{self, Limits, Usage, Verdict};
-use crate::store::{CallEnd, CallId, NewCall, Reserved, SourceId, Spent, StoreError};
+use crate::source::Pool;
+use crate::store::{CallEnd, CallId, NewCall, Pause, Reserved, SourceId, Spent, StoreError};
 
 /// Outcome of a call that brought what was asked for, or the certainty that there is nothing.
 pub(super) const ANSWERED: i64 = 1;
@@ -12,8 +13,12 @@ pub(super) const ANSWERED: i64 = 1;
 /// Outcome of a call that was refused or failed.
 pub(super) const REFUSED: i64 = 0;
 
-/// An account, and when some of its calls started: the latest, and one for each limit.
-type UsageRow = (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+/// An account, until when it rests, when some of its calls started (the latest, and one for each
+/// limit), and what the source said it still takes, until when.
+type UsageRow = (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+
+/// An account and its rest: until when, code, message, refusals, strikes.
+type RestRow = (i64, Option<i64>, Option<String>, Option<String>, i64, i64);
 
 /// Decides on the journal's lines and adds one. The transaction has the write lock, so nobody
 /// decides on the same lines at the same time.
@@ -31,12 +36,23 @@ pub(super) async fn reserve(
         .bind(behind(Some(limits.per_second)))
         .bind(behind(limits.per_hour))
         .bind(behind(limits.per_day))
+        .bind(call.pool.id())
         .fetch_optional(&mut *conn)
         .await?;
-    let Some((account, last, second, hour, day)) = found else {
+    let Some((account, rests_until, last, second, hour, day, told_left, told_until)) = found else {
         return Err(StoreError::Inconsistent { table: "source", what: "there is no source of that number".to_owned() });
     };
-    let usage = Usage { last, second, hour: limits.per_hour.and(hour), day: limits.per_day.and(day) };
+    // The source may have been left to rest by another process, or for another source's calls.
+    if let Some(until) = rests_until.filter(|until| *until > now_ms && !call.despite_rest) {
+        return Ok(Reserved::Rests(until));
+    }
+    let usage = Usage {
+        last,
+        second,
+        hour: limits.per_hour.and(hour),
+        day: limits.per_day.and(day),
+        told: told_left.zip(told_until),
+    };
     let verdict = budget::decide(now_ms, &usage, limits);
     let Verdict::Go { at } = verdict else { return Ok(Reserved::Wait(verdict)) };
     let asks = call.asks.as_ref();
@@ -45,6 +61,7 @@ pub(super) async fn reserve(
         .bind(at)
         .bind(call.asked_at)
         .bind(call.source.0)
+        .bind(call.pool.id())
         .bind(call.api.map(crate::domain::Api::name))
         .bind(asks.map(|(meter, _, _)| meter.0))
         .bind(asks.map(|(_, dataset, _)| dataset.id()))
@@ -73,13 +90,29 @@ pub(super) fn never_reserved() -> StoreError {
     StoreError::Inconsistent { table: "call", what: "a call ends that was never reserved".to_owned() }
 }
 
-/// What the account of a source has spent; nothing where the source is unknown.
-pub(super) async fn spent(conn: &mut SqliteConnection, source: &str, now_ms: i64) -> Result<Spent, StoreError> {
+/// What the account of a source has spent of one counter; nothing where the source is unknown.
+pub(super) async fn spent(
+    conn: &mut SqliteConnection,
+    source: &str,
+    pool: Pool,
+    now_ms: i64,
+) -> Result<Spent, StoreError> {
     let account: Option<(i64,)> =
         sqlx::query_as(sql::SOURCE_ACCOUNT_BY_NAME).bind(source).fetch_optional(&mut *conn).await?;
     let Some((account,)) = account else { return Ok(Spent::default()) };
-    let (hour, day, ever) = sqlx::query_as(sql::SPENT).bind(account).bind(now_ms).fetch_one(conn).await?;
-    Ok(Spent { hour, day, ever })
+    let (hour, day, told_left) =
+        sqlx::query_as(sql::SPENT).bind(account).bind(now_ms).bind(pool.id()).fetch_one(conn).await?;
+    Ok(Spent { hour, day, told_left })
+}
+
+/// Lifts the rest of a source's account.
+pub(super) async fn resume(conn: &mut SqliteConnection, source: &str) -> Result<Option<Pause>, StoreError> {
+    let found: Option<RestRow> = sqlx::query_as(sql::RESTING).bind(source).fetch_optional(&mut *conn).await?;
+    let Some((account, until, code, message, refusals, strikes)) = found else { return Ok(None) };
+    if until.is_some() || refusals > 0 || strikes > 0 {
+        sqlx::query(sql::RESUME).bind(account).execute(conn).await?;
+    }
+    Ok(until.map(|until_ms| Pause { code, message, until_ms }))
 }
 
 /// The token calls of a source's account that were refused since then.

@@ -14,6 +14,7 @@ mod effects;
 mod errors;
 mod facts;
 mod ledger;
+mod provenance;
 mod readings;
 mod rows;
 mod schema;
@@ -37,11 +38,12 @@ pub use schema::NEWEST as NEWEST_SCHEMA;
 use self::connect::{Access, Connection, Work};
 use super::lock::ProcessLock;
 use super::{
-    Answer, CallEnd, Committed, Effect, Facts, NewCall, Reserved, SeriesStatus, Setup, SourceId, Spent, Store,
-    StoreError, Window,
+    Answer, CallEnd, Committed, Effect, Facts, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus,
+    Spent, Store, StoreError, Switch, Window,
 };
 use crate::budget::Limits;
 use crate::domain::{Dataset, Prm, Values};
+use crate::source::Pool;
 
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,6 +195,14 @@ impl Store for SqliteStore {
         self.write(move |conn| Box::pin(async move { setup::set_up(conn, &setup).await })).await
     }
 
+    async fn serve(&self, switches: &[Switch]) -> Result<(), StoreError> {
+        if switches.is_empty() {
+            return Ok(());
+        }
+        let switches = switches.to_vec();
+        self.write(move |conn| Box::pin(async move { setup::serve(conn, &switches).await })).await
+    }
+
     async fn open_windows(&self, windows: &[Window], now: i64) -> Result<(), StoreError> {
         let windows = windows.to_vec();
         self.write(move |conn| Box::pin(async move { setup::open_windows(conn, &windows, now).await })).await
@@ -233,9 +243,18 @@ impl Store for SqliteStore {
         self.read(|conn| Box::pin(status::status(conn))).await
     }
 
-    async fn spent(&self, source: &str, now_ms: i64) -> Result<Spent, StoreError> {
+    async fn sources(&self) -> Result<Vec<SourceStatus>, StoreError> {
+        self.read(|conn| Box::pin(facts::source_states(conn))).await
+    }
+
+    async fn spent(&self, source: &str, pool: Pool, now_ms: i64) -> Result<Spent, StoreError> {
         let source = source.to_owned();
-        self.read(move |conn| Box::pin(async move { ledger::spent(conn, &source, now_ms).await })).await
+        self.read(move |conn| Box::pin(async move { ledger::spent(conn, &source, pool, now_ms).await })).await
+    }
+
+    async fn resume(&self, source: &str) -> Result<Option<Pause>, StoreError> {
+        let source = source.to_owned();
+        self.write(move |conn| Box::pin(async move { ledger::resume(conn, &source).await })).await
     }
 
     async fn refused_tokens(&self, source: SourceId, since_ms: i64) -> Result<i64, StoreError> {

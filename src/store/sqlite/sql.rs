@@ -32,10 +32,11 @@ statements! {
     // Setting up.
     ACCOUNT_ADD = "INSERT INTO account (key) VALUES (?1) ON CONFLICT DO NOTHING";
     SOURCE_PUT =
-        "INSERT INTO source (name, kind, account, configured)
-         SELECT ?1, ?2, a.id, 1 FROM account a WHERE a.key = ?3
-         ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, account = excluded.account, configured = 1
-         WHERE kind <> excluded.kind OR account <> excluded.account OR configured <> 1";
+        "INSERT INTO source (name, kind, account, configured, direct)
+         SELECT ?1, ?2, a.id, 1, ?4 FROM account a WHERE a.key = ?3
+         ON CONFLICT (name) DO UPDATE
+         SET kind = excluded.kind, account = excluded.account, configured = 1, direct = excluded.direct
+         WHERE kind <> excluded.kind OR account <> excluded.account OR configured <> 1 OR direct <> excluded.direct";
     SOURCE_IDS = "SELECT id, name, configured FROM source";
     SOURCE_LEAVES = "UPDATE source SET configured = 0 WHERE id = ?1";
     METER_PUT =
@@ -49,13 +50,22 @@ statements! {
     METER_LEAVES = "UPDATE meter SET configured = 0 WHERE id = ?1";
     SERIES_PUT =
         "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?1, ?2, ?3, 1, ?4)
-         ON CONFLICT (meter, dataset) DO UPDATE
-         SET source = excluded.source, configured = 1, position = excluded.position,
-             state = CASE WHEN source = excluded.source THEN state ELSE 0 END,
-             code = CASE WHEN source = excluded.source THEN code END,
-             message = CASE WHEN source = excluded.source THEN message END,
-             not_before = CASE WHEN source = excluded.source THEN not_before END
-         WHERE source <> excluded.source OR configured <> 1 OR position <> excluded.position";
+         ON CONFLICT (meter, dataset) DO UPDATE SET configured = 1, position = excluded.position
+         WHERE configured <> 1 OR position <> excluded.position";
+    CONSENT_PUT =
+        "INSERT INTO consent (meter, until) VALUES (?1, ?2)
+         ON CONFLICT (meter) DO UPDATE SET until = excluded.until WHERE until IS NOT excluded.until";
+    /// How the series stands at the source that serves it is kept, unless there is nothing to say.
+    SERVE_PARK =
+        "INSERT INTO elsewhere (meter, dataset, source, state, code, message, not_before)
+         SELECT meter, dataset, source, state, code, message, not_before FROM series
+         WHERE meter = ?1 AND dataset = ?2 AND source <> ?3 AND (state <> 0 OR not_before IS NOT NULL)";
+    SERVE_TAKE =
+        "UPDATE series SET (source, state, code, message, not_before) = (
+             SELECT ?3, coalesce(e.state, 0), e.code, e.message, e.not_before
+             FROM (SELECT 1) LEFT JOIN elsewhere e ON e.meter = ?1 AND e.dataset = ?2 AND e.source = ?3
+         ) WHERE meter = ?1 AND dataset = ?2";
+    SERVE_TAKEN = "DELETE FROM elsewhere WHERE meter = ?1 AND dataset = ?2 AND source = ?3";
     SERIES_CONFIGURED = "SELECT meter, dataset FROM series WHERE configured = 1";
     SERIES_LEAVES = "UPDATE series SET configured = 0 WHERE meter = ?1 AND dataset = ?2";
 
@@ -100,6 +110,11 @@ statements! {
     ENERGY_HELD =
         "SELECT day, wh, source FROM daily_energy
          WHERE meter = ?1 AND direction = ?2 AND day >= ?3 AND day < ?4 ORDER BY day";
+    DIRECT_SOURCES = "SELECT id FROM source WHERE direct = 1";
+    REVISION_HAS =
+        "SELECT EXISTS (
+             SELECT 1 FROM revision WHERE meter = ?1 AND dataset = ?2 AND start = ?3
+                AND old_value = ?4 AND new_value = ?5 AND old_source = ?6)";
     PEAKS_HELD =
         "SELECT day, va, local_seconds, at, source FROM max_power
          WHERE meter = ?1 AND day >= ?2 AND day < ?3 ORDER BY day";
@@ -140,29 +155,49 @@ statements! {
              history_short = excluded.history_short, api = excluded.api, api_since = excluded.api_since,
              not_before = excluded.not_before";
     SOURCE_STATE =
-        "UPDATE source SET not_before_ms = ?2, code = ?3, message = ?4, slow_until_ms = ?5 WHERE id = ?1";
+        "UPDATE account SET not_before_ms = ?2, code = ?3, message = ?4, slow_until_ms = ?5, refusals = ?6, strikes = ?7
+         WHERE id = (SELECT account FROM source WHERE id = ?1)";
+    TOLD_PUT =
+        "INSERT INTO told (account, pool, calls_left, at_ms, until_ms)
+         SELECT s.account, ?2, ?3, ?4, ?5 FROM source s WHERE s.id = ?1
+         ON CONFLICT (account, pool) DO UPDATE
+         SET calls_left = excluded.calls_left, at_ms = excluded.at_ms, until_ms = excluded.until_ms";
+    RESTING =
+        "SELECT a.id, a.not_before_ms, a.code, a.message, a.refusals, a.strikes
+         FROM source s JOIN account a ON a.id = s.account WHERE s.name = ?1";
+    RESUME =
+        "UPDATE account SET not_before_ms = NULL, code = NULL, message = NULL, refusals = 0, strikes = 0 WHERE id = ?1";
 
     // The journal.
     SOURCE_ACCOUNT_BY_NAME = "SELECT account FROM source WHERE name = ?1";
-    /// The account, when its latest call started, and when those did that are ?2, ?3 and ?4 back
-    /// behind it.
+    /// The account and until when it rests; when its latest call started, and the one ?2 back behind
+    /// it; of the pool ?5 when those did that are ?3 and ?4 back; and what the source said last
+    /// about that pool: calls left now, until when.
     USAGE =
-        "SELECT s.account,
+        "SELECT s.account, a.not_before_ms,
             (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1),
             (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?2),
-            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?3),
-            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?4)
-         FROM source s WHERE s.id = ?1";
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account AND k.pool = ?5
+             ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?3),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account AND k.pool = ?5
+             ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?4),
+            t.calls_left - (SELECT count(*) FROM call k WHERE k.account = s.account AND k.pool = ?5 AND k.at_ms > t.at_ms),
+            t.until_ms
+         FROM source s JOIN account a ON a.id = s.account
+         LEFT JOIN told t ON t.account = s.account AND t.pool = ?5
+         WHERE s.id = ?1";
     CALL_ADD =
-        "INSERT INTO call (account, at_ms, asked_at, source, api, meter, dataset, start_day, end_day)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        "INSERT INTO call (account, at_ms, asked_at, source, pool, api, meter, dataset, start_day, end_day)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     CALL_END =
         "UPDATE call SET outcome = ?2, status = ?3, code = ?4, duration_ms = ?5 WHERE id = ?1";
     SPENT =
         "SELECT
-            (SELECT count(*) FROM call WHERE account = ?1 AND at_ms > ?2 - 3600000),
-            (SELECT count(*) FROM call WHERE account = ?1 AND at_ms > ?2 - 86400000),
-            (SELECT count(*) FROM call WHERE account = ?1)";
+            (SELECT count(*) FROM call WHERE account = ?1 AND pool = ?3 AND at_ms > ?2 - 3600000),
+            (SELECT count(*) FROM call WHERE account = ?1 AND pool = ?3 AND at_ms > ?2 - 86400000),
+            (SELECT max(0, t.calls_left - (
+                 SELECT count(*) FROM call WHERE account = ?1 AND pool = ?3 AND at_ms > t.at_ms
+             )) FROM told t WHERE t.account = ?1 AND t.pool = ?3 AND t.until_ms > ?2)";
     REFUSED_TOKENS =
         "SELECT count(*) FROM call
          WHERE account = (SELECT account FROM source WHERE id = ?1) AND at_ms >= ?2
@@ -179,15 +214,18 @@ statements! {
          FROM series s CROSS JOIN coverage v ON v.meter = s.meter AND v.dataset = s.dataset
          WHERE s.configured = 1 AND (v.state <> 1 OR v.checked_at IS NOT NULL)";
     FACTS_SOURCES =
-        "SELECT id, name, not_before_ms, code, slow_until_ms FROM source WHERE configured = 1 ORDER BY id";
+        "SELECT s.id, s.name, s.kind, a.not_before_ms, a.code, a.message, a.slow_until_ms, a.refusals, a.strikes
+         FROM source s JOIN account a ON a.id = s.account WHERE s.configured = 1 ORDER BY s.id";
+    FACTS_ELSEWHERE = "SELECT meter, dataset, source, state, code, not_before FROM elsewhere";
     FACTS_LEARNT =
         "SELECT source, dataset, max_days, max_days_until, history_short, api, api_since, not_before FROM learnt";
     FACTS_ACTIVATIONS = "SELECT meter, direction, refused, accepted, refusals FROM activation";
     FACTS_FAILED =
-        "SELECT k.meter, k.dataset, k.start_day, k.end_day, k.asked_at, coalesce(k.code, ''),
+        "SELECT k.meter, k.dataset, k.source, k.start_day, k.end_day, k.asked_at, coalesce(k.code, ''),
                 EXISTS (
                     SELECT 1 FROM call n
-                    WHERE n.id > k.id AND n.meter = k.meter AND n.dataset = k.dataset AND n.outcome = 1
+                    WHERE n.id > k.id AND n.meter = k.meter AND n.dataset = k.dataset AND n.source = k.source
+                      AND n.outcome = 1
                 )
          FROM call k
          WHERE k.outcome = 0 AND k.asked_at >= ?1 AND k.dataset IS NOT NULL ORDER BY k.asked_at, k.id";
@@ -195,8 +233,9 @@ statements! {
     // What the operator sees.
     STATUS_SERIES =
         "SELECT s.meter, m.prm, m.name, o.name, s.dataset, s.state, s.code, s.message, s.last_success_at,
-                s.not_before, s.end_day
+                s.not_before, s.end_day, n.until
          FROM series s JOIN meter m ON m.id = s.meter JOIN source o ON o.id = s.source
+         LEFT JOIN consent n ON n.meter = s.meter
          WHERE s.configured = 1 ORDER BY m.position, m.id, s.position, s.dataset";
     /// Complete days count wherever they lie, all others only in the window.
     STATUS_DAYS =

@@ -102,7 +102,7 @@ impl Rig {
             .map(|(n, meter)| ActiveMeter {
                 prm: meter.prm.clone(),
                 name: format!("Meter {n}"),
-                source: "enedis".to_owned(),
+                sources: vec!["enedis".to_owned()],
                 datasets: datasets.to_vec(),
                 since: None,
             })

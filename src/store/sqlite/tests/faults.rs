@@ -178,7 +178,8 @@ async fn a_file_that_is_replaced_is_noticed() {
     std::fs::rename(world.path(), world.folder.path().join("aside.db")).unwrap();
     let span = days("2026-11-17", "2026-11-24");
     let asks = Some((METER, CURVE, span));
-    let call = NewCall { source: SOURCE, api: None, asks, asked_at: 0 };
+    let call =
+        NewCall { source: SOURCE, api: None, pool: crate::source::Pool::Live, asks, despite_rest: false, asked_at: 0 };
     let error = world.store.reserve(&call, &LIMITS, 0).await.unwrap_err();
     assert!(error.to_string().contains("replaced"), "{error}");
 }
