@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::sources::{Counter, SourceView};
+use super::wiring::{self, Counted};
 use super::{plan, status, sync};
 use crate::config::{self, Config, Environment, Secrets};
 use crate::domain::{Dataset, Day, DayState, Days, Prm, SeriesState};
@@ -67,10 +69,20 @@ fn three(change: impl Fn(&mut SeriesStatus)) -> Vec<SeriesStatus> {
     all
 }
 
+/// The sources as they stand with the same spent of each counter.
+fn views(config: &Config, spent: Spent) -> Vec<SourceView> {
+    let view = |counted: Counted| SourceView {
+        name: counted.source.name().to_owned(),
+        scope: counted.source.scope(),
+        counters: counted.counters().map(|(pool, limits)| Counter { pool, limits, spent }).collect(),
+        pause: None,
+    };
+    wiring::counted(config).into_iter().map(view).collect()
+}
+
 fn status_text(series: &[SeriesStatus], spent: Spent) -> String {
     let config = configured(CONFIG);
-    let budget = [(&config.sources[0], spent)];
-    status::text(series, &budget, &config, now(), false).replace('\u{a0}', "_")
+    status::text(series, &views(&config, spent), &config, now(), false).replace('\u{a0}', "_")
 }
 
 #[test]
@@ -173,7 +185,8 @@ fn planned(dataset: Dataset, first: &str, end: &str, reason: Reason) -> PlannedC
 
 fn plan_text(calls: &[PlannedCall], spent: Spent, limits: &str) -> String {
     let config = configured(&CONFIG.replace("[[meter]]", &format!("{limits}\n[[meter]]")));
-    plan::text(calls, &config, &[spent], false).replace('\u{a0}', "_")
+    let (_, limits) = wiring::counted(&config)[0].counters().next().unwrap();
+    plan::text(calls, &[plan::Budget { source: "enedis", limits, spent }], false).replace('\u{a0}', "_")
 }
 
 #[test]

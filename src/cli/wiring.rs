@@ -13,40 +13,71 @@ use super::args::Narrow;
 use crate::budget::Limits;
 use crate::client::HttpTransport;
 use crate::clock::{Calendar, Clock};
-use crate::config::{ApiChoice, Config, LimitsConfig, SourceConfig, SourceSettings};
+use crate::config::{ApiChoice, Config, ConfigError, LimitsConfig, Origin, Problem, SourceConfig, SourceSettings};
 use crate::domain::{Api, Dataset, Day, Days};
 use crate::engine::{ActiveMeter, ActiveSource, Engine, Selection};
 use crate::exit::Exit;
 use crate::plan::Request;
-use crate::source::Source;
 use crate::source::enedis::{Enedis, EnedisSettings};
+use crate::source::{Pool, Source};
 use crate::store::Store;
 
-/// The sources, ready for use. Those that count calls by the same account share the smallest of
-/// their limits: the account does not know which of them asks.
-pub(super) fn sources(config: &Config) -> Result<Vec<ActiveSource>, Trouble> {
-    let mut sources = config.sources.iter().map(source).collect::<Result<Vec<_>, _>>()?;
+/// A source without the way to it: enough to plan and to count.
+#[derive(Debug, Clone)]
+pub(crate) struct Counted {
+    /// How to ask it and read it.
+    pub(crate) source: Arc<dyn Source>,
+    limits: Limits,
+    cached: Option<Limits>,
+}
+
+impl Counted {
+    /// What it counts, and what of that linkyd allows itself.
+    pub(crate) fn counters(&self) -> impl Iterator<Item = (Pool, Limits)> {
+        [(Pool::Live, Some(self.limits)), (Pool::Cached, self.cached)]
+            .into_iter()
+            .filter_map(|(pool, limits)| limits.map(|limits| (pool, limits)))
+    }
+}
+
+/// The sources with the limits that hold. Those that count calls by the same account share the
+/// smallest of their limits: the account does not know which of them asks.
+pub(crate) fn counted(config: &Config) -> Vec<Counted> {
+    let count = |source: &SourceConfig| {
+        let LimitsConfig { per_second, per_hour, cached_per_day, .. } = source.limits;
+        Counted {
+            source: adapter(source),
+            limits: Limits { per_second, per_hour, per_day: source.limits.own_per_day() },
+            cached: cached_per_day.map(|per_day| Limits { per_second, per_hour, per_day: Some(per_day) }),
+        }
+    };
+    let mut sources: Vec<Counted> = config.sources.iter().map(count).collect();
     share(&mut sources);
+    sources
+}
+
+/// The sources, ready for use.
+pub(super) fn sources(config: &Config) -> Result<Vec<ActiveSource>, Trouble> {
+    let counted = counted(config);
+    let useless = useless(&counted, config);
+    if !useless.is_empty() {
+        return Err(ConfigError::Invalid(useless).into());
+    }
+    let mut sources = Vec::new();
+    for (counted, source) in counted.into_iter().zip(&config.sources) {
+        let transport = HttpTransport::new(&source.base_url).map_err(|error| Trouble::new(Exit::Internal, &error))?;
+        let Counted { source, limits, cached } = counted;
+        sources.push(ActiveSource { source, transport: Arc::new(transport), limits, cached });
+    }
     Ok(sources)
 }
 
-fn source(config: &SourceConfig) -> Result<ActiveSource, Trouble> {
-    let transport = HttpTransport::new(&config.base_url).map_err(|error| Trouble::new(Exit::Internal, &error))?;
-    let LimitsConfig { per_second, per_hour, cached_per_day, .. } = config.limits;
-    Ok(ActiveSource {
-        source: adapter(config)?,
-        transport: Arc::new(transport),
-        limits: Limits { per_second, per_hour, per_day: config.limits.own_per_day() },
-        cached: cached_per_day.map(|per_day| Limits { per_second, per_hour, per_day: Some(per_day) }),
-    })
-}
-
 /// What asks and reads, by kind. Commands that make no calls have no secrets.
-fn adapter(config: &SourceConfig) -> Result<Arc<dyn Source>, Trouble> {
+fn adapter(config: &SourceConfig) -> Arc<dyn Source> {
     let known = |secret: &Option<SecretString>| secret.clone().unwrap_or_else(|| SecretString::from(""));
     let (name, base_url) = (config.name.clone(), config.base_url.clone());
     match &config.settings {
-        SourceSettings::Enedis { api, client_id, client_secret, .. } => Ok(Arc::new(Enedis::new(EnedisSettings {
+        SourceSettings::Enedis { api, client_id, client_secret, .. } => Arc::new(Enedis::new(EnedisSettings {
             name,
             base_url,
             apis: match api {
@@ -57,13 +88,20 @@ fn adapter(config: &SourceConfig) -> Result<Arc<dyn Source>, Trouble> {
             client_id: client_id.clone(),
             client_secret: known(client_secret),
             user_agent: Enedis::user_agent(),
-        }))),
-        _ => Err(Trouble { exit: Exit::Configuration, message: "not yet".to_owned() }),
+        })),
+        _ => Arc::new(Enedis::new(EnedisSettings {
+            name,
+            base_url,
+            apis: vec![],
+            client_id: "".into(),
+            client_secret: known(&None),
+            user_agent: Enedis::user_agent(),
+        })),
     }
 }
 
 /// Gives all sources of an account the smallest of their limits.
-fn share(sources: &mut [ActiveSource]) {
+fn share(sources: &mut [Counted]) {
     let all: Vec<(String, Limits, Option<Limits>)> =
         sources.iter().map(|s| (s.source.account(), s.limits, s.cached)).collect();
     for active in sources {
@@ -73,6 +111,25 @@ fn share(sources: &mut [ActiveSource]) {
             active.cached = active.cached.map(|own| cached.map_or(own, |other| own.smaller(&other)));
         }
     }
+}
+
+/// Complains about each source of a meter that has none of the meter's datasets. Only the sources
+/// themselves know what they offer.
+pub(super) fn useless(sources: &[Counted], config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for meter in &config.meters {
+        for counted in sources.iter().filter(|s| meter.sources.iter().any(|name| name == s.source.name())) {
+            if meter.datasets.iter().all(|dataset| counted.source.reach(*dataset).is_none()) {
+                let message = format!(
+                    "source {:?} offers none of the datasets of meter {:?}; take it from the meter's sources",
+                    counted.source.name(),
+                    meter.name
+                );
+                problems.push(Problem::new(Origin::Default, &message));
+            }
+        }
+    }
+    problems
 }
 
 /// The meters that are kept.

@@ -6,22 +6,29 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::explain::Origin;
+use super::explain::{Origin, Problem};
 use super::layers::Environment;
 use super::load::{Loaded, load};
 use super::secret::Secrets;
-use super::{LimitsConfig, SourceSettings};
+use super::{Config, LimitsConfig, SourceSettings};
 use crate::exit::Exit;
 
-/// Validates the configuration, secrets included, and reports every problem and warning.
-pub fn check(path: Option<&Path>, environment: &Environment, json: bool, out: &mut dyn Write) -> io::Result<Exit> {
+/// Validates the configuration, secrets included, and reports every problem and warning. `more`
+/// finds what is wrong with one that is sound as far as it can be read.
+pub fn check(
+    path: Option<&Path>,
+    environment: &Environment,
+    more: &dyn Fn(&Config) -> Vec<Problem>,
+    json: bool,
+    out: &mut dyn Write,
+) -> io::Result<Exit> {
     let (problems, warnings, loaded) = match load(path, environment, Secrets::Read) {
-        Ok(loaded) => (Vec::new(), loaded.warnings.clone(), Some(loaded)),
+        Ok(loaded) => (more(&loaded.config), loaded.warnings.clone(), Some(loaded)),
         Err(error) => (error.problems(), Vec::new(), None),
     };
     let exit = if problems.is_empty() { Exit::Done } else { Exit::Configuration };
     if json {
-        let texts = |problems: &[super::Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let texts = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
         let document = json!({"ok": problems.is_empty(), "problems": texts(&problems), "warnings": texts(&warnings)});
         writeln!(out, "{document:#}")?;
         return Ok(exit);
@@ -32,7 +39,7 @@ pub fn check(path: Option<&Path>, environment: &Environment, json: bool, out: &m
     for warning in &warnings {
         writeln!(out, "warning: {warning}")?;
     }
-    if let Some(loaded) = &loaded {
+    if let (Some(loaded), Exit::Done) = (&loaded, exit) {
         let (sources, meters) = (loaded.config.sources.len(), loaded.config.meters.len());
         writeln!(out, "The configuration is sound: sources {sources}, meters {meters}.")?;
     }

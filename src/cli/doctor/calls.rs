@@ -11,13 +11,14 @@ use super::{Finding, Verdict, consent};
 use crate::budget::Exhausted;
 use crate::cli::Trouble;
 use crate::cli::render::number;
+use crate::cli::sources::PauseView;
 use crate::config::MeterConfig;
 use crate::domain::{Api, Dataset, Day, Days, Kind, Prm, Span};
 use crate::engine::knowledge::published_end;
 use crate::engine::{ActiveSource, Engine, react};
 use crate::exit::Exit;
 use crate::source::{Ask, Grant, Pool, Reaction, Refusal, Reply, Request, Response, catalogue};
-use crate::store::{CallEnd, NewCall, Reserved, SourceFacts, StoreError};
+use crate::store::{CallEnd, Effect, NewCall, Reserved, SourceFacts, SourceState, StoreError};
 
 /// Days of the call for data, where nothing cheaper shows whether a source answers.
 const DAYS: i32 = 2;
@@ -86,15 +87,11 @@ impl Caller {
         let name = active.source.name();
         let asked = match self.question(active, meters) {
             Some(question) => self.put(active, question, meters).await,
-            None => Ok(Asked {
-                findings: vec![Finding::new("source", Verdict::Well, "not asked: no meter is asked for here")],
-                dated: None,
-            }),
+            None => Ok(told(Finding::new("source", Verdict::Well, "not asked: it serves no meter"))),
         };
         let mut asked = asked.unwrap_or_else(|error| {
             let trouble = Trouble::from(error);
-            let finding = Finding::new("database", Verdict::from(&trouble), trouble.message);
-            Asked { findings: vec![finding], dated: None }
+            told(Finding::new("database", Verdict::from(&trouble), trouble.message))
         });
         for finding in &mut asked.findings {
             finding.subject = Some(name.to_owned());
@@ -129,8 +126,9 @@ impl Caller {
         meters: &[&MeterConfig],
     ) -> Result<Asked, StoreError> {
         let facts = self.facts(active).await?;
-        if let Some(finding) = paused(&facts, self.engine.clock.now()) {
-            return Ok(Asked { findings: vec![finding], dated: None });
+        if let Some(pause) = PauseView::of(&facts.state, self.engine.clock.now()) {
+            let message = format!("not asked, it {}", pause.sentence(active.source.name()));
+            return Ok(told(Finding::new("source", Verdict::Problem(Exit::TryLater), message)));
         }
         let request = match &question {
             Question::Check(request) | Question::Token(request) => request.clone(),
@@ -145,7 +143,14 @@ impl Caller {
             Question::Check(_) | Question::Token(_) => Pool::Live,
         };
         let api = if let Question::Data { api, .. } = &question { Some(*api) } else { None };
-        let new = NewCall { source: facts.id, api, asks: None, asked_at: self.engine.calendar.now().timestamp() };
+        let new = NewCall {
+            source: facts.id,
+            api,
+            pool,
+            asks: None,
+            despite_rest: false,
+            asked_at: self.engine.calendar.now().timestamp(),
+        };
         let now_ms = self.engine.clock.now().timestamp_millis();
         let call = match self.engine.store.reserve(&new, &active.limits_of(pool), now_ms).await? {
             Reserved::Go { call, at_ms } => {
@@ -153,8 +158,11 @@ impl Caller {
                 self.engine.clock.sleep(Duration::from_millis(wait)).await;
                 call
             }
-            Reserved::Wait(verdict) => {
-                return Ok(Asked { findings: vec![used_up(verdict)], dated: None });
+            Reserved::Wait(verdict) => return Ok(told(used_up(verdict))),
+            Reserved::Rests(until) => {
+                let until = DateTime::from_timestamp_millis(until).map(number::wall).unwrap_or_default();
+                let message = format!("not asked, it pauses until {until} (Paris)");
+                return Ok(told(Finding::new("source", Verdict::Problem(Exit::TryLater), message)));
             }
         };
         let began = self.engine.clock.monotonic();
@@ -182,7 +190,10 @@ impl Caller {
                 let mut findings = vec![answered(&question, took)];
                 let known = active.source.grant();
                 // What the credentials say by themselves was told already.
-                let news = Grant { prms: grant.prms.filter(|_| known.prms.is_none()), until: grant.until.filter(|_| known.until.is_none()) };
+                let news = Grant {
+                    prms: grant.prms.filter(|_| known.prms.is_none()),
+                    until: grant.until.filter(|_| known.until.is_none()),
+                };
                 findings.extend(consent::of_grant(active.source.name(), &news, meters, now));
                 findings
             }
@@ -207,6 +218,28 @@ impl Caller {
     }
 }
 
+/// Nothing but a finding.
+fn told(finding: Finding) -> Asked {
+    Asked { findings: vec![finding], dated: None }
+}
+
+/// What is to be kept of a refusal: a pause that the source asked for, or that a ban makes wise. That
+/// credentials are refused is not kept: somebody is about to mend that.
+fn pause(facts: &SourceFacts, refusal: &Refusal, now: DateTime<Utc>) -> Option<Effect> {
+    let until = match refusal.reaction {
+        Reaction::Ban => now.timestamp_millis() + react::BAN_MS,
+        Reaction::RetryAt(told) => react::resume_at(told, now, fastrand::u32(0..=1_000)),
+        _ => return None,
+    };
+    let state = SourceState {
+        not_before_ms: Some(until),
+        code: Some(refusal.code.clone()),
+        message: Some(react::message(refusal)),
+        ..facts.state.clone()
+    };
+    Some(Effect::Source { source: facts.id, state })
+}
+
 /// The dataset whose answer is the smallest: of daily values rather than a curve.
 fn cheapest(active: &ActiveSource, datasets: &[Dataset]) -> Option<Dataset> {
     let offered = |dataset: &&Dataset| active.source.reach(**dataset).is_some();
@@ -214,12 +247,7 @@ fn cheapest(active: &ActiveSource, datasets: &[Dataset]) -> Option<Dataset> {
     daily.or_else(|| datasets.iter().find(offered)).copied()
 }
 
-fn read(
-    active: &ActiveSource,
-    question: &Question,
-    response: &Response,
-    now: DateTime<Utc>,
-) -> Result<Grant, Refusal> {
+fn read(active: &ActiveSource, question: &Question, response: &Response, now: DateTime<Utc>) -> Result<Grant, Refusal> {
     match question {
         Question::Check(_) => active.source.read_check(response, now),
         Question::Token(_) => active.source.read_token(response, now).map(|_| Grant::default()),
@@ -257,11 +285,9 @@ fn answered(question: &Question, took: Duration) -> Finding {
 fn refused(refusal: &Refusal, took: Duration) -> Finding {
     let exit = match refusal.reaction {
         Reaction::Reauth | Reaction::StopApp { .. } => Exit::CredentialsRefused,
-        Reaction::RetryShort
-        | Reaction::RetryLater
-        | Reaction::RetryAt(_)
-        | Reaction::Burst
-        | Reaction::Ban => Exit::TryLater,
+        Reaction::RetryShort | Reaction::RetryLater | Reaction::RetryAt(_) | Reaction::Burst | Reaction::Ban => {
+            Exit::TryLater
+        }
         _ => Exit::Failed,
     };
     let message = format!("{} [{}, {}]", react::message(refusal), refusal.code, number::duration(took));
@@ -273,7 +299,7 @@ fn used_up(verdict: crate::budget::Verdict) -> Finding {
         crate::budget::Verdict::Wait { until, limit } => {
             let which = match limit {
                 Exhausted::Hour => "hour",
-                Exhausted::Day => "day",
+                Exhausted::Day | Exhausted::Told => "day",
             };
             let until = DateTime::from_timestamp_millis(until).map(number::wall).unwrap_or_default();
             format!("not asked: the calls of the {which} are used up until {until} (Paris)")

@@ -3,20 +3,12 @@
 use chrono::{DateTime, Utc};
 
 use super::{Finding, Verdict};
-use crate::cli::render::number;
+use crate::cli::sources::{self, Term};
 use crate::config::MeterConfig;
-use crate::domain::{Prm, SeriesState, paris};
+use crate::domain::{Prm, SeriesState};
 use crate::exit::Exit;
 use crate::source::Grant;
 use crate::store::SeriesStatus;
-
-/// Consents and tokens that end sooner are worth a warning: renewing them takes a person.
-pub(crate) const SOON_DAYS: i64 = 30;
-
-/// Whole days until an instant; below 0 where it is past.
-pub(crate) fn days_left(until: DateTime<Utc>, now: DateTime<Utc>) -> i64 {
-    (until - now).num_seconds().div_euclid(86_400)
-}
 
 /// What credentials of a source say: their end, and the meters that they do not name. `meters` are
 /// those that are asked for from this source.
@@ -24,20 +16,12 @@ pub(super) fn of_grant(source: &str, grant: &Grant, meters: &[&MeterConfig], now
     let mut found = Vec::new();
     let finding = |verdict, message: String| Finding::new("consent", verdict, message).of(source);
     if let Some(until) = grant.until {
-        let day = paris::today(until);
-        found.push(match days_left(until, now) {
-            left if left < 0 => finding(
-                Verdict::Problem(Exit::CredentialsRefused),
-                format!("the token ended on {day}; give the consent again and put the new token in its place"),
-            ),
-            left if left < SOON_DAYS => finding(
-                Verdict::Warning,
-                format!(
-                    "the token ends on {day}, in {}; give the consent again before and put the new token in its place",
-                    number::counted(left, "day", "days")
-                ),
-            ),
-            left => finding(Verdict::Well, format!("the token holds until {day}, for {}", number::counted(left, "day", "days"))),
+        let said = sources::ends("token", until, now);
+        let renew = "give the consent again and put the new token in the place of the old one";
+        found.push(match Term::of(until, now) {
+            Term::Over => finding(Verdict::Problem(Exit::CredentialsRefused), format!("{said}: {renew}")),
+            Term::Soon => finding(Verdict::Warning, format!("{said}: {renew}")),
+            Term::Far => finding(Verdict::Well, said),
         });
     }
     let Some(named) = &grant.prms else { return found };

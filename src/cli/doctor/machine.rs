@@ -105,9 +105,7 @@ pub(super) async fn database(loaded: &Loaded, findings: &mut Vec<Finding>) -> Op
     const COMMAND: &str = "linkyd doctor";
     let path = &loaded.config.database.path;
     let place = wiring::place(path);
-    let unreachable = |message: String| {
-        Finding::new("database", Verdict::Problem(Exit::DatabaseUnreachable), message)
-    };
+    let unreachable = |message: String| Finding::new("database", Verdict::Problem(Exit::DatabaseUnreachable), message);
     // Before a connection is there: closing the file by hand would drop its locks.
     if let Err(reason) = writable(path) {
         findings.push(unreachable(format!("{place}: {reason}")));

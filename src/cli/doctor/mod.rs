@@ -20,11 +20,10 @@ use serde_json::json;
 use super::args::DoctorArgs;
 use super::render::{Align, Cell, Table, Tone, number};
 use super::{Trouble, colours, wiring};
-use crate::clock::{Calendar, Clock};
+use crate::clock::Clock;
 use crate::config::{self, Environment, Loaded, Secrets};
 use crate::exit::Exit;
-use crate::observe::mask;
-use crate::store::Store;
+use crate::observe::{Surroundings, mask};
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +69,13 @@ pub(super) async fn doctor(
     args: &DoctorArgs,
     path: Option<&Path>,
     environment: &Environment,
+    surroundings: Surroundings,
     clock: Arc<dyn Clock>,
 ) -> Result<Exit, Trouble> {
     let mut findings = Vec::new();
     let (loaded, with_secrets) = configuration(path, environment, &mut findings);
+    let log = loaded.as_ref().map(|loaded| loaded.config.log.clone()).unwrap_or_default();
+    super::logs(&log, surroundings)?;
     let now = clock.now();
     let mut dates = Vec::new();
     if let Some(loaded) = &loaded {
@@ -174,7 +176,7 @@ async fn sources(
     }
     if let Some(store) = &shared {
         match store.status().await {
-            Ok(series) => findings.extend(consent::of_status(&series, clock.now())),
+            Ok(series) => findings.extend(consent::of_status(&series)),
             Err(error) => {
                 let trouble = Trouble::from(error);
                 findings.push(Finding::new("database", Verdict::from(&trouble), trouble.message));
@@ -252,11 +254,6 @@ fn text(findings: &[Finding], colours: bool) -> String {
         ),
     };
     text
-}
-
-/// Today's calendar, for what is asked of sources.
-fn calendar(clock: &Arc<dyn Clock>) -> Calendar {
-    Calendar::new(Arc::clone(clock), None)
 }
 
 #[cfg(test)]

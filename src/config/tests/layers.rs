@@ -212,7 +212,7 @@ fn check_reports_and_ends_with_the_code() {
     let run = |text: &str, json| {
         let path = world.write("config.toml", text, 0o640);
         let mut out = Vec::new();
-        let exit = check(Some(&path), &Environment::default(), json, &mut out).unwrap();
+        let exit = check(Some(&path), &Environment::default(), &|_| Vec::new(), json, &mut out).unwrap();
         (exit.code(), String::from_utf8(out).unwrap())
     };
     assert_eq!(
