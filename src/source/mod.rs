@@ -7,9 +7,14 @@
 //! the waiting, the decoder reads the bodies.
 
 pub mod catalogue;
+pub mod conso_api;
 pub mod enedis;
 pub mod envelope;
 pub mod excerpt;
+mod grant;
+pub mod myelectricaldata;
+mod quota;
+mod wire;
 
 use std::fmt;
 use std::time::Duration;
@@ -161,9 +166,17 @@ pub struct Request {
 }
 
 impl fmt::Debug for Request {
-    /// Only the path: the query holds the PRM, the rest holds secrets.
+    /// Only the path, a PRM in it masked: the query holds the PRM, the rest holds secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Request({})", self.url.path())
+        f.write_str("Request(")?;
+        for (index, part) in self.url.path().split('/').enumerate() {
+            f.write_str(if index == 0 { "" } else { "/" })?;
+            match part.parse::<Prm>() {
+                Ok(prm) => write!(f, "{prm}")?,
+                Err(_) => f.write_str(part)?,
+            }
+        }
+        f.write_str(")")
     }
 }
 
@@ -322,6 +335,9 @@ pub struct Body<'r> {
     /// The days that it covers, of those asked for: only of these is anything concluded. `None` where
     /// it covers none of them.
     pub days: Option<Days>,
+    /// Whether a day without readings has none at the source. Where not, the source says itself that
+    /// it left something out, and nothing is concluded about such a day.
+    pub exact: bool,
 }
 
 impl fmt::Debug for Body<'_> {
