@@ -138,7 +138,7 @@ pub(super) fn text(calls: &[PlannedCall], budget: &[Budget<'_>], colours: bool) 
 fn pauses(facts: &Facts, now: DateTime<Utc>) -> String {
     let mut text = String::new();
     for source in &facts.sources {
-        let Some(pause) = PauseView::of(&source.state, now) else { continue };
+        let Some(pause) = PauseView::of(&source.name, &source.state, now) else { continue };
         let _infallible = writeln!(text, "Source {} {}", source.name, pause.sentence(&source.name));
     }
     text

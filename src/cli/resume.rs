@@ -57,7 +57,7 @@ fn text(source: &str, lifted: Option<&Pause>) -> String {
     let Some(pause) = lifted else {
         return format!("Source {source} was not paused.");
     };
-    let reason = sources::reason(pause.code.as_deref(), pause.message.as_deref());
+    let reason = sources::reason(source, pause.code.as_deref(), pause.message.as_deref());
     let reason = if reason.is_empty() { String::new() } else { format!(" It was there because: {reason}.") };
     let until = until(pause).map(number::wall).unwrap_or_default();
     format!("The pause of source {source}, until {until} (Paris), is lifted.{reason}")
@@ -70,7 +70,7 @@ fn document(source: &str, lifted: Option<&Pause>) -> serde_json::Value {
         "lifted": lifted.is_some(),
         "paused_until": paused_until,
         "pause_code": lifted.and_then(|pause| pause.code.as_deref()),
-        "pause_reason": lifted.map(|pause| sources::reason(pause.code.as_deref(), pause.message.as_deref())),
+        "pause_reason": lifted.map(|pause| sources::reason(source, pause.code.as_deref(), pause.message.as_deref())),
     })
 }
 

@@ -55,25 +55,27 @@ pub(crate) struct PauseView {
 
 impl PauseView {
     /// The pause that a source makes at `now` (machine), if it makes one.
-    pub(crate) fn of(state: &SourceState, now: DateTime<Utc>) -> Option<Self> {
+    pub(crate) fn of(source: &str, state: &SourceState, now: DateTime<Utc>) -> Option<Self> {
         let until = DateTime::from_timestamp_millis(state.not_before_ms?).filter(|until| *until > now)?;
-        Some(Self { until, code: state.code.clone(), reason: reason(state.code.as_deref(), state.message.as_deref()) })
+        let reason = reason(source, state.code.as_deref(), state.message.as_deref());
+        Some(Self { until, code: state.code.clone(), reason })
     }
 
     /// The sentences about it, and how to end it.
     pub(crate) fn sentence(&self, source: &str) -> String {
         let reason = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
-        format!(
-            "pauses until {} (Paris){reason}. Once the cause is mended, `linkyd resume {source}` ends the pause.",
-            number::wall(self.until)
-        )
+        let command = format!("linkyd resume {source}");
+        let end = if reason.contains(&command) { String::new() } else { format!(" To end the pause now: {command}.") };
+        format!("pauses until {} (Paris){reason}.{end}", number::wall(self.until))
     }
 }
 
 /// What happened and what to do, as it was stored or as the code's advice says.
-pub(super) fn reason(code: Option<&str>, message: Option<&str>) -> String {
+pub(super) fn reason(source: &str, code: Option<&str>, message: Option<&str>) -> String {
     let advice = || code.and_then(catalogue::row_of).map_or("", |(_, advice)| advice);
-    message.filter(|message| !message.is_empty()).unwrap_or_else(advice).trim_end_matches('.').to_owned()
+    let text = message.filter(|message| !message.is_empty()).unwrap_or_else(advice);
+    // The catalogue does not know what the operator calls the source.
+    text.trim_end_matches('.').replace("linkyd resume NAME", &format!("linkyd resume {source}"))
 }
 
 /// Looks at the sources' counters and pauses; `now` is the machine's.
@@ -91,7 +93,7 @@ pub(crate) async fn gather(
             counters.push(Counter { pool, limits, spent: store.spent(name, pool, now.timestamp_millis()).await? });
         }
         let state = states.iter().find(|state| state.name == name);
-        let pause = state.and_then(|state| PauseView::of(&state.state, now));
+        let pause = state.and_then(|state| PauseView::of(name, &state.state, now));
         views.push(SourceView { name: name.to_owned(), scope: counted.source.scope(), counters, pause });
     }
     Ok(views)

@@ -18,7 +18,9 @@ use crate::domain::{Api, Dataset, Day, Days};
 use crate::engine::{ActiveMeter, ActiveSource, Engine, Selection};
 use crate::exit::Exit;
 use crate::plan::Request;
+use crate::source::conso_api::{ConsoApi, ConsoApiSettings};
 use crate::source::enedis::{Enedis, EnedisSettings};
+use crate::source::myelectricaldata::{MyElectricalData, MyElectricalDataSettings};
 use crate::source::{Pool, Source};
 use crate::store::Store;
 
@@ -89,14 +91,21 @@ fn adapter(config: &SourceConfig) -> Arc<dyn Source> {
             client_secret: known(client_secret),
             user_agent: Enedis::user_agent(),
         })),
-        _ => Arc::new(Enedis::new(EnedisSettings {
+        SourceSettings::ConsoApi { token } => Arc::new(ConsoApi::new(ConsoApiSettings {
             name,
             base_url,
-            apis: vec![],
-            client_id: "".into(),
-            client_secret: known(&None),
-            user_agent: Enedis::user_agent(),
+            token: known(token),
+            user_agent: ConsoApi::user_agent(),
         })),
+        SourceSettings::MyElectricalData { client_id, client_secret } => {
+            Arc::new(MyElectricalData::new(MyElectricalDataSettings {
+                name,
+                base_url,
+                client_id: client_id.clone(),
+                client_secret: known(client_secret),
+                user_agent: MyElectricalData::user_agent(),
+            }))
+        }
     }
 }
 
@@ -218,4 +227,144 @@ fn at_once() {
 /// Where the database is, for messages.
 pub(super) fn place(path: &Path) -> String {
     path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, Secrets};
+    use crate::source::myelectricaldata;
+
+    const TEXT: &str = r#"
+[source.enedis]
+client_id = "app"
+[source.flat]
+kind = "conso-api"
+limits.requests_per_hour = 5
+[source.home]
+kind = "conso-api"
+limits = { requests_per_day = 30, reserved_per_day = 14 }
+[source.med]
+kind = "myelectricaldata"
+client_id = "a"
+limits = { cached_requests_per_day = 200, reserved_per_day = 10 }
+[source.med2]
+kind = "myelectricaldata"
+client_id = "b"
+[source.med3]
+kind = "myelectricaldata"
+client_id = "a"
+"#;
+
+    fn configured(text: &str) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        crate::config::load(Some(&path), &Environment::default(), Secrets::Skip).unwrap().config
+    }
+
+    #[test]
+    fn sources_of_one_account_share_the_smallest_limits() {
+        let counted = counted(&configured(TEXT));
+        let limits = |name: &str| -> Vec<(Pool, Limits)> {
+            counted.iter().find(|c| c.source.name() == name).unwrap().counters().collect()
+        };
+        let of = |per_second, per_hour, per_day| Limits { per_second, per_hour, per_day };
+        assert_eq!(limits("enedis"), [(Pool::Live, of(5, Some(900), None))]);
+        // One address: the hour of the one, the day of the other.
+        let address = [(Pool::Live, of(1, Some(5), Some(16)))];
+        assert_eq!((limits("flat").as_slice(), limits("home").as_slice()), (&address[..], &address[..]));
+        // Two accounts, of which one has two sources.
+        let shared = [(Pool::Live, of(1, None, Some(30))), (Pool::Cached, of(1, None, Some(200)))];
+        assert_eq!((limits("med").as_slice(), limits("med3").as_slice()), (&shared[..], &shared[..]));
+        let own = myelectricaldata::LIVE_PER_DAY;
+        assert_eq!(limits("med2"), [(Pool::Live, of(1, None, Some(own))), (Pool::Cached, of(1, None, Some(400)))]);
+    }
+
+    #[test]
+    fn each_kind_gets_its_adapter_and_its_limits() {
+        let sources = sources(&configured(TEXT)).unwrap();
+        let kinds: Vec<_> = sources.iter().map(|s| (s.source.name(), s.source.kind(), s.cached.is_some())).collect();
+        assert_eq!(kinds[0], ("enedis", "enedis", false));
+        assert_eq!(kinds[1], ("flat", "conso-api", false));
+        assert_eq!(kinds[3], ("med", "myelectricaldata", true));
+    }
+
+    /// A source that has production and nothing else.
+    #[derive(Debug)]
+    struct ProductionOnly(Enedis);
+
+    impl Source for ProductionOnly {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn kind(&self) -> &'static str {
+            self.0.kind()
+        }
+        fn scope(&self) -> crate::source::Scope {
+            self.0.scope()
+        }
+        fn account(&self) -> String {
+            self.0.account()
+        }
+        fn apis(&self) -> &[Api] {
+            self.0.apis()
+        }
+        fn reach(&self, dataset: Dataset) -> Option<crate::source::Reach> {
+            self.0.reach(dataset).filter(|_| dataset == Dataset::DailyProduction)
+        }
+        fn label(&self) -> crate::source::Label {
+            self.0.label()
+        }
+        fn same_day(&self) -> crate::domain::SameDay {
+            self.0.same_day()
+        }
+        fn token_request(&self) -> Option<crate::source::Request> {
+            None
+        }
+        fn read_token(
+            &self,
+            response: &crate::source::Response,
+            now: DateTime<Utc>,
+        ) -> Result<crate::source::Token, crate::source::Refusal> {
+            self.0.read_token(response, now)
+        }
+        fn request(&self, ask: crate::source::Ask<'_>, token: Option<&crate::source::Token>) -> crate::source::Request {
+            self.0.request(ask, token)
+        }
+        fn read<'r>(
+            &self,
+            ask: crate::source::Ask<'_>,
+            response: &'r crate::source::Response,
+            now: DateTime<Utc>,
+        ) -> crate::source::Reply<'r> {
+            self.0.read(ask, response, now)
+        }
+    }
+
+    #[test]
+    fn a_source_that_has_nothing_for_a_meter_is_a_mistake() {
+        let text = "[source.sun]\nkind = \"enedis\"\nclient_id = \"a\"\n[[meter]]\nprm = \"01234567890123\"\nname = \"Maison\"\n";
+        let complaints = |text: &str| -> Vec<String> {
+            let config = configured(text);
+            let sun = Enedis::new(EnedisSettings {
+                name: "sun".to_owned(),
+                base_url: config.sources[0].base_url.clone(),
+                apis: vec![Api::V2026],
+                client_id: "a".to_owned(),
+                client_secret: SecretString::from("b"),
+                user_agent: Enedis::user_agent(),
+            });
+            let mut counted = counted(&config);
+            counted[0].source = Arc::new(ProductionOnly(sun));
+            useless(&counted, &config).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            complaints(text),
+            ["configuration: source \"sun\" offers none of the datasets of meter \"Maison\"; take it from the \
+                 meter's sources"]
+        );
+        let some = format!("{text}datasets = [\"daily_consumption\", \"daily_production\"]\n");
+        assert_eq!(complaints(&some), Vec::<String>::new());
+    }
 }

@@ -12,7 +12,7 @@ use super::read::Table;
 use super::secret::{self, Secrets};
 use super::section::{choose, or_default};
 use super::{ApiChoice, ApiEnvironment, schema};
-use crate::source::enedis;
+use crate::source::{conso_api, enedis, myelectricaldata};
 
 /// What a source speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,9 +33,9 @@ impl SourceKind {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Enedis => "enedis",
-            Self::ConsoApi => "conso-api",
-            Self::MyElectricalData => "myelectricaldata",
+            Self::Enedis => enedis::KIND,
+            Self::ConsoApi => conso_api::KIND,
+            Self::MyElectricalData => myelectricaldata::KIND,
         }
     }
 
@@ -119,8 +119,8 @@ impl SourceSettings {
         match self {
             Self::Enedis { environment: ApiEnvironment::Production, .. } => enedis::PRODUCTION,
             Self::Enedis { environment: ApiEnvironment::Sandbox, .. } => enedis::SANDBOX,
-            Self::ConsoApi { .. } => schema::CONSO_API,
-            Self::MyElectricalData { .. } => schema::MYELECTRICALDATA,
+            Self::ConsoApi { .. } => conso_api::BASE_URL,
+            Self::MyElectricalData { .. } => myelectricaldata::BASE_URL,
         }
     }
 }
@@ -218,7 +218,7 @@ fn version(table: &Table<'_>) -> Option<()> {
     let Some(origin) = table.origin_of("version") else { return Some(()) };
     let found = table.count("version")?;
     let message = match found.value {
-        schema::MYELECTRICALDATA_VERSION => return Some(()),
+        myelectricaldata::VERSION => return Some(()),
         1 => {
             "version 1 of myelectricaldata is not supported: it speaks the API that Enedis is switching off; open an \
              account at www.v2.myelectricaldata.fr, take its client_id and client_secret, and write version = 2"

@@ -8,6 +8,7 @@
 use super::explain::Origin;
 use super::kind::{SourceKind, listed};
 use super::read::Table;
+use crate::source::{conso_api, myelectricaldata};
 
 /// The limits of a source: each at least 1, within what the source allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +75,9 @@ const ENEDIS: Rules = Rules {
 /// calendar dates, and a half-day that crosses midnight touches two of them; so twice the ceiling
 /// must stay a fifth below 100.
 const CONSO_API: Rules = Rules {
-    per_second: Limit::new(1, 1),
-    per_hour: Limit::new(10, 20),
-    per_day: Limit::new(20, 40),
+    per_second: Limit::new(conso_api::PER_SECOND, 1),
+    per_hour: Limit::new(conso_api::PER_HOUR, 20),
+    per_day: Limit::new(conso_api::PER_DAY, 40),
     cached_per_day: None,
     ceiling: "that keep clear of a ban by conso-api",
     more: "if its operator allowed you more",
@@ -84,10 +85,10 @@ const CONSO_API: Rules = Rules {
 
 /// 50 calls a day that reach Enedis and 1000 that the cache may answer, by UTC days.
 const MYELECTRICALDATA: Rules = Rules {
-    per_second: Limit::new(1, 1),
+    per_second: Limit::new(myelectricaldata::PER_SECOND, 1),
     per_hour: Limit { default: None, most: None },
-    per_day: Limit::new(40, 50),
-    cached_per_day: Some(Limit::new(400, 1000)),
+    per_day: Limit::new(myelectricaldata::LIVE_PER_DAY, 50),
+    cached_per_day: Some(Limit::new(myelectricaldata::CACHED_PER_DAY, 1000)),
     ceiling: "that myelectricaldata allows",
     more: "if its operator allowed you more",
 };

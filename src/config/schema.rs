@@ -13,12 +13,6 @@ pub const DATABASE_URL: &str = "sqlite://linkyd.db";
 pub const ENVIRONMENT: &str = "production";
 /// `source.*.api`.
 pub const API: &str = "2026";
-/// `source.*.base_url` of kind `conso-api`.
-pub const CONSO_API: &str = "https://conso.boris.sh";
-/// `source.*.base_url` of kind `myelectricaldata`.
-pub const MYELECTRICALDATA: &str = "https://www.v2.myelectricaldata.fr/api";
-/// `source.*.version` of kind `myelectricaldata`.
-pub const MYELECTRICALDATA_VERSION: u32 = 2;
 /// `schedule.wake_at`; Enedis publishes the day before from this hour on, so it is also the
 /// earliest.
 pub const WAKE_AT: &str = "08:00";

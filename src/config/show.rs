@@ -12,6 +12,7 @@ use super::load::{Loaded, load};
 use super::secret::Secrets;
 use super::{Config, LimitsConfig, SourceSettings};
 use crate::exit::Exit;
+use crate::source::myelectricaldata;
 
 /// Validates the configuration, secrets included, and reports every problem and warning. `more`
 /// finds what is wrong with one that is sound as far as it can be read.
@@ -113,10 +114,7 @@ fn sections(loaded: &Loaded) -> Vec<Section> {
             }
             SourceSettings::ConsoApi { .. } => {}
             SourceSettings::MyElectricalData { client_id, .. } => {
-                values.extend([
-                    ("version", json!(super::schema::MYELECTRICALDATA_VERSION)),
-                    ("client_id", json!(client_id)),
-                ]);
+                values.extend([("version", json!(myelectricaldata::VERSION)), ("client_id", json!(client_id))]);
             }
         }
         values.push((secret, json!(hidden)));

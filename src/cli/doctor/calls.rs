@@ -87,7 +87,7 @@ impl Caller {
         let name = active.source.name();
         let asked = match self.question(active, meters) {
             Some(question) => self.put(active, question, meters).await,
-            None => Ok(told(Finding::new("source", Verdict::Well, "not asked: it serves no meter"))),
+            None => Ok(told(Finding::new("source", Verdict::Well, "not asked: it has no meter to ask for"))),
         };
         let mut asked = asked.unwrap_or_else(|error| {
             let trouble = Trouble::from(error);
@@ -126,7 +126,7 @@ impl Caller {
         meters: &[&MeterConfig],
     ) -> Result<Asked, StoreError> {
         let facts = self.facts(active).await?;
-        if let Some(pause) = PauseView::of(&facts.state, self.engine.clock.now()) {
+        if let Some(pause) = PauseView::of(active.source.name(), &facts.state, self.engine.clock.now()) {
             let message = format!("not asked, it {}", pause.sentence(active.source.name()));
             return Ok(told(Finding::new("source", Verdict::Problem(Exit::TryLater), message)));
         }

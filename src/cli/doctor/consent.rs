@@ -37,11 +37,11 @@ pub(super) fn of_grant(source: &str, grant: &Grant, meters: &[&MeterConfig], now
         found.push(finding(Verdict::Problem(Exit::Failed), message));
     }
     if lacking.is_empty() {
-        let names: Vec<&str> = meters.iter().map(|meter| meter.name.as_str()).collect();
-        let message = if names.is_empty() {
+        let theirs: Vec<&str> = meters.iter().map(|meter| meter.name.as_str()).collect();
+        let message = if theirs.is_empty() {
             format!("no meter is asked for; the credentials are for {}", masked(named))
         } else {
-            format!("the credentials are for {}", names.join(", "))
+            format!("the credentials are for {}", theirs.join(", "))
         };
         found.push(finding(Verdict::Well, message));
     }

@@ -17,7 +17,7 @@ fn each_kind_has_its_settings_and_an_address() {
     );
     let config = World::new().load(&text).unwrap().config;
     let home = config.source("home").unwrap();
-    assert_eq!((home.kind(), home.base_url.as_str()), (SourceKind::ConsoApi, "https://conso.boris.sh"));
+    assert_eq!((home.kind(), home.base_url.as_str()), (SourceKind::ConsoApi, "https://conso.boris.sh/"));
     assert_eq!(home.settings.secret().1.unwrap().expose_secret(), SECRET);
     let med = config.source("med").unwrap();
     assert_eq!(med.base_url.as_str(), "https://www.v2.myelectricaldata.fr/api");
@@ -195,9 +195,9 @@ fn show_hides_tokens_and_tells_what_is_left() {
     let sources: Vec<&str> = text.split("\n\n").filter(|section| section.starts_with("[source")).collect();
     insta::assert_snapshot!(sources.join("\n\n"), @r#"
     [source.home]
-    kind = "conso-api"                       # config.toml:2
-    base_url = "https://conso.boris.sh"  # default
-    token = "***"                            # config.toml:3
+    kind = "conso-api"                    # config.toml:2
+    base_url = "https://conso.boris.sh/"  # default
+    token = "***"                         # config.toml:3
 
     [source.home.limits]
     requests_per_second = 1  # default
