@@ -51,14 +51,15 @@ fn all_is_well_for_one_call_a_source() {
     }
     assert!(check(&document, "consent", "conso").1.starts_with("the token holds until"), "{document}");
     assert!(check(&document, "clock", "").1.contains("as source "), "{document}");
-    let journal = "SELECT source || ' ' || coalesce(status, 'open') FROM v_call ORDER BY source";
+    let journal =
+        "SELECT s.name || ' ' || coalesce(c.status, 'open') FROM call c JOIN source s ON s.id = c.source ORDER BY 1";
     assert_eq!(home.rows(journal), ["conso 200", "enedis 200", "med 200"], "each is counted");
     // The next pass knows nothing of it but the calls.
     home.assert_whole();
 
     let text = doctor(&home, &["--offline"]).exits(0).out;
     assert!(text.contains("source enedis") && text.contains("not asked: --offline"), "{text}");
-    assert_eq!(home.rows("SELECT count(*) || '' FROM v_call"), ["3"]);
+    assert_eq!(home.rows("SELECT count(*) || '' FROM call"), ["3"]);
 }
 
 #[test]
@@ -129,9 +130,9 @@ fn what_is_wrong_on_this_machine_is_told() {
     std::fs::write(home.path("other.db"), "Dear all,\nthis is a letter.\n".repeat(30)).unwrap();
     let ran = doctor(&home, &["--offline"]).exits(0);
     assert!(ran.out.contains("config.toml can be changed by every user"), "{}", ran.out);
-    home.configure(&format!("[database]\nurl = \"sqlite://other.db\"\n{}", named), &meter(""));
+    home.configure(&format!("[database]\nurl = \"sqlite://other.db\"\n{named}"), &meter(""));
     let document = doctor(&home, &["--json"]).exits(69).json();
     assert_eq!(check(&document, "database", "").0, "problem");
-    home.configure(&format!("[database]\nurl = \"sqlite://none/x.db\"\n{}", named), &meter(""));
+    home.configure(&format!("[database]\nurl = \"sqlite://none/x.db\"\n{named}"), &meter(""));
     doctor(&home, &["--offline"]).exits(69);
 }
