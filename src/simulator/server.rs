@@ -212,7 +212,9 @@ impl Simulator {
         let gateways = [(Front::ConsoApi, any(conso::handle)), (Front::MyElectricalData, any(med::handle))];
         for (front, handler) in gateways {
             let prefix = front.prefix();
-            router = router.route(prefix, handler.clone()).route(&format!("{prefix}/{{*path}}"), handler);
+            for path in [prefix.to_owned(), format!("{prefix}/"), format!("{prefix}/{{*path}}")] {
+                router = router.route(&path, handler.clone());
+            }
         }
         router.with_state(self.clone())
     }

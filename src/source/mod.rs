@@ -148,7 +148,9 @@ impl Reach {
 pub enum Label {
     /// The end, as Enedis does.
     End,
-    /// The start, as a gateway may.
+    /// The start, as a gateway may: the label of the end less the length, both on the wall clock,
+    /// whatever the clocks did in between (docs/time.md). A point without a length is labelled
+    /// with its end.
     Start,
 }
 

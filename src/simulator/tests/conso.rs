@@ -210,7 +210,7 @@ async fn a_hundred_requests_in_a_slot_end_in_a_ban() {
         let path = match turn % 4 {
             0 => ok.clone(),
             1 => format!("{DAILY}?prm=12"),
-            2 => "/conso/nowhere".to_owned(),
+            2 => ["/conso", "/conso/", "/conso/nowhere"][turn % 3].to_owned(),
             _ => format!("{DAILY}?prm={PRM}&start=2022-01-01&end=2022-01-02"),
         };
         home.get(&path).await;

@@ -2,6 +2,7 @@
 
 mod conso;
 mod faults;
+mod fronts;
 mod limits;
 mod med;
 mod med_cache;

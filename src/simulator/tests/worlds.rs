@@ -80,10 +80,20 @@ fn the_examples_of_the_manual_hold() {
     assert_eq!(world.rules, Rules::default());
     assert_eq!(world.meters.len(), 1);
     assert_eq!(Scenario::from_toml(examples[1]).unwrap().faults.rules.len(), 4);
+    assert_eq!(Scenario::from_toml(examples[2]).unwrap().faults.rules.len(), 6);
     for kind in
         ["cut", "cut_body", "truncated", "invalid_utf8", "wrong_prm", "wrong_direction", "wrong_days", "shuffled"]
             .into_iter()
-            .chain(["duplicated", "outside", "numbers", "no_length", "off_grid", "day_left_out"])
+            .chain([
+                "duplicated",
+                "outside",
+                "numbers",
+                "no_length",
+                "off_grid",
+                "day_left_out",
+                "quota",
+                "rate_headers",
+            ])
     {
         assert!(manual.contains(&format!("`{kind}`")), "{kind}");
         Scenario::from_toml(&format!("[[fault]]\naction = {{ kind = \"{kind}\" }}")).unwrap();

@@ -166,6 +166,21 @@ pub(in crate::source) fn found(name: &'static str, status: Option<u16>, detail: 
     }
 }
 
+/// The code of Enedis that a text names, where it names one and no other: a gateway may put it into
+/// a message of its own.
+pub(in crate::source) fn code_within(text: &str) -> Option<&'static str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let known = |word: &str| {
+        let code = super::envelope::normalise(word);
+        // Numbers and plain words mean anything.
+        let row = ROWS.iter().find(|row| row.at != At::Own && row.code.contains('-') && row.code == code)?;
+        Some(row.code)
+    };
+    let mut codes = text.split(|c| !is_part(c)).filter_map(known);
+    let first = codes.next()?;
+    codes.all(|code| code == first).then_some(first)
+}
+
 /// What a code that was stored earlier calls for, and its advice. A code that stands in several
 /// rows gives the first; those rows differ in the status alone.
 #[must_use]

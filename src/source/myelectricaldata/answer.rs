@@ -52,14 +52,9 @@ impl<'a> Wrapped<'a> {
         self.error.map(RawValue::get)
     }
 
-    /// Whether it claims to be a success that holds nothing.
-    pub(super) fn is_hollow(&self) -> bool {
-        self.success == Some(true) && self.data.is_none() && self.error.is_none()
-    }
-
-    /// Whether it has data, good or not.
-    pub(super) fn has_data(&self) -> bool {
-        self.data.is_some()
+    /// Whatever stands in the place of data.
+    pub(super) fn raw_data(&self) -> Option<&'a str> {
+        self.data.map(RawValue::get)
     }
 
     /// The normalised code of the error; empty where it has none.

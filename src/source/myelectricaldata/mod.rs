@@ -15,9 +15,10 @@ use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
 
-use crate::domain::{Api, Dataset, Kind, Prm, SameDay};
+use crate::domain::{Api, Dataset, Kind, Prm, SameDay, paris};
 
 use super::catalogue::{self, Endpoint, Front, Own};
+use super::envelope::is_error;
 use super::{
     Ask, Body, Grant, Label, Pool, Quota, Reach, Reaction, Refusal, Reply, Request, Response, Scope, Source, Token,
     grant, quota, wire,
@@ -48,6 +49,9 @@ const BATCH: i32 = 8 * routes::WHOLE;
 
 /// What the gateway answers when a quota is used up.
 const USED_UP: &str = "RATE-LIMIT-EXCEEDED";
+
+/// What the gateway answers when Enedis refused.
+const ENEDIS_ERROR: &str = "ENEDIS-ERROR";
 
 /// What it takes to speak to it.
 #[derive(Clone)]
@@ -131,7 +135,7 @@ impl Source for MyElectricalData {
     }
 
     fn pool(&self, ask: &Ask<'_>) -> Pool {
-        if ask.is_fresh() { Pool::Live } else { Pool::Cached }
+        if ask.is_fresh() || loses_in_cache(ask) { Pool::Live } else { Pool::Cached }
     }
 
     fn token_request(&self) -> Option<Request> {
@@ -153,8 +157,7 @@ impl Source for MyElectricalData {
     }
 
     fn read<'r>(&self, ask: Ask<'_>, response: &'r Response, now: DateTime<Utc>) -> Reply<'r> {
-        let wrapped = Wrapped::read(&response.body).filter(|_| response.status == 200);
-        if let Some((data, exact)) = wrapped.and_then(|wrapped| wrapped.data()) {
+        if let Some((data, exact)) = data(response) {
             let (api, days) = answer::form_and_days(data, ask.span.days());
             return Reply::Body(Body { api, bytes: data.as_bytes(), days, exact });
         }
@@ -180,10 +183,7 @@ impl Source for MyElectricalData {
     }
 
     fn read_check(&self, response: &Response, now: DateTime<Utc>) -> Result<Grant, Refusal> {
-        let wrapped = Wrapped::read(&response.body).filter(|_| response.status == 200);
-        let Some((data, _)) = wrapped.and_then(|wrapped| wrapped.data()) else {
-            return Err(refusal(response, now));
-        };
+        let Some((data, _)) = data(response) else { return Err(refusal(response, now)) };
         let undecodable = || catalogue::own(Own::Undecodable, Some(response.status), "");
         let meters: Vec<Value> = serde_json::from_str(data).map_err(|_| undecodable())?;
         Ok(Grant { prms: Some(meters.iter().filter_map(meter).collect()), until: self.grant().until })
@@ -196,26 +196,48 @@ fn meter(line: &Value) -> Option<Prm> {
     prm(line).or_else(|| ["usage_point_id", "pdl", "prm", "id"].into_iter().find_map(|name| prm(line.get(name)?)))
 }
 
+/// Whether the cache would lose readings. For short spans of consumption it keeps one reading for
+/// each label, and on the day of 25 hours some labels come twice.
+fn loses_in_cache(ask: &Ask<'_>) -> bool {
+    let days = ask.span.days();
+    ask.span.dataset() == Dataset::ConsumptionLoadCurve
+        && days.len() <= routes::WHOLE
+        && days.iter().any(|day| paris::minutes_in(day) > 24 * 60)
+}
+
+/// The data of an answer, and whether nothing was left out of them. An error of Enedis that was put
+/// in the place of data is none.
+fn data(response: &Response) -> Option<(&str, bool)> {
+    let wrapped = Wrapped::read(&response.body).filter(|_| response.status == 200)?;
+    wrapped.data().filter(|(data, _)| !is_error(data.as_bytes()))
+}
+
 /// Classifies an answer that is no data.
 fn refusal(response: &Response, now: DateTime<Utc>) -> Refusal {
-    let classify = |response: &Response| {
-        let refusal = catalogue::classify(Front::MyElectricalData, Endpoint::Data, response, now);
-        if refusal.code == USED_UP && refusal.reaction == Reaction::RetryAt(None) {
-            return Refusal { reaction: Reaction::RetryAt(Some(reset_after(now))), ..refusal };
-        }
-        refusal
+    let classify = |body: Vec<u8>| {
+        let response = Response { status: response.status, headers: response.headers.clone(), body };
+        catalogue::classify(Front::MyElectricalData, Endpoint::Data, &response, now)
     };
-    let Some(wrapped) = Wrapped::read(&response.body) else { return classify(response) };
-    if wrapped.is_hollow() {
-        return catalogue::own(Own::Empty, Some(response.status), "");
-    }
+    let Some(wrapped) = Wrapped::read(&response.body) else { return classify(response.body.clone()) };
     // The error alone: whatever lies beside it must not get into a message.
-    let body = match wrapped.error() {
-        Some(error) => error.as_bytes().to_vec(),
-        None if wrapped.has_data() => b"{}".to_vec(),
-        None => response.body.clone(),
+    let refusal = match (wrapped.error(), wrapped.raw_data()) {
+        (Some(error), _) => classify(error.as_bytes().to_vec()),
+        (None, Some(data)) if is_error(data.as_bytes()) => classify(data.as_bytes().to_vec()),
+        (None, Some(_)) => classify(b"{}".to_vec()),
+        (None, None) if response.status == 200 => catalogue::own(Own::Empty, Some(response.status), ""),
+        (None, None) => classify(response.body.clone()),
     };
-    classify(&Response { status: response.status, headers: response.headers.clone(), body })
+    match (refusal.code.as_str(), refusal.reaction) {
+        (USED_UP, Reaction::RetryAt(None)) => {
+            Refusal { reaction: Reaction::RetryAt(Some(reset_after(now))), ..refusal }
+        }
+        // Where Enedis gave a reason, the gateway repeats its code in the text.
+        (ENEDIS_ERROR, _) => match wrapped.error().and_then(catalogue::code_within) {
+            Some(code) => Refusal { excerpt: refusal.excerpt, ..classify(format!(r#"{{"error":"{code}"}}"#).into()) },
+            None => refusal,
+        },
+        _ => refusal,
+    }
 }
 
 /// When the quotas open again: they are counted by UTC day, and a little is added for clocks that

@@ -7,8 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::SqliteConnection;
+use sqlx::{FromRow, SqliteConnection};
 
+use super::batch::Batch;
+use super::connect::End;
 use super::facts::{DayRow, record};
 use super::{calendar, effects, ledger, provenance, rows, sql};
 use crate::domain::dispute::give_way;
@@ -32,81 +34,121 @@ struct Stored {
     revisions: Vec<Revision>,
 }
 
-/// Stores an answer.
-pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Result<Committed, StoreError> {
-    let (meter, dataset) = (answer.meter.0, answer.dataset.id());
-    // From one day earlier: its last interval may reach into the first day covered.
-    let before = records(conn, answer, answer.covered.first().plus(-1)).await?;
+/// What an answer meets.
+struct Before {
+    /// The day records, from the day before what it covers: that day's last interval may reach
+    /// into the first day covered.
+    days: Vec<(Day, DayRecord)>,
+    /// The numbers of what the source's intervals have in common, by minutes and summer time.
+    kinds: BTreeMap<(i64, i64), i64>,
+    /// Whether the series has a row.
+    series: bool,
+    /// Whether the call has a line in the journal.
+    line: bool,
+}
+
+/// Stores an answer: a whole transaction.
+pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Result<End<Committed>, StoreError> {
+    let before = before(conn, answer).await?;
+    if !before.line {
+        return Err(ledger::never_reserved());
+    }
     // A day that has a record is in the calendar already, with its hours if it is one of a curve.
-    if !answer.covered.iter().all(|day| before.binary_search_by_key(&day, |(d, _)| *d).is_ok()) {
+    if !answer.covered.iter().all(|day| before.days.binary_search_by_key(&day, |(d, _)| *d).is_ok()) {
         let hours = (answer.dataset.kind() == Kind::LoadCurve).then_some(answer.covered);
         calendar::hold(conn, Some(answer.covered), hours).await?;
     }
-    let empty = before.iter().all(|(_, record)| record.stored == 0);
-    let stored = match &answer.values {
-        Values::Curve(points) => curve(conn, answer, points, empty).await?,
-        Values::Energy(days) => energy(conn, answer, days, empty).await?,
-        Values::Peaks(days) => peaks(conn, answer, days, empty).await?,
-    };
-    let days = cover(conn, answer, &before, &stored.seen).await?;
-    keep(conn, answer, &stored.revisions).await?;
-    if !noted(conn, answer).await? {
-        // A series that no configuration names, as an import may bring it; or no such call.
-        let add = sqlx::query(sql::SERIES_ADD).bind(meter).bind(dataset).bind(answer.source.0);
-        add.execute(&mut *conn).await?;
-        if !noted(conn, answer).await? {
-            return Err(ledger::never_reserved());
-        }
+    let mut batch = Batch::new();
+    if !before.series {
+        // No configuration names it, as an import may bring it.
+        let (meter, dataset) = (answer.meter.0, answer.dataset.id());
+        batch = batch.then(sql::SERIES_ADD).bind(meter).bind(dataset).bind(answer.source.0).seldom();
     }
-    effects::apply(conn, &answer.effects).await?;
-    Ok(Committed { inserted: stored.inserted, changed: stored.changed, days })
+    let (batch, stored) = match &answer.values {
+        Values::Curve(points) => curve(conn, batch, answer, points, before.is_empty(), before.kinds.clone()).await?,
+        Values::Energy(days) => energy(conn, batch, answer, days, before.is_empty()).await?,
+        Values::Peaks(days) => peaks(conn, batch, answer, days, before.is_empty()).await?,
+    };
+    let (batch, days) = cover(batch, answer, &before.days, &stored.seen);
+    let batch = keep(batch, answer, &stored.revisions);
+    let batch = effects::add(noted(batch, answer), &answer.effects);
+    batch.then(sql::COMMIT).execute(conn).await?;
+    Ok(End::Committed(Committed { inserted: stored.inserted, changed: stored.changed, days }))
 }
 
-/// Notes the answer in its series and in its line of the journal; whether both exist.
-async fn noted(conn: &mut SqliteConnection, answer: &Answer) -> Result<bool, StoreError> {
+/// Begins the transaction and looks at what is there.
+async fn before(conn: &mut SqliteConnection, answer: &Answer) -> Result<Before, StoreError> {
+    let (meter, dataset) = (answer.meter.0, answer.dataset.id());
+    let results = Batch::begin()
+        .then(sql::COVERAGE_OF)
+        .bind(meter)
+        .bind(dataset)
+        .bind(answer.covered.first().plus(-1).number())
+        .bind(answer.covered.end().number())
+        .then(sql::KINDS)
+        .bind(answer.source.0)
+        .then(sql::PLACES)
+        .bind(meter)
+        .bind(dataset)
+        .bind(answer.end.call.0)
+        .fetch(conn)
+        .await?;
+    let [_, days, kinds, places] = results.as_slice() else { return Err(sqlx::Error::RowNotFound.into()) };
+    let mut before = Before { days: Vec::with_capacity(days.len()), kinds: BTreeMap::new(), series: false, line: false };
+    for row in days {
+        let row = DayRow::from_row(row)?;
+        before.days.push((Day::from_number(row.0), record(row)?));
+    }
+    for row in kinds {
+        let (minutes, summer, id) = FromRow::from_row(row)?;
+        before.kinds.insert((minutes, summer), id);
+    }
+    for row in places {
+        (before.series, before.line) = FromRow::from_row(row)?;
+    }
+    Ok(before)
+}
+
+impl Before {
+    /// Whether no values of these days are stored yet.
+    fn is_empty(&self) -> bool {
+        self.days.iter().all(|(_, record)| record.stored == 0)
+    }
+}
+
+/// Notes the answer in its series and in its line of the journal.
+fn noted(batch: Batch, answer: &Answer) -> Batch {
     let newest = match &answer.values {
         Values::Curve(points) => points.last().map(|point| point.interval),
         Values::Energy(_) | Values::Peaks(_) => None,
     };
-    let update = sqlx::query(sql::ANSWERED)
+    let (start, step) = (newest.map(|i| i.start), newest.map(|i| i64::from(i.step.minutes())));
+    batch
+        .then(sql::SERIES_ANSWERED)
+        .bind(answer.asked_at)
+        .bind(answer.asked_at)
+        .bind(step)
+        .bind(answer.dataset.direction().id())
+        .bind(start)
+        .bind(step)
         .bind(answer.meter.0)
         .bind(answer.dataset.id())
-        .bind(answer.asked_at)
-        .bind(newest.map(|interval| i64::from(interval.step.minutes())))
-        .bind(newest.map(|interval| interval.start))
-        .bind(answer.dataset.direction().id())
-        .bind(answer.end.call.0)
+        .then(sql::CALL_ANSWERED)
         .bind(ledger::ANSWERED)
         .bind(answer.end.status)
         .bind(&answer.end.code)
         .bind(i64::try_from(answer.values.len()).unwrap_or(i64::MAX))
-        .bind(answer.end.duration_ms);
-    Ok(update.execute(conn).await?.rows_affected() == 2)
+        .bind(answer.end.duration_ms)
+        .bind(answer.end.call.0)
 }
 
-/// The day records from `first` to the end of what the answer covers.
-async fn records(
-    conn: &mut SqliteConnection,
-    answer: &Answer,
-    first: Day,
-) -> Result<Vec<(Day, DayRecord)>, StoreError> {
-    let rows: Vec<DayRow> = sqlx::query_as(sql::COVERAGE_OF)
-        .bind(answer.meter.0)
-        .bind(answer.dataset.id())
-        .bind(first.number())
-        .bind(answer.covered.end().number())
-        .fetch_all(conn)
-        .await?;
-    rows.into_iter().map(|row| Ok((Day::from_number(row.0), record(row)?))).collect()
-}
-
-/// Writes the records of the days covered, those that changed in one statement.
-async fn cover(
-    conn: &mut SqliteConnection,
+/// Adds what writes the records of the days covered, those that changed in one statement.
+fn cover(
+    batch: Batch,
     answer: &Answer,
     before: &[(Day, DayRecord)],
     seen: &[DayObservation],
-) -> Result<Vec<(Day, DayRecord)>, StoreError> {
+) -> (Batch, Vec<(Day, DayRecord)>) {
     let asked = Asked {
         at: answer.asked_at,
         window_first: answer.window_first,
@@ -126,30 +168,30 @@ async fn cover(
         }
     }
     let shared = [answer.meter.0, answer.dataset.id()];
-    rows::COVERAGE
-        .put(conn, &shared, &changed, |query, (day, record)| {
-            query
-                .bind(day.number())
-                .bind(record.state.id())
-                .bind(record.stored)
-                .bind(record.expected)
-                .bind(record.checked_at)
-                .bind(record.first_left_out)
-                .bind(record.next_try)
-                .bind(record.certain)
-                .bind(record.last_try)
-        })
-        .await?;
-    Ok(days)
+    let batch = rows::COVERAGE.add(batch, &shared, &changed, |batch, (day, record)| {
+        batch
+            .bind(day.number())
+            .bind(record.state.id())
+            .bind(record.stored)
+            .bind(record.expected)
+            .bind(record.checked_at)
+            .bind(record.first_left_out)
+            .bind(record.next_try)
+            .bind(record.certain)
+            .bind(record.last_try)
+    });
+    (batch, days)
 }
 
-/// Stores intervals.
+/// Compares intervals with the stored ones, and adds what stores them.
 async fn curve(
     conn: &mut SqliteConnection,
+    mut batch: Batch,
     answer: &Answer,
     points: &[CurvePoint],
     empty: bool,
-) -> Result<Stored, StoreError> {
+    kinds: BTreeMap<(i64, i64), i64>,
+) -> Result<(Batch, Stored), StoreError> {
     let (meter, direction) = (answer.meter.0, answer.dataset.direction().id());
     let (start, end) = (paris::start_of(answer.covered.first()), paris::start_of(answer.covered.end()));
     // The longest interval is an hour: one that starts earlier cannot reach the first day.
@@ -207,29 +249,28 @@ async fn curve(
     });
     revisions.extend(provenance::unheard(conn, answer, disputed.collect()).await?);
     for start in &merged.removed {
-        sqlx::query(sql::CURVE_REMOVE).bind(meter).bind(direction).bind(start).execute(&mut *conn).await?;
+        batch = batch.then(sql::CURVE_REMOVE).bind(meter).bind(direction).bind(start).seldom();
     }
-    let put = with_kinds(conn, answer.source.0, &merged.put).await?;
-    rows::CURVE
-        .put(conn, &[meter, direction], &put, |query, (point, kind)| {
-            query.bind(point.interval.start).bind(*kind).bind(point.watts)
-        })
-        .await?;
-    Ok(Stored {
+    let put = with_kinds(conn, answer.source.0, kinds, &merged.put).await?;
+    let batch = rows::CURVE.add(batch, &[meter, direction], &put, |batch, (point, kind)| {
+        batch.bind(point.interval.start).bind(*kind).bind(point.watts)
+    });
+    let stored = Stored {
         inserted: merged.inserted,
         changed: merged.revised.len() as u64,
         seen: answer.covered.iter().map(|day| observe(day, &merged.after)).collect(),
         revisions,
-    })
+    };
+    Ok((batch, stored))
 }
 
 /// Adds to each interval the number of what it has in common with others.
 async fn with_kinds(
     conn: &mut SqliteConnection,
     source: i64,
+    mut known: BTreeMap<(i64, i64), i64>,
     points: &[CurvePoint],
 ) -> Result<Vec<(CurvePoint, i64)>, StoreError> {
-    let mut known = BTreeMap::new();
     let mut with_kinds = Vec::with_capacity(points.len());
     // The clock only changes on the hour, so points of one hour share the look at its rules.
     let mut hour = None;
@@ -243,7 +284,7 @@ async fn with_kinds(
         let shape = (i64::from(point.interval.step.minutes()), summer);
         let kind = match known.get(&shape) {
             Some(kind) => *kind,
-            None => kind_of(conn, shape, source).await?,
+            None => new_kind(conn, shape, source).await?,
         };
         known.insert(shape, kind);
         with_kinds.push((*point, kind));
@@ -251,23 +292,20 @@ async fn with_kinds(
     Ok(with_kinds)
 }
 
-/// The number of intervals of that many minutes, in summer time or not, from that source.
-async fn kind_of(conn: &mut SqliteConnection, (minutes, summer): (i64, i64), source: i64) -> Result<i64, StoreError> {
-    let get = sqlx::query_as(sql::KIND_GET).bind(minutes).bind(summer).bind(source);
-    if let Some((id,)) = get.fetch_optional(&mut *conn).await? {
-        return Ok(id);
-    }
+/// Numbers intervals of that many minutes, in summer time or not, from that source.
+async fn new_kind(conn: &mut SqliteConnection, (minutes, summer): (i64, i64), source: i64) -> Result<i64, StoreError> {
     let add = sqlx::query(sql::KIND_ADD).bind(minutes).bind(summer).bind(source);
     Ok(add.execute(conn).await?.last_insert_rowid())
 }
 
-/// Stores the energy of days.
+/// Compares the energy of days with the stored ones, and adds what stores it.
 async fn energy(
     conn: &mut SqliteConnection,
+    batch: Batch,
     answer: &Answer,
     values: &[DayEnergy],
     empty: bool,
-) -> Result<Stored, StoreError> {
+) -> Result<(Batch, Stored), StoreError> {
     let (meter, direction) = (answer.meter.0, answer.dataset.direction().id());
     let held: Vec<(i32, i64, i64)> = if empty {
         Vec::new()
@@ -297,24 +335,23 @@ async fn energy(
         }
         put.push(*value);
     }
-    rows::ENERGY
-        .put(conn, &[meter, direction, answer.source.0], &put, |query, value| {
-            query.bind(value.day.number()).bind(value.wh)
-        })
-        .await?;
+    let batch = rows::ENERGY.add(batch, &[meter, direction, answer.source.0], &put, |batch, value| {
+        batch.bind(value.day.number()).bind(value.wh)
+    });
     stored.revisions.extend(provenance::unheard(conn, answer, disputed).await?);
     let days = held.iter().map(|row| Day::from_number(row.0)).chain(put.iter().map(|value| value.day));
     stored.seen = one_a_day(answer.covered, days);
-    Ok(stored)
+    Ok((batch, stored))
 }
 
-/// Stores the peaks of days.
+/// Compares the peaks of days with the stored ones, and adds what stores them.
 async fn peaks(
     conn: &mut SqliteConnection,
+    batch: Batch,
     answer: &Answer,
     values: &[PeakPower],
     empty: bool,
-) -> Result<Stored, StoreError> {
+) -> Result<(Batch, Stored), StoreError> {
     let meter = answer.meter.0;
     let held: Vec<PeakRow> = if empty {
         Vec::new()
@@ -357,32 +394,27 @@ async fn peaks(
         }
         put.push(*value);
     }
-    rows::PEAKS
-        .put(conn, &[meter, answer.source.0], &put, |query, value| {
-            query.bind(value.day.number()).bind(value.va).bind(value.local_seconds).bind(value.at)
-        })
-        .await?;
+    let batch = rows::PEAKS.add(batch, &[meter, answer.source.0], &put, |batch, value| {
+        batch.bind(value.day.number()).bind(value.va).bind(value.local_seconds).bind(value.at)
+    });
     stored.revisions.extend(provenance::unheard(conn, answer, disputed).await?);
     let days = held.iter().map(|row| Day::from_number(row.0)).chain(put.iter().map(|value| value.day));
     stored.seen = one_a_day(answer.covered, days);
-    Ok(stored)
+    Ok((batch, stored))
 }
 
-/// Keeps old values.
-async fn keep(conn: &mut SqliteConnection, answer: &Answer, revisions: &[Revision]) -> Result<(), StoreError> {
+/// Adds what keeps old values.
+fn keep(batch: Batch, answer: &Answer, revisions: &[Revision]) -> Batch {
     let shared = [answer.meter.0, answer.dataset.id(), answer.asked_at];
-    rows::REVISIONS
-        .put(conn, &shared, revisions, |query, old| {
-            query
-                .bind(old.start)
-                .bind(old.minutes)
-                .bind(old.old)
-                .bind(old.new)
-                .bind(old.old_local_seconds)
-                .bind(old.old_source)
-        })
-        .await?;
-    Ok(())
+    rows::REVISIONS.add(batch, &shared, revisions, |batch, old| {
+        batch
+            .bind(old.start)
+            .bind(old.minutes)
+            .bind(old.old)
+            .bind(old.new)
+            .bind(old.old_local_seconds)
+            .bind(old.old_source)
+    })
 }
 
 /// What is seen of each day of a series that has one value a day.

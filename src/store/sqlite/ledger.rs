@@ -1,7 +1,9 @@
 //! The journal of calls, which is the budget: a line is there before its call is made.
 
-use sqlx::SqliteConnection;
+use sqlx::{FromRow as _, SqliteConnection};
 
+use super::batch::Batch;
+use super::connect::End;
 use super::sql;
 use crate::budget::{self, Limits, Usage, Verdict};
 use crate::source::Pool;
@@ -20,31 +22,35 @@ type UsageRow = (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option
 /// An account and its rest: until when, code, message, refusals, strikes.
 type RestRow = (i64, Option<i64>, Option<String>, Option<String>, i64, i64);
 
-/// Decides on the journal's lines and adds one. The transaction has the write lock, so nobody
-/// decides on the same lines at the same time.
+/// Decides on the journal's lines and adds one: a whole transaction. It has the write lock, so
+/// nobody decides on the same lines at the same time.
 pub(super) async fn reserve(
     conn: &mut SqliteConnection,
     call: &NewCall,
     limits: &Limits,
     now_ms: i64,
-) -> Result<Reserved, StoreError> {
-    // One statement, since each costs a trip to the database's thread and back. A limit of nothing
-    // counts as a limit of one: it can only be more careful.
+) -> Result<End<Reserved>, StoreError> {
+    // A limit of nothing counts as a limit of one: it can only be more careful.
     let behind = |limit: Option<u32>| i64::from(limit.unwrap_or(1).max(1)) - 1;
-    let found: Option<UsageRow> = sqlx::query_as(sql::USAGE)
-        .bind(call.source.0)
+    let found = Batch::begin()
+        .then(sql::USAGE)
         .bind(behind(Some(limits.per_second)))
+        .bind(call.pool.id())
         .bind(behind(limits.per_hour))
+        .bind(call.pool.id())
         .bind(behind(limits.per_day))
         .bind(call.pool.id())
-        .fetch_optional(&mut *conn)
+        .bind(call.pool.id())
+        .bind(call.source.0)
+        .fetch(conn)
         .await?;
-    let Some((account, rests_until, last, second, hour, day, told_left, told_until)) = found else {
+    let Some(found) = found.last().and_then(|rows| rows.first()) else {
         return Err(StoreError::Inconsistent { table: "source", what: "there is no source of that number".to_owned() });
     };
+    let (account, rests_until, last, second, hour, day, told_left, told_until) = UsageRow::from_row(found)?;
     // The source may have been left to rest by another process, or for another source's calls.
     if let Some(until) = rests_until.filter(|until| *until > now_ms && !call.despite_rest) {
-        return Ok(Reserved::Rests(until));
+        return Ok(End::Open(Reserved::Rests(until)));
     }
     let usage = Usage {
         last,
@@ -54,9 +60,10 @@ pub(super) async fn reserve(
         told: told_left.zip(told_until),
     };
     let verdict = budget::decide(now_ms, &usage, limits);
-    let Verdict::Go { at } = verdict else { return Ok(Reserved::Wait(verdict)) };
+    let Verdict::Go { at } = verdict else { return Ok(End::Open(Reserved::Wait(verdict))) };
     let asks = call.asks.as_ref();
-    let added = sqlx::query(sql::CALL_ADD)
+    let added = Batch::new()
+        .then(sql::CALL_ADD)
         .bind(account)
         .bind(at)
         .bind(call.asked_at)
@@ -67,9 +74,10 @@ pub(super) async fn reserve(
         .bind(asks.map(|(_, dataset, _)| dataset.id()))
         .bind(asks.map(|(_, _, days)| days.first().number()))
         .bind(asks.map(|(_, _, days)| days.end().number()))
-        .execute(&mut *conn)
+        .then(sql::COMMIT)
+        .execute(conn)
         .await?;
-    Ok(Reserved::Go { call: CallId(added.last_insert_rowid()), at_ms: at })
+    Ok(End::Committed(Reserved::Go { call: CallId(added.last_insert_rowid()), at_ms: at }))
 }
 
 /// Completes a line.

@@ -6,6 +6,7 @@
 //! transaction does is in `setup` (configuration, calendar, windows), `commit` (answers), `ledger`
 //! (the journal of calls), `effects` (what was learnt) and `facts` (everything that is read).
 
+mod batch;
 mod calendar;
 mod check;
 mod commit;
@@ -35,7 +36,7 @@ pub use check::Finding;
 pub(crate) use errors::MISSING_FOLDER;
 pub use schema::NEWEST as NEWEST_SCHEMA;
 
-use self::connect::{Access, Connection, Work};
+use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::{
     Answer, CallEnd, Committed, Effect, Facts, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus,
@@ -130,11 +131,24 @@ impl SqliteStore {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
     {
-        let Some(writer) = &self.writer else {
+        run(self.writer()?, work).await
+    }
+
+    /// The same for work whose statements begin the transaction and may end it.
+    async fn write_whole<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, End<T>> + Send + 'static,
+    {
+        let writer = Arc::clone(self.writer()?);
+        finished(tokio::spawn(async move { writer.lock().await.whole_transaction(work).await })).await
+    }
+
+    fn writer(&self) -> Result<&Arc<Mutex<Connection>>, StoreError> {
+        self.writer.as_ref().ok_or_else(|| {
             let reason = "it was opened to read only".to_owned();
-            return Err(StoreError::NotWritable { place: self.place.clone(), reason });
-        };
-        run(writer, work).await
+            StoreError::NotWritable { place: self.place.clone(), reason }
+        })
     }
 
     /// Runs one transaction that reads: all its statements see the same instant.
@@ -153,7 +167,10 @@ where
     F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
 {
     let connection = Arc::clone(connection);
-    let task = tokio::spawn(async move { connection.lock().await.transaction(work).await });
+    finished(tokio::spawn(async move { connection.lock().await.transaction(work).await })).await
+}
+
+async fn finished<T>(task: tokio::task::JoinHandle<Result<T, StoreError>>) -> Result<T, StoreError> {
     task.await.map_err(|_| StoreError::Database(sqlx::Error::WorkerCrashed))?
 }
 
@@ -214,11 +231,11 @@ impl Store for SqliteStore {
 
     async fn reserve(&self, call: &NewCall, limits: &Limits, now_ms: i64) -> Result<Reserved, StoreError> {
         let (call, limits) = (call.clone(), *limits);
-        self.write(move |conn| Box::pin(async move { ledger::reserve(conn, &call, &limits, now_ms).await })).await
+        self.write_whole(move |conn| Box::pin(async move { ledger::reserve(conn, &call, &limits, now_ms).await })).await
     }
 
     async fn commit(&self, answer: Answer) -> Result<Committed, StoreError> {
-        self.write(move |conn| Box::pin(async move { commit::commit(conn, &answer).await })).await
+        self.write_whole(move |conn| Box::pin(async move { commit::commit(conn, &answer).await })).await
     }
 
     async fn settle(&self, end: CallEnd, effects: Vec<Effect>) -> Result<(), StoreError> {
@@ -263,7 +280,6 @@ impl Store for SqliteStore {
 
     async fn tidy(&self) -> Result<(), StoreError> {
         let Some(writer) = self.writer.as_ref().map(Arc::clone) else { return Ok(()) };
-        let task = tokio::spawn(async move { writer.lock().await.checkpoint().await });
-        task.await.map_err(|_| StoreError::Database(sqlx::Error::WorkerCrashed))?
+        finished(tokio::spawn(async move { writer.lock().await.checkpoint().await })).await
     }
 }

@@ -101,12 +101,12 @@ statements! {
     CURVE_HELD =
         "SELECT l.start, k.minutes, l.watts, k.source FROM load_curve l CROSS JOIN interval_kind k ON k.id = l.kind
          WHERE l.meter = ?1 AND l.direction = ?2 AND l.start > ?3 AND l.start < ?4 ORDER BY l.start";
-    KIND_GET = "SELECT id FROM interval_kind WHERE minutes = ?1 AND summer = ?2 AND source = ?3";
+    KINDS = "SELECT minutes, summer, id FROM interval_kind WHERE source = ?";
     /// Numbers from 0: the first two take no room in a row.
     KIND_ADD =
         "INSERT INTO interval_kind (id, minutes, summer, source)
          SELECT count(*), ?1, ?2, ?3 FROM interval_kind";
-    CURVE_REMOVE = "DELETE FROM load_curve WHERE meter = ?1 AND direction = ?2 AND start = ?3";
+    CURVE_REMOVE = "DELETE FROM load_curve WHERE meter = ? AND direction = ? AND start = ?";
     ENERGY_HELD =
         "SELECT day, wh, source FROM daily_energy
          WHERE meter = ?1 AND direction = ?2 AND day >= ?3 AND day < ?4 ORDER BY day";
@@ -122,44 +122,48 @@ statements! {
     // Coverage and series.
     COVERAGE_OF =
         "SELECT day, state, stored, expected, checked_at, first_left_out, next_try, certain, last_try
-         FROM coverage WHERE meter = ?1 AND dataset = ?2 AND day >= ?3 AND day < ?4 ORDER BY day";
+         FROM coverage WHERE meter = ? AND dataset = ? AND day >= ? AND day < ? ORDER BY day";
+    /// Whether a series and a line of the journal are there.
+    PLACES =
+        "SELECT EXISTS (SELECT 1 FROM series WHERE meter = ? AND dataset = ?),
+                EXISTS (SELECT 1 FROM call WHERE id = ?)";
     SERIES_ADD =
-        "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?1, ?2, ?3, 0, 0)
+        "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?, ?, ?, 0, 0)
          ON CONFLICT DO NOTHING";
-    /// The series and the journal's line of an answer, in one trip to the database's thread. ?4 is
-    /// the step of the answer's newest interval, ?5 its start, ?6 the direction: the step of the
-    /// series is that of its newest interval. From ?7 on it is the line.
-    ANSWERED =
+    /// The step of a series is that of its newest interval: it stays where the answer has none, and
+    /// where an interval is stored that starts later than the answer's newest.
+    SERIES_ANSWERED =
         "UPDATE series SET state = 0, code = NULL, message = NULL, not_before = NULL,
-             last_success_at = max(coalesce(last_success_at, ?3), ?3),
+             last_success_at = max(coalesce(last_success_at, ?), ?),
              step = CASE
-                 WHEN ?4 IS NULL OR step = ?4 OR EXISTS (
-                     SELECT 1 FROM load_curve l WHERE l.meter = ?1 AND l.direction = ?6 AND l.start > ?5
+                 WHEN ? IS NULL OR EXISTS (
+                     SELECT 1 FROM load_curve l
+                     WHERE l.meter = series.meter AND l.direction = ? AND l.start > ?
                  ) THEN step
-                 ELSE ?4
+                 ELSE ?
              END
-         WHERE meter = ?1 AND dataset = ?2;
-         UPDATE call SET outcome = ?8, status = ?9, code = ?10, row_count = ?11, duration_ms = ?12 WHERE id = ?7";
+         WHERE meter = ? AND dataset = ?";
+    CALL_ANSWERED =
+        "UPDATE call SET outcome = ?, status = ?, code = ?, row_count = ?, duration_ms = ? WHERE id = ?";
     SERIES_STATE =
-        "UPDATE series SET state = ?3, code = ?4, message = ?5, not_before = ?6
-         WHERE meter = ?1 AND dataset = ?2";
+        "UPDATE series SET state = ?, code = ?, message = ?, not_before = ? WHERE meter = ? AND dataset = ?";
     ACTIVATION_PUT =
-        "INSERT INTO activation (meter, direction, refused, accepted, refusals) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO activation (meter, direction, refused, accepted, refusals) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (meter, direction) DO UPDATE
          SET refused = excluded.refused, accepted = excluded.accepted, refusals = excluded.refusals";
     LEARNT_PUT =
         "INSERT INTO learnt (source, dataset, max_days, max_days_until, history_short, api, api_since, not_before)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (source, dataset) DO UPDATE
          SET max_days = excluded.max_days, max_days_until = excluded.max_days_until,
              history_short = excluded.history_short, api = excluded.api, api_since = excluded.api_since,
              not_before = excluded.not_before";
     SOURCE_STATE =
-        "UPDATE account SET not_before_ms = ?2, code = ?3, message = ?4, slow_until_ms = ?5, refusals = ?6, strikes = ?7
-         WHERE id = (SELECT account FROM source WHERE id = ?1)";
+        "UPDATE account SET not_before_ms = ?, code = ?, message = ?, slow_until_ms = ?, refusals = ?, strikes = ?
+         WHERE id = (SELECT account FROM source WHERE id = ?)";
     TOLD_PUT =
         "INSERT INTO told (account, pool, calls_left, at_ms, until_ms)
-         SELECT s.account, ?2, ?3, ?4, ?5 FROM source s WHERE s.id = ?1
+         SELECT s.account, ?, ?, ?, ? FROM source s WHERE s.id = ?
          ON CONFLICT (account, pool) DO UPDATE
          SET calls_left = excluded.calls_left, at_ms = excluded.at_ms, until_ms = excluded.until_ms";
     RESTING =
@@ -170,25 +174,25 @@ statements! {
 
     // The journal.
     SOURCE_ACCOUNT_BY_NAME = "SELECT account FROM source WHERE name = ?1";
-    /// The account and until when it rests; when its latest call started, and the one ?2 back behind
-    /// it; of the pool ?5 when those did that are ?3 and ?4 back; and what the source said last
-    /// about that pool: calls left now, until when.
+    /// The account and until when it rests; when its latest call started, and the one that is so many
+    /// back behind it; when those of one pool did that are so many back; and what the source said
+    /// last about that pool: calls left now, until when.
     USAGE =
         "SELECT s.account, a.not_before_ms,
             (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1),
-            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?2),
-            (SELECT k.at_ms FROM call k WHERE k.account = s.account AND k.pool = ?5
-             ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?3),
-            (SELECT k.at_ms FROM call k WHERE k.account = s.account AND k.pool = ?5
-             ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?4),
-            t.calls_left - (SELECT count(*) FROM call k WHERE k.account = s.account AND k.pool = ?5 AND k.at_ms > t.at_ms),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account AND k.pool = ?
+             ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account AND k.pool = ?
+             ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?),
+            t.calls_left - (SELECT count(*) FROM call k WHERE k.account = s.account AND k.pool = ? AND k.at_ms > t.at_ms),
             t.until_ms
          FROM source s JOIN account a ON a.id = s.account
-         LEFT JOIN told t ON t.account = s.account AND t.pool = ?5
-         WHERE s.id = ?1";
+         LEFT JOIN told t ON t.account = s.account AND t.pool = ?
+         WHERE s.id = ?";
     CALL_ADD =
         "INSERT INTO call (account, at_ms, asked_at, source, pool, api, meter, dataset, start_day, end_day)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     CALL_END =
         "UPDATE call SET outcome = ?2, status = ?3, code = ?4, duration_ms = ?5 WHERE id = ?1";
     SPENT =
