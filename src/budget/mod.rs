@@ -101,6 +101,20 @@ impl Limits {
         1_000 + JITTER_MS
     }
 
+    /// Of each limit the smaller one: what those may ask together who are counted together.
+    #[must_use]
+    pub fn smaller(&self, other: &Self) -> Self {
+        let of = |a: Option<u32>, b: Option<u32>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Self {
+            per_second: self.per_second.min(other.per_second),
+            per_hour: of(self.per_hour, other.per_hour),
+            per_day: of(self.per_day, other.per_day),
+        }
+    }
+
     /// The same limits at half the pace, after the source complained about bursts.
     #[must_use]
     pub fn halved(self) -> Self {

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::sources::{Counter, PauseView, SourceView};
+use super::wiring::{self, Counted};
 use super::{plan, status, sync};
 use crate::config::{self, Config, Environment, Secrets};
 use crate::domain::{Dataset, Day, DayState, Days, Prm, SeriesState};
 use crate::engine::pass::PlannedCall;
 use crate::engine::report::{DatasetReport, Interruption, MeterReport, Report, Stop};
 use crate::plan::Reason;
-use crate::store::{MeterId, SeriesStatus, Spent};
+use crate::store::{MeterId, SeriesStatus, SourceState, Spent};
 
 const CONFIG: &str = r#"
 [source.enedis]
@@ -67,10 +69,20 @@ fn three(change: impl Fn(&mut SeriesStatus)) -> Vec<SeriesStatus> {
     all
 }
 
+/// The sources as they stand with the same spent of each counter.
+fn views(config: &Config, spent: Spent) -> Vec<SourceView> {
+    let view = |counted: Counted| SourceView {
+        name: counted.source.name().to_owned(),
+        scope: counted.source.scope(),
+        counters: counted.counters().map(|(pool, limits)| Counter { pool, limits, spent }).collect(),
+        pause: None,
+    };
+    wiring::counted(config).into_iter().map(view).collect()
+}
+
 fn status_text(series: &[SeriesStatus], spent: Spent) -> String {
     let config = configured(CONFIG);
-    let budget = [(&config.sources[0], spent)];
-    status::text(series, &budget, &config, now(), false).replace('\u{a0}', "_")
+    status::text(series, &views(&config, spent), &config, now(), false).replace('\u{a0}', "_")
 }
 
 #[test]
@@ -83,6 +95,48 @@ fn status_of_a_complete_history() {
 
     Source enedis: 116 of 900 calls in the last hour, 116 calls in the last 24 hours.
     "#);
+}
+
+#[test]
+fn status_of_gateways_that_pause_and_of_consents_that_end() {
+    let config = configured(
+        "[source.home]\nkind = \"conso-api\"\n[source.med]\nkind = \"myelectricaldata\"\nclient_id = \"a\"\n\
+         [[meter]]\nprm = \"01234567890123\"\nname = \"Maison\"\nsources = [\"home\", \"med\"]\n",
+    );
+    let mut views = views(&config, Spent { hour: 2, day: 7, told_left: Some(3) });
+    let state = SourceState {
+        not_before_ms: Some(now().timestamp_millis() + 7 * 86_400_000),
+        code: Some("banned".to_owned()),
+        message: Some("It has banned this address. Stop other programs, then run: linkyd resume NAME.".to_owned()),
+        ..SourceState::default()
+    };
+    views[0].pause = PauseView::of("home", &state, now());
+    let quota = SourceState { message: Some("The quota is used up.".to_owned()), ..state };
+    views[1].pause = PauseView::of("med", &quota, now());
+    let all = three(|s| s.consent_until = Some(now().timestamp() + 20 * 86_400 + 60));
+    let text = status::text(&all, &views, &config, now(), false).replace('\u{a0}', "_");
+    let text = text.split_once("\n\n").unwrap().1;
+    insta::assert_snapshot!(text, @r#"
+    Maison: the consent ends on 2026-12-14, in 20 days; renew it before.
+
+    Source home: 2 of 10 calls in the last hour, 7 of 20 calls in the last 24 hours, 3 left as it says itself.
+    Source home pauses until 2026-12-01 08:30 (Paris): It has banned this address. Stop other programs, then run: linkyd resume home.
+    Source med, live: 2 calls in the last hour, 7 of 40 calls in the last 24 hours, 3 left as it says itself.
+    Source med, cached: 2 calls in the last hour, 7 of 400 calls in the last 24 hours, 3 left as it says itself.
+    Source med pauses until 2026-12-01 08:30 (Paris): The quota is used up. To end the pause now: linkyd resume med.
+    "#);
+    let entries = views[0].budget();
+    assert_eq!(
+        entries[1],
+        serde_json::json!({
+            "source": "home", "scope": "address", "pool": "live", "window": "day",
+            "limit": 20, "used": 7, "left": 3, "per_hour": 10, "spent_hour": 2, "per_day": 20, "spent_day": 7,
+            "told_left": 3, "paused_until": "2026-12-01T07:30:00Z", "pause_code": "banned",
+            "pause_reason": "It has banned this address. Stop other programs, then run: linkyd resume home",
+        })
+    );
+    assert_eq!(views[1].budget().len(), 4);
+    assert!(PauseView::of("home", &SourceState { not_before_ms: Some(1), ..SourceState::default() }, now()).is_none());
 }
 
 #[test]
@@ -173,7 +227,8 @@ fn planned(dataset: Dataset, first: &str, end: &str, reason: Reason) -> PlannedC
 
 fn plan_text(calls: &[PlannedCall], spent: Spent, limits: &str) -> String {
     let config = configured(&CONFIG.replace("[[meter]]", &format!("{limits}\n[[meter]]")));
-    plan::text(calls, &config, &[spent], false).replace('\u{a0}', "_")
+    let (_, limits) = wiring::counted(&config)[0].counters().next().unwrap();
+    plan::text(calls, &[plan::Budget { source: "enedis", limits, spent }], false).replace('\u{a0}', "_")
 }
 
 #[test]

@@ -9,15 +9,15 @@ use serde_json::json;
 
 use super::args::StatusArgs;
 use super::render::{Align, Cell, Table, Tone, number};
-use super::{Trouble, colours};
+use super::sources::{self, SourceView};
+use super::{Trouble, colours, wiring};
 use crate::clock::{Calendar, Clock};
 use crate::config::{Config, Loaded};
-use crate::domain::{Day, DayState, SeriesState};
+use crate::domain::{Day, DayState, Prm, SeriesState};
 use crate::engine::knowledge::published_end;
 use crate::exit::Exit;
-use crate::source::Pool;
 use crate::store::sqlite::{Mode, SqliteStore};
-use crate::store::{SeriesStatus, Spent, Store};
+use crate::store::{SeriesStatus, Store};
 
 /// Days that a series may lag behind before it is late: a meter that reports a day late is usual.
 const USUAL_LAG: i32 = 2;
@@ -25,18 +25,15 @@ const USUAL_LAG: i32 = 2;
 pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
     let config = &loaded.config;
     let store = SqliteStore::open(&config.database.path, Mode::Read, "linkyd status").await?;
-    let now_ms = clock.now().timestamp_millis();
+    let machine = clock.now();
     let now = Calendar::new(clock, args.at).now();
     let series: Vec<SeriesStatus> = store.status().await?.into_iter().map(|s| as_of(s, published_end(now))).collect();
-    let mut budget = Vec::new();
-    for source in &config.sources {
-        budget.push((source, store.spent(&source.name, Pool::Live, now_ms).await?));
-    }
+    let standing = sources::gather(&store, &wiring::counted(config), machine).await?;
     let mut out = io::stdout().lock();
     if args.json {
-        writeln!(out, "{:#}", document(&series, &budget, config, now))?;
+        writeln!(out, "{:#}", document(&series, &standing, config, now))?;
     } else {
-        out.write_all(text(&series, &budget, config, now, colours()).as_bytes())?;
+        out.write_all(text(&series, &standing, config, now, colours()).as_bytes())?;
     }
     // A series that no pass has seen yet is late as well.
     let bad = !unseen(&series, config).is_empty()
@@ -86,9 +83,7 @@ fn lag(series: &SeriesStatus, now: DateTime<Utc>) -> Option<i32> {
 /// A meter's name, its trouble, and when it is asked again.
 type Note<'a> = (&'a str, &'a str, Option<i64>);
 
-pub(super) type Budget<'a> = [(&'a crate::config::SourceConfig, Spent)];
-
-fn document(series: &[SeriesStatus], budget: &Budget<'_>, config: &Config, now: DateTime<Utc>) -> serde_json::Value {
+fn document(series: &[SeriesStatus], sources: &[SourceView], config: &Config, now: DateTime<Utc>) -> serde_json::Value {
     let rfc =
         |epoch: i64| DateTime::from_timestamp(epoch, 0).map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
     let mut meters: Vec<(&SeriesStatus, Vec<serde_json::Value>)> = Vec::new();
@@ -118,23 +113,22 @@ fn document(series: &[SeriesStatus], budget: &Budget<'_>, config: &Config, now: 
     }
     let meters: Vec<_> = meters
         .into_iter()
-        .map(|(meter, datasets)| json!({"prm": meter.prm.full(), "name": meter.name, "datasets": datasets}))
+        .map(|(meter, datasets)| {
+            json!({
+                "prm": meter.prm.full(),
+                "name": meter.name,
+                "datasets": datasets,
+                "consent_until": meter.consent_until.and_then(rfc),
+            })
+        })
         .collect();
-    let mut lines = Vec::new();
-    for (source, spent) in budget {
-        for (window, limit, used) in
-            [("hour", source.limits.per_hour, spent.hour), ("day", source.limits.per_day, spent.day)]
-        {
-            let left = limit.map(|limit| (i64::from(limit) - used).max(0));
-            lines.push(json!({"source": source.name, "window": window, "limit": limit, "used": used, "left": left}));
-        }
-    }
-    json!({"at": now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), "meters": meters, "budget": lines})
+    let budget: Vec<_> = sources.iter().flat_map(SourceView::budget).collect();
+    json!({"at": now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), "meters": meters, "budget": budget})
 }
 
 pub(super) fn text(
     series: &[SeriesStatus],
-    budget: &Budget<'_>,
+    sources: &[SourceView],
     config: &Config,
     now: DateTime<Utc>,
     colours: bool,
@@ -199,24 +193,23 @@ pub(super) fn text(
     for (name, dataset) in unseen {
         let _infallible = writeln!(text, "{name}, {dataset}: not asked yet; run `linkyd sync`.");
     }
+    text.push_str(&consents(series, now));
     text.push('\n');
-    for (source, spent) in budget {
-        let mut parts = Vec::new();
-        for (window, limit, used) in [
-            ("in the last hour", source.limits.per_hour, spent.hour),
-            ("in the last 24 hours", source.limits.per_day, spent.day),
-        ] {
-            match limit {
-                Some(limit) => parts.push(format!(
-                    "{} of {} calls {window}",
-                    number::thousands(used),
-                    number::thousands(i64::from(limit))
-                )),
-                None if used > 0 => parts.push(format!("{} {window}", number::counted(used, "call", "calls"))),
-                None => {}
-            }
-        }
-        let _infallible = writeln!(text, "Source {}: {}.", source.name, parts.join(", "));
+    for source in sources {
+        text.push_str(&source.lines());
     }
     text
+}
+
+/// A line for each meter whose consent has a known end.
+fn consents(series: &[SeriesStatus], now: DateTime<Utc>) -> String {
+    let mut told: Vec<&Prm> = Vec::new();
+    let mut text = String::new();
+    for one in series {
+        let until = one.consent_until.and_then(|at| DateTime::from_timestamp(at, 0));
+        let Some(until) = until.filter(|_| !told.contains(&&one.prm)) else { continue };
+        told.push(&one.prm);
+        let _infallible = writeln!(text, "{}: {}.", one.name, sources::ends("consent", until, now));
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
 }

@@ -23,7 +23,7 @@ const NOT_OFFERED_AGAIN: i64 = 7 * 86_400;
 const APPLICATION_AGAIN: i64 = 6 * 3_600;
 
 /// Milliseconds without a call after an answer that smells of a ban.
-const BAN_MS: i64 = 7 * 86_400_000;
+pub(crate) const BAN_MS: i64 = 7 * 86_400_000;
 
 /// Milliseconds of half pace after a complaint about bursts.
 const SLOW_MS: i64 = 600_000;
@@ -313,7 +313,7 @@ fn jitter(drawn: u32, most: i64) -> i64 {
 /// The instant at which a paused source may be asked again, in milliseconds since 1970: what it
 /// said and a little more, else the next full hour and a little more. `drawn` is a number from 0 to
 /// 1000, drawn at random.
-pub(super) fn resume_at(told: Option<DateTime<Utc>>, machine: DateTime<Utc>, drawn: u32) -> i64 {
+pub(crate) fn resume_at(told: Option<DateTime<Utc>>, machine: DateTime<Utc>, drawn: u32) -> i64 {
     let full_hour = || {
         let past = TimeDelta::minutes(i64::from(machine.minute())) + TimeDelta::seconds(i64::from(machine.second()));
         machine - past + TimeDelta::hours(1)

@@ -11,6 +11,10 @@ mod cli_commands;
 #[cfg(test)]
 mod cli_database;
 #[cfg(test)]
+mod cli_doctor;
+#[cfg(test)]
+mod cli_gateways;
+#[cfg(test)]
 mod cli_logs;
 #[cfg(test)]
 mod cli_mistakes;
