@@ -148,6 +148,7 @@ impl Caller {
             api,
             pool,
             asks: None,
+            keep: None,
             despite_rest: false,
             asked_at: self.engine.calendar.now().timestamp(),
         };
@@ -299,7 +300,7 @@ fn used_up(verdict: crate::budget::Verdict) -> Finding {
         crate::budget::Verdict::Wait { until, limit } => {
             let which = match limit {
                 Exhausted::Hour => "hour",
-                Exhausted::Day | Exhausted::Told => "day",
+                Exhausted::Day | Exhausted::Kept | Exhausted::Told => "day",
             };
             let until = DateTime::from_timestamp_millis(until).map(number::wall).unwrap_or_default();
             format!("not asked: the calls of the {which} are used up until {until} (Paris)")

@@ -79,7 +79,6 @@ pub(crate) fn prm(text: &str) -> Prm {
 pub(crate) struct Rig {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) simulator: Simulator,
-    #[expect(dead_code, reason = "kept so that the folder lives as long as the rig")]
     pub(crate) folder: tempfile::TempDir,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) apis: Vec<Api>,
@@ -180,6 +179,16 @@ impl Rig {
     pub(crate) async fn pass_with(&self, selection: Selection) -> Report {
         let pass = async { self.engine().pass(&selection, &CancellationToken::new(), &|_| ()).await.unwrap() };
         tokio::time::timeout(Duration::from_mins(2), pass).await.expect("the pass ends")
+    }
+
+    /// The rows that a statement finds; its only column is text.
+    pub(crate) async fn rows(&self, statement: String) -> Vec<String> {
+        use sqlx::{ConnectOptions as _, Row as _};
+        let path = self.folder.path().join("linkyd.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).read_only(true);
+        let mut conn = options.connect().await.unwrap();
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement)).fetch_all(&mut conn).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
     }
 
     /// Moves on to the next morning at the given Paris time.
