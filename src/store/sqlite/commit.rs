@@ -6,6 +6,7 @@
 //! the day records say that nothing is stored yet there is nothing to read.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use sqlx::{FromRow, SqliteConnection};
 
@@ -235,9 +236,14 @@ async fn curve(
         batch = batch.then(sql::CURVE_REMOVE).bind(meter).bind(direction).bind(start).seldom();
     }
     let put = with_kinds(conn, answer.source.0, kinds, &merged.put).await?;
-    let batch = rows::CURVE.add(batch, &[meter, direction], &put, |batch, (point, kind)| {
-        batch.bind(point.interval.start).bind(*kind).bind(point.watts)
-    });
+    let runs = runs(&put);
+    if runs.len() > 1 {
+        batch = batch.seldom();
+    }
+    for run in runs {
+        batch = batch.then(sql::CURVE_RUN).bind(meter).bind(direction);
+        batch = batch.bind(run.newest).bind(run.step).bind(run.kind).bind(run.watts + "]");
+    }
     let stored = Stored {
         inserted: merged.inserted,
         changed: merged.revised.len() as u64,
@@ -245,6 +251,39 @@ async fn curve(
         revisions,
     };
     Ok((batch, stored))
+}
+
+/// Intervals of one kind without a hole, newest first: that is the order of the key.
+struct Run {
+    newest: i64,
+    step: i64,
+    kind: i64,
+    /// A JSON array that is still open.
+    watts: String,
+    oldest: i64,
+}
+
+/// Puts together what can be written together.
+fn runs(points: &[(CurvePoint, i64)]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (CurvePoint { interval, watts }, kind) in points.iter().rev() {
+        let (start, step) = (interval.start, interval.step.seconds());
+        // A string takes whatever is written to it.
+        let _infallible = match runs.last_mut() {
+            Some(run) if run.kind == *kind && run.oldest - step == start => {
+                run.oldest = start;
+                write!(run.watts, ",{watts}")
+            }
+            _ => {
+                // Nearly always there is one run; five digits and a comma hold every household.
+                let mut text = String::with_capacity(if runs.is_empty() { 6 * points.len() } else { 64 });
+                let done = write!(text, "[{watts}");
+                runs.push(Run { newest: start, step, kind: *kind, watts: text, oldest: start });
+                done
+            }
+        };
+    }
+    runs
 }
 
 /// Adds to each interval the number of what it has in common with others.

@@ -96,6 +96,13 @@ statements! {
     KIND_ADD =
         "INSERT INTO interval_kind (id, minutes, summer, source)
          SELECT count(*), ?1, ?2, ?3 FROM interval_kind";
+    /// A run of intervals that follow each other and are alike, newest first: the start of the newest,
+    /// their length in seconds, their kind, and a JSON array of watts. A statement of rows would have
+    /// five parameters an interval, which cost more than the insert.
+    CURVE_RUN =
+        "INSERT INTO load_curve (meter, direction, start, kind, watts)
+         SELECT ?, ?, ? - ? * w.key, ?, w.value FROM json_each(?) w WHERE true
+         ON CONFLICT (meter, direction, start) DO UPDATE SET kind = excluded.kind, watts = excluded.watts";
     CURVE_REMOVE = "DELETE FROM load_curve WHERE meter = ? AND direction = ? AND start = ?";
     ENERGY_HELD =
         "SELECT day, wh, source FROM daily_energy
