@@ -33,12 +33,12 @@ pub(super) async fn reserve(
         .bind(behind(limits.per_hour))
         .bind(behind(limits.per_day))
         .bind(call.source.0)
-        .fetch(conn)
+        .row(conn)
         .await?;
-    let Some(found) = found.last().and_then(|rows| rows.first()) else {
+    let Some(found) = found else {
         return Err(StoreError::Inconsistent { table: "source", what: "there is no source of that number".to_owned() });
     };
-    let (account, last, second, hour, day) = UsageRow::from_row(found)?;
+    let (account, last, second, hour, day) = UsageRow::from_row(&found)?;
     let usage = Usage { last, second, hour: limits.per_hour.and(hour), day: limits.per_day.and(day) };
     let verdict = budget::decide(now_ms, &usage, limits);
     let Verdict::Go { at } = verdict else { return Ok(End::Open(Reserved::Wait(verdict))) };
