@@ -62,12 +62,12 @@ async fn assert_all_true(rig: &Rig) {
 
 /// The fewest days in which so many calls for history can be made beside the daily ones.
 fn fewest_days(calls: u32, daily: u32, per_day: u32) -> u32 {
-    (1..).find(|days| days * per_day >= calls + daily * (days - 1)).unwrap()
+    (1..1_000).find(|days| days * per_day >= calls + daily * (days - 1)).unwrap()
 }
 
 #[tokio::test]
 async fn through_conso_api_a_history_takes_hardly_more_days_than_its_budget_does() {
-    let mut rig = household(31).await.from_sources(&["home"]);
+    let mut rig = household(31).await.served_by(&["home"]);
     rig.gateways = vec![conso(&rig.simulator, "home")];
     rig.live_a_day().await;
     // After a day the newest weeks are there, not the oldest.
@@ -88,7 +88,7 @@ async fn through_conso_api_a_history_takes_hardly_more_days_than_its_budget_does
 
 #[tokio::test]
 async fn through_myelectricaldata_a_history_comes_out_of_the_cache() {
-    let mut rig = household(32).await.from_sources(&["med"]);
+    let mut rig = household(32).await.served_by(&["med"]);
     rig.gateways = vec![med(&rig.simulator, "med")];
     let days = days_until_whole(&rig, 10).await;
     assert!(days <= 2, "{days}");
@@ -111,7 +111,7 @@ async fn polls(mut left: u32) {
 #[tokio::test]
 async fn neither_crashes_nor_storms_bring_conso_api_near_a_ban() {
     let mut chance = fastrand::Rng::with_seed(7);
-    let mut rig = household(33).await.from_sources(&["home", "garden"]);
+    let mut rig = household(33).await.served_by(&["home", "garden"]);
     // Two tokens of one household: the gateway counts its address.
     rig.gateways = vec![conso(&rig.simulator, "home"), conso(&rig.simulator, "garden")];
     rig.meters[1].sources = vec!["garden".to_owned()];
@@ -171,7 +171,7 @@ async fn provenance(rig: &Rig, from: &str, end: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn while_one_source_is_down_the_next_stands_in_and_nothing_is_doubled() {
-    let mut rig = household(34).await.from_sources(&["enedis", "home"]);
+    let mut rig = household(34).await.served_by(&["enedis", "home"]);
     rig.gateways = vec![conso(&rig.simulator, "home")];
     assert_eq!(rig.pass().await.exit(), Exit::Done);
     assert_eq!(rig.simulator.counters().conso.requests, 0, "the preferred source did it all");
@@ -203,7 +203,7 @@ async fn while_one_source_is_down_the_next_stands_in_and_nothing_is_doubled() {
 
 #[tokio::test]
 async fn a_ban_stops_every_call_for_a_week_or_until_an_operator_lifts_it() {
-    let mut rig = household(35).await.from_sources(&["home"]);
+    let mut rig = household(35).await.served_by(&["home"]);
     rig.gateways = vec![conso(&rig.simulator, "home"), conso(&rig.simulator, "garden")];
     rig.meters[1].sources = vec!["garden".to_owned()];
     let banned = Action::Status { status: 403, envelope: Envelope::E8, code: String::new(), text: String::new() };
@@ -226,7 +226,7 @@ async fn a_ban_stops_every_call_for_a_week_or_until_an_operator_lifts_it() {
 
 #[tokio::test]
 async fn a_gateway_that_only_fails_rests_longer_each_time() {
-    let mut rig = household(36).await.from_sources(&["home"]);
+    let mut rig = household(36).await.served_by(&["home"]);
     rig.gateways = vec![conso(&rig.simulator, "home")];
     rig.simulator.set_faults(down(Front::ConsoApi));
     rig.pass().await;
@@ -250,7 +250,7 @@ async fn a_gateway_that_only_fails_rests_longer_each_time() {
 
 #[tokio::test]
 async fn what_a_gateway_says_about_its_quota_is_obeyed_at_once() {
-    let mut rig = household(37).await.from_sources(&["med"]);
+    let mut rig = household(37).await.served_by(&["med"]);
     rig.gateways = vec![med(&rig.simulator, "med")];
     // Other programs of the account have left it ten calls through the cache.
     rig.simulator.set_faults(

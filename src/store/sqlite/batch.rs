@@ -9,10 +9,9 @@
 //! Parameters have no numbers here: they are bound in the order in which they stand in the text,
 //! from the first statement to the last.
 
-use futures_util::TryStreamExt as _;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteQueryResult, SqliteRow};
-use sqlx::{Arguments as _, AssertSqlSafe, Either, Encode, Executor as _, Sqlite, SqliteConnection, Type};
+use sqlx::{Arguments as _, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type};
 
 use super::sql;
 
@@ -76,18 +75,10 @@ impl Batch {
         sqlx::query_with(AssertSqlSafe(text), values).persistent(kept).execute(conn).await
     }
 
-    /// Runs all of it; the rows of each statement.
-    pub(super) async fn fetch(self, conn: &mut SqliteConnection) -> Result<Vec<Vec<SqliteRow>>, sqlx::Error> {
+    /// Runs all of it up to the first row, and returns that. What would follow does not run.
+    pub(super) async fn row(self, conn: &mut SqliteConnection) -> Result<Option<SqliteRow>, sqlx::Error> {
         let (text, values, kept) = self.parts()?;
-        let mut results = conn.fetch_many(sqlx::query_with(AssertSqlSafe(text), values).persistent(kept));
-        let (mut all, mut rows) = (Vec::new(), Vec::new());
-        while let Some(result) = results.try_next().await? {
-            match result {
-                Either::Right(row) => rows.push(row),
-                Either::Left(_) => all.push(std::mem::take(&mut rows)),
-            }
-        }
-        Ok(all)
+        sqlx::query_with(AssertSqlSafe(text), values).persistent(kept).fetch_optional(conn).await
     }
 
     fn parts(self) -> Result<(String, SqliteArguments, bool), sqlx::Error> {

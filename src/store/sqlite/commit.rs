@@ -11,7 +11,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::batch::Batch;
 use super::connect::End;
-use super::facts::{DayRow, record};
+use super::facts::record;
 use super::{calendar, effects, ledger, provenance, rows, sql};
 use crate::domain::dispute::give_way;
 use crate::domain::merge::{Revised, merge, observe};
@@ -23,6 +23,9 @@ use crate::store::{Answer, Committed, StoreError};
 /// A stored peak: day, VA, wall time, instant, source.
 type PeakRow = (i32, i64, Option<i32>, Option<i64>, i64);
 
+/// A day and its record, in the order of [`DayRecord`]; JSON has no column that says yes or no.
+type DayJson = (i32, i64, i32, Option<i32>, Option<i64>, Option<i64>, Option<i64>, i64, i64);
+
 /// What storing the values of an answer came to.
 #[derive(Default)]
 struct Stored {
@@ -33,6 +36,9 @@ struct Stored {
     /// Old values to keep.
     revisions: Vec<Revision>,
 }
+
+/// Summer and winter time last longer than this (in seconds).
+const FEW_WEEKS: i64 = 60 * 86_400;
 
 /// What an answer meets.
 struct Before {
@@ -79,35 +85,42 @@ pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Resu
 /// Begins the transaction and looks at what is there.
 async fn before(conn: &mut SqliteConnection, answer: &Answer) -> Result<Before, StoreError> {
     let (meter, dataset) = (answer.meter.0, answer.dataset.id());
-    let results = Batch::begin()
-        .then(sql::COVERAGE_OF)
+    let row = Batch::begin()
+        .then(sql::ANSWER_MEETS)
         .bind(meter)
         .bind(dataset)
         .bind(answer.covered.first().plus(-1).number())
         .bind(answer.covered.end().number())
-        .then(sql::KINDS)
         .bind(answer.source.0)
-        .then(sql::PLACES)
         .bind(meter)
         .bind(dataset)
         .bind(answer.end.call.0)
-        .fetch(conn)
-        .await?;
-    let [_, days, kinds, places] = results.as_slice() else { return Err(sqlx::Error::RowNotFound.into()) };
-    let mut before =
-        Before { days: Vec::with_capacity(days.len()), kinds: BTreeMap::new(), series: false, line: false };
-    for row in days {
-        let row = DayRow::from_row(row)?;
-        before.days.push((Day::from_number(row.0), record(row)?));
+        .row(conn)
+        .await?
+        .ok_or(sqlx::Error::RowNotFound)?;
+    let (days, kinds, series, line): (String, String, bool, bool) = FromRow::from_row(&row)?;
+    let days: Vec<DayJson> = parse("coverage", &days)?;
+    let kinds: Vec<(i64, i64, i64)> = parse("interval_kind", &kinds)?;
+    let mut before = Before {
+        days: Vec::with_capacity(days.len()),
+        kinds: kinds.into_iter().map(|(minutes, summer, id)| ((minutes, summer), id)).collect(),
+        series,
+        line,
+    };
+    for (day, state, stored, expected, checked_at, first_left_out, next_try, certain, last_try) in days {
+        let row = (day, state, stored, expected, checked_at, first_left_out, next_try, certain != 0, last_try != 0);
+        before.days.push((Day::from_number(day), record(row)?));
     }
-    for row in kinds {
-        let (minutes, summer, id) = FromRow::from_row(row)?;
-        before.kinds.insert((minutes, summer), id);
-    }
-    for row in places {
-        (before.series, before.line) = FromRow::from_row(row)?;
-    }
+    before.days.sort_unstable_by_key(|(day, _)| *day);
     Ok(before)
+}
+
+fn array(values: &[i64]) -> Result<String, StoreError> {
+    serde_json::to_string(values).map_err(|error| StoreError::Database(sqlx::Error::Encode(error.into())))
+}
+
+fn parse<T: serde::de::DeserializeOwned>(table: &'static str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Inconsistent { table, what: error.to_string() })
 }
 
 impl Before {
@@ -253,9 +266,14 @@ async fn curve(
         batch = batch.then(sql::CURVE_REMOVE).bind(meter).bind(direction).bind(start).seldom();
     }
     let put = with_kinds(conn, answer.source.0, kinds, &merged.put).await?;
-    let batch = rows::CURVE.add(batch, &[meter, direction], &put, |batch, (point, kind)| {
-        batch.bind(point.interval.start).bind(*kind).bind(point.watts)
-    });
+    let runs = runs(&put);
+    if runs.len() > 1 {
+        batch = batch.seldom();
+    }
+    for run in runs {
+        batch = batch.then(sql::CURVE_RUN).bind(meter).bind(direction);
+        batch = batch.bind(run.newest).bind(run.step).bind(run.kind).bind(array(&run.watts)?);
+    }
     let stored = Stored {
         inserted: merged.inserted,
         changed: merged.revised.len() as u64,
@@ -263,6 +281,31 @@ async fn curve(
         revisions,
     };
     Ok((batch, stored))
+}
+
+/// Intervals of one kind without a hole, newest first: that is the order of the key.
+struct Run {
+    newest: i64,
+    oldest: i64,
+    step: i64,
+    kind: i64,
+    watts: Vec<i64>,
+}
+
+/// Puts together what can be written together.
+fn runs(points: &[(CurvePoint, i64)]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (CurvePoint { interval, watts }, kind) in points.iter().rev() {
+        let (start, step) = (interval.start, interval.step.seconds());
+        match runs.last_mut() {
+            Some(run) if run.kind == *kind && run.oldest - step == start => {
+                run.oldest = start;
+                run.watts.push(*watts);
+            }
+            _ => runs.push(Run { newest: start, oldest: start, step, kind: *kind, watts: vec![*watts] }),
+        }
+    }
+    runs
 }
 
 /// Adds to each interval the number of what it has in common with others.
@@ -273,21 +316,33 @@ async fn with_kinds(
     points: &[CurvePoint],
 ) -> Result<Vec<(CurvePoint, i64)>, StoreError> {
     let mut with_kinds = Vec::with_capacity(points.len());
-    // The clock only changes on the hour, so points of one hour share the look at its rules.
-    let mut hour = None;
+    // The clock only changes on the hour, so points of one hour share the look at its rules; and
+    // all points do where both ends of a few weeks agree, since it changes twice a year.
+    let summer = |start| paris::offset_hours(start) - 1;
+    let ends = points.first().zip(points.last()).map(|(a, b)| (a.interval.start, b.interval.start));
+    let agreed = ends.filter(|(a, b)| b - a < FEW_WEEKS).map(|(a, b)| (summer(a), summer(b)));
+    let agreed = agreed.filter(|(a, b)| a == b).map(|(a, _)| a);
+    let (mut hour, mut last) = (None, None);
     for point in points {
         let start = point.interval.start;
-        let summer = match hour {
-            Some((number, summer)) if number == start.div_euclid(3600) => summer,
-            _ => paris::offset_hours(start) - 1,
+        let summer = match (agreed, hour) {
+            (Some(summer), _) => summer,
+            (None, Some((number, summer))) if number == start.div_euclid(3600) => summer,
+            _ => summer(start),
         };
         hour = Some((start.div_euclid(3600), summer));
         let shape = (i64::from(point.interval.step.minutes()), summer);
-        let kind = match known.get(&shape) {
-            Some(kind) => *kind,
-            None => new_kind(conn, shape, source).await?,
+        let kind = match last {
+            Some((same, kind)) if same == shape => kind,
+            _ => match known.get(&shape) {
+                Some(kind) => *kind,
+                None => new_kind(conn, shape, source).await?,
+            },
         };
-        known.insert(shape, kind);
+        if last != Some((shape, kind)) {
+            known.insert(shape, kind);
+            last = Some((shape, kind));
+        }
         with_kinds.push((*point, kind));
     }
     Ok(with_kinds)

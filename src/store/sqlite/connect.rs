@@ -50,6 +50,8 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("trusted_schema", "OFF")
         // A reader that holds a snapshot for hours lets the WAL grow; it shrinks back to this.
         .pragma("journal_size_limit", "1048576")
+        // Reading thousands of rows should not stop at each fifty to wake the one who reads them.
+        .row_buffer_size(1024)
         // Statements with hundreds of rows are long; three of them and the short ones fit.
         .statement_cache_capacity(48)
         .disable_statement_logging()

@@ -46,12 +46,12 @@ pub(super) async fn reserve(
         .bind(call.pool.id())
         .bind(call.pool.id())
         .bind(call.source.0)
-        .fetch(conn)
+        .row(conn)
         .await?;
-    let Some(found) = found.last().and_then(|rows| rows.first()) else {
+    let Some(found) = found else {
         return Err(StoreError::Inconsistent { table: "source", what: "there is no source of that number".to_owned() });
     };
-    let (account, rests_until, last, second, hour, day, keep, told_left, told_until) = UsageRow::from_row(found)?;
+    let (account, rests_until, last, second, hour, day, keep, told_left, told_until) = UsageRow::from_row(&found)?;
     // The source may have been left to rest by another process, or for another source's calls.
     if let Some(until) = rests_until.filter(|until| *until > now_ms && !call.despite_rest) {
         return Ok(End::Open(Reserved::Rests(until)));

@@ -1,7 +1,8 @@
 //! Statements that write many rows at once: the only SQL that is put together at run time.
 //!
 //! One statement for all rows of an answer is some sixty times faster than one for each. Nothing
-//! but the number of rows varies; values are always bound.
+//! but the number of rows varies; values are always bound. Intervals come by the hundred and have
+//! a shorter way ([`super::sql::CURVE_RUN`]).
 
 use sqlx::SqliteConnection;
 
@@ -24,16 +25,6 @@ pub(super) struct Shape {
     /// Another usual size, kept prepared too.
     often: usize,
 }
-
-/// Intervals: meter, direction; start, kind, watts.
-pub(super) const CURVE: Shape = Shape {
-    head: "INSERT INTO load_curve (meter, direction, start, kind, watts) VALUES ",
-    shared: 2,
-    own: 3,
-    tail: " ON CONFLICT (meter, direction, start) DO UPDATE SET kind = excluded.kind, watts = excluded.watts",
-    chunk: 336,
-    often: 48,
-};
 
 /// Energy of days: meter, direction, source; day, wh.
 pub(super) const ENERGY: Shape = Shape {
@@ -97,7 +88,7 @@ pub(super) const HOURS: Shape = Shape {
 
 /// Every shape, for the test that prepares them.
 #[cfg(test)]
-pub(super) const ALL: [Shape; 7] = [CURVE, ENERGY, PEAKS, COVERAGE, REVISIONS, CALENDAR, HOURS];
+pub(super) const ALL: [Shape; 6] = [ENERGY, PEAKS, COVERAGE, REVISIONS, CALENDAR, HOURS];
 
 impl Shape {
     /// The statement for that many rows. Its parameters have no numbers: sqlx asks SQLite for the

@@ -101,11 +101,17 @@ statements! {
     CURVE_HELD =
         "SELECT l.start, k.minutes, l.watts, k.source FROM load_curve l CROSS JOIN interval_kind k ON k.id = l.kind
          WHERE l.meter = ?1 AND l.direction = ?2 AND l.start > ?3 AND l.start < ?4 ORDER BY l.start";
-    KINDS = "SELECT minutes, summer, id FROM interval_kind WHERE source = ?";
     /// Numbers from 0: the first two take no room in a row.
     KIND_ADD =
         "INSERT INTO interval_kind (id, minutes, summer, source)
          SELECT count(*), ?1, ?2, ?3 FROM interval_kind";
+    /// A run of intervals that follow each other and are alike, newest first: the start of the newest,
+    /// their length in seconds, their kind, and a JSON array of watts. A statement of rows would have
+    /// five parameters an interval, which cost more than the insert.
+    CURVE_RUN =
+        "INSERT INTO load_curve (meter, direction, start, kind, watts)
+         SELECT ?, ?, ? - ? * w.key, ?, w.value FROM json_each(?) w WHERE true
+         ON CONFLICT (meter, direction, start) DO UPDATE SET kind = excluded.kind, watts = excluded.watts";
     CURVE_REMOVE = "DELETE FROM load_curve WHERE meter = ? AND direction = ? AND start = ?";
     ENERGY_HELD =
         "SELECT day, wh, source FROM daily_energy
@@ -120,13 +126,17 @@ statements! {
          WHERE meter = ?1 AND day >= ?2 AND day < ?3 ORDER BY day";
 
     // Coverage and series.
-    COVERAGE_OF =
-        "SELECT day, state, stored, expected, checked_at, first_left_out, next_try, certain, last_try
-         FROM coverage WHERE meter = ? AND dataset = ? AND day >= ? AND day < ? ORDER BY day";
-    /// Whether a series and a line of the journal are there.
-    PLACES =
-        "SELECT EXISTS (SELECT 1 FROM series WHERE meter = ? AND dataset = ?),
-                EXISTS (SELECT 1 FROM call WHERE id = ?)";
+    /// What an answer meets: day records, the numbers of kinds, whether its series and its line of
+    /// the journal are there. It is one row with two JSON arrays, since each value of each row is
+    /// copied on its way from the database's thread, and each row wakes the one who waits.
+    ANSWER_MEETS =
+        "SELECT
+            (SELECT json_group_array(json_array(day, state, stored, expected, checked_at, first_left_out,
+                                                next_try, certain, last_try))
+             FROM coverage WHERE meter = ? AND dataset = ? AND day >= ? AND day < ?),
+            (SELECT json_group_array(json_array(minutes, summer, id)) FROM interval_kind WHERE source = ?),
+            EXISTS (SELECT 1 FROM series WHERE meter = ? AND dataset = ?),
+            EXISTS (SELECT 1 FROM call WHERE id = ?)";
     SERIES_ADD =
         "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?, ?, ?, 0, 0)
          ON CONFLICT DO NOTHING";

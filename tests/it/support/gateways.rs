@@ -62,7 +62,7 @@ fn active(source: Arc<dyn Source>, simulator: &Simulator, limits: Limits, cached
 
 impl Rig {
     /// Every meter lists these sources, in this order.
-    pub(crate) fn from_sources(mut self, names: &[&str]) -> Self {
+    pub(crate) fn served_by(mut self, names: &[&str]) -> Self {
         for meter in &mut self.meters {
             meter.sources = names.iter().map(|name| (*name).to_owned()).collect();
         }

@@ -216,7 +216,8 @@ async fn damage_is_found_and_named() {
 #[tokio::test]
 async fn a_damaged_page_is_an_error_with_advice() {
     let world = World::new().await;
-    let span = days("2026-10-01", "2026-11-24");
+    // Enough that the second half of the file is nothing but rows.
+    let span = days("2026-07-01", "2026-11-24");
     world.store_curve(span, curve(span, 10, |_| 1)).await;
     world.store.tidy().await.unwrap();
     let copy = world.folder.path().join("copy.db");
