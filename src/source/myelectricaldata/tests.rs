@@ -3,8 +3,7 @@
 use secrecy::ExposeSecret as _;
 
 use super::*;
-use crate::decode::{Expected, decode};
-use crate::domain::{Day, Days, Span, Values};
+use crate::domain::{Day, Days, Span};
 use crate::source::Reaches;
 
 const METER: Reaction = Reaction::StopMeter(Reaches::Meter);
@@ -412,34 +411,6 @@ fn a_secret_that_is_a_token_says_when_it_ends() {
     let grant = MyElectricalData::new(settings).grant();
     assert_eq!((grant.prms, grant.until.map(|until| until.timestamp())), (None, Some(1_893_456_000)));
     assert_eq!(med(BASE_URL).grant(), Grant::default());
-}
-
-/// An answer of the batch route in the older form, as far as the values.
-#[test]
-fn a_clipped_answer_decodes_to_the_days_that_it_covers() {
-    let body = r#"{"success":true,"error":null,"data":{"meter_reading":{"usage_point_id":"01234567890123",
-        "start":"2026-10-24","end":"2026-10-26","quality":"BRUT","reading_type":{"unit":"W"},"interval_reading":[
-        {"value":"400","date":"2026-10-24 23:00:00","interval_length":"PT60M"},
-        {"value":"500","date":"2026-10-25 01:00:00","interval_length":"PT60M"},
-        {"value":"600","date":"2026-10-25 01:00:00","interval_length":"PT60M"},
-        {"value":"700","date":"2026-10-25 02:00:00","interval_length":"PT60M"}]}}}"#;
-    let response = response(200, &[], body);
-    let asked = days("2026-10-01", "2026-11-01");
-    with_ask(Dataset::ConsumptionLoadCurve, asked, "2026-11-23", |ask| {
-        let source = med(BASE_URL);
-        let Reply::Body(body) = source.read(ask, &response, now()) else { panic!("a body") };
-        let days = body.days.unwrap();
-        assert_eq!((body.api, days), (Api::V5, self::days("2026-10-24", "2026-10-26")));
-        let what = Expected { api: body.api, label: source.label(), dataset: ask.span.dataset(), prm: ask.prm, days };
-        let decoded = decode(body.bytes, &what).unwrap();
-        let Values::Curve(points) = decoded.values else { panic!("a curve") };
-        let starts: Vec<String> = points
-            .iter()
-            .map(|p| DateTime::from_timestamp(p.interval.start, 0).unwrap().format("%dT%HZ").to_string())
-            .collect();
-        assert_eq!(starts, ["24T21Z", "24T23Z", "25T00Z", "25T01Z"]);
-        assert_eq!(decoded.anomalies, []);
-    });
 }
 
 proptest::proptest! {
