@@ -216,10 +216,17 @@ impl Default for LogConfig {
 }
 
 /// `[http]`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct HttpConfig {
     /// Where the status page listens; `None`: nowhere.
     pub listen: Option<SocketAddr>,
+    /// Whether it may listen where other machines can reach it. Then there is a token as well,
+    /// wherever secrets were asked for.
+    pub allow_remote: bool,
+    /// Names by which browsers may call it, besides the loopback's and its address.
+    pub hosts: Vec<String>,
+    /// What whoever looks must show.
+    pub token: Option<SecretString>,
 }
 
 /// One `[[meter]]`.

@@ -50,7 +50,7 @@ pub const LATER_DATASETS: [&str; 6] =
 pub(super) const LATER_KEYS: [&str; 3] = ["token", "token_file", "version"];
 
 /// Every key; `*` stands for a name of the operator's, a dataset or the position of a meter.
-pub const KEYS: [&str; 30] = [
+pub const KEYS: [&str; 34] = [
     "database.url",
     "source.*.kind",
     "source.*.environment",
@@ -76,6 +76,10 @@ pub const KEYS: [&str; 30] = [
     "log.filter",
     "log.format",
     "http.listen",
+    "http.allow_remote",
+    "http.hosts",
+    "http.token",
+    "http.token_file",
     "meter.*.prm",
     "meter.*.name",
     "meter.*.sources",
@@ -125,7 +129,7 @@ mod tests {
     fn knows_what_stands_below_what() {
         assert_eq!(children(&[]).unwrap(), ["database", "source", "schedule", "log", "http", "meter"]);
         assert_eq!(children(&["source"]), None);
-        assert_eq!(children(&["http"]).unwrap(), ["listen"]);
+        assert_eq!(children(&["http"]).unwrap(), ["listen", "allow_remote", "hosts", "token", "token_file"]);
         assert_eq!(children(&["meter", "0"]).unwrap().len(), 5);
         assert_eq!(homes("listen"), ["[http]"]);
         assert_eq!(homes("requests_per_day"), ["[source.NAME.limits]"]);

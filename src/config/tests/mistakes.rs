@@ -121,6 +121,19 @@ fn sections_are_checked() {
             "[http]\nlisten = \"localhost\"",
             "listen = \"localhost\" is no address with a port; write \"127.0.0.1:9764\", or \"\" for none",
         ),
+        (
+            "[http]\nlisten = \"0.0.0.0:9764\"",
+            "listen: other machines can reach this address; write a loopback one (127.0.0.1), or add \
+             allow_remote = true and a token",
+        ),
+        (
+            "[http]\nlisten = \"[::]:9764\"\nallow_remote = true",
+            "listen: other machines can reach this address; add token_file, with a secret that they have to show",
+        ),
+        (
+            "[http]\nhosts = [\"http://nas:80\"]",
+            "hosts: \"http://nas:80\" is no name of a machine; write it without port and scheme",
+        ),
     ] {
         assert_eq!(problem(lines), format!("config.toml:7: {message}"));
     }

@@ -20,6 +20,7 @@ mod schema;
 mod setup;
 mod sql;
 mod status;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -37,8 +38,8 @@ pub use schema::NEWEST as NEWEST_SCHEMA;
 use self::connect::{Access, Connection, Work};
 use super::lock::ProcessLock;
 use super::{
-    Answer, CallEnd, Committed, Effect, Facts, NewCall, Reserved, SeriesStatus, Setup, SourceId, Spent, Store,
-    StoreError, Window,
+    Answer, CallEnd, CallTally, Committed, Effect, Facts, NewCall, Reserved, SeriesStatus, Setup, SourceId, Spent,
+    Store, StoreError, Window,
 };
 use crate::budget::Limits;
 use crate::domain::{Dataset, Prm, Values};
@@ -61,7 +62,7 @@ pub struct SqliteStore {
     place: String,
     writer: Option<Arc<Mutex<Connection>>>,
     reader: Arc<Mutex<Connection>>,
-    _lock: Option<ProcessLock>,
+    lock: Option<ProcessLock>,
 }
 
 /// The file that a `sqlite://…` address names, or what is wrong with the address.
@@ -96,13 +97,19 @@ impl SqliteStore {
                 return Err(StoreError::Older { place, found: version, known: schema::NEWEST });
             }
             let reader = Arc::new(Mutex::new(reader));
-            return Ok(Self { path: path.to_owned(), place, writer: None, reader, _lock: None });
+            return Ok(Self { path: path.to_owned(), place, writer: None, reader, lock: None });
         }
         let writer = prepare(path, &place, version).await.map_err(|e| errors::explain(&place, e))?;
         // Opened again: what it saw of an empty file was no WAL yet.
         let reader = Connection::open(path, &place, Access::Read).await?;
         let (writer, reader) = (Some(Arc::new(Mutex::new(writer))), Arc::new(Mutex::new(reader)));
-        Ok(Self { path: path.to_owned(), place, writer, reader, _lock: lock })
+        Ok(Self { path: path.to_owned(), place, writer, reader, lock })
+    }
+
+    /// Gives up the lock that [`SqliteStore::open`] took: from now on whoever uses this store takes
+    /// it before writing ([`ProcessLock`]).
+    pub fn unlock(&mut self) {
+        self.lock = None;
     }
 
     /// The file.
@@ -240,6 +247,10 @@ impl Store for SqliteStore {
 
     async fn refused_tokens(&self, source: SourceId, since_ms: i64) -> Result<i64, StoreError> {
         self.read(move |conn| Box::pin(ledger::refused_tokens(conn, source, since_ms))).await
+    }
+
+    async fn call_tally(&self) -> Result<Vec<CallTally>, StoreError> {
+        self.read(|conn| Box::pin(tally::tally(conn))).await
     }
 
     async fn tidy(&self) -> Result<(), StoreError> {

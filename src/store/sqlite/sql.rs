@@ -168,6 +168,16 @@ statements! {
          WHERE account = (SELECT account FROM source WHERE id = ?1) AND at_ms >= ?2
            AND outcome = 0 AND (dataset IS NULL OR status = 401)";
 
+    /// The durations are those of `DURATIONS_MS`.
+    TALLY =
+        "SELECT s.name, k.api, k.dataset, k.outcome, k.status, k.code, count(*), coalesce(sum(k.duration_ms), 0),
+            count(*) FILTER (WHERE k.duration_ms <= 100), count(*) FILTER (WHERE k.duration_ms <= 250),
+            count(*) FILTER (WHERE k.duration_ms <= 500), count(*) FILTER (WHERE k.duration_ms <= 1000),
+            count(*) FILTER (WHERE k.duration_ms <= 2500), count(*) FILTER (WHERE k.duration_ms <= 5000),
+            count(*) FILTER (WHERE k.duration_ms <= 10000)
+         FROM call k JOIN source s ON s.id = k.source
+         WHERE k.outcome IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6";
+
     // What the planner needs.
     FACTS_SERIES =
         "SELECT s.meter, m.prm, m.name, s.dataset, s.source, s.state, s.code, s.not_before, s.last_success_at
