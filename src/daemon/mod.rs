@@ -126,7 +126,7 @@ impl Daemon {
 
     /// Runs until it is asked to stop. No failing source and no failing database ends it.
     pub async fn run(mut self) {
-        let heartbeat = Heartbeat::start().await;
+        let heartbeat = Heartbeat::start(Arc::clone(&self.parts.clock));
         self.look();
         self.manager.ready(&self.parts.board.read().line());
         self.prove();
