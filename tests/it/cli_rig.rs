@@ -90,11 +90,16 @@ pub(crate) struct Simulated {
 }
 
 impl Simulated {
-    /// Starts it. `folder` holds its log.
+    /// Starts it on the morning of these tests. `folder` holds its log.
     pub(crate) fn start(folder: &Path, args: &[&str]) -> Self {
+        Self::now(folder, &[args, &["--at", MORNING]].concat())
+    }
+
+    /// Starts it at the machine's time.
+    pub(crate) fn now(folder: &Path, args: &[&str]) -> Self {
         let log = folder.join("simulator.jsonl");
         let mut child = Command::new(env!("CARGO_BIN_EXE_linkyd"))
-            .args(["simulate", "--listen", "127.0.0.1:0", "--at", MORNING, "--log"])
+            .args(["simulate", "--listen", "127.0.0.1:0", "--log"])
             .arg(&log)
             .args(args)
             .stdout(Stdio::piped())
