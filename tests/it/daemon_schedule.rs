@@ -131,7 +131,7 @@ async fn two_years_have_one_pass_a_day_and_one_call_for_each_series() {
 async fn late_days_are_tried_at_widening_steps_until_the_evening() {
     let mut meter = MeterSpec::new(prm(METER));
     // One day comes at one in the afternoon, another one two days late.
-    let stretch = |text: &str| Stretch::days(day(text), day(text).next());
+    let stretch = |text: &str| Stretch::days(day(text), day(text));
     meter.late.push(Late { stretch: stretch("2026-11-10"), days: 0, at: Some(wall(13, 0)) });
     meter.late.push(Late { stretch: stretch("2026-11-15"), days: 2, at: None });
     let mut years = Years::new(World::new(5).with(meter), "2026-10-20", "2026-11-05T07:00:00+01:00").await;
@@ -154,18 +154,17 @@ async fn late_days_are_tried_at_widening_steps_until_the_evening() {
 async fn what_was_missed_while_the_machine_was_off_is_made_up_at_once() {
     let mut years = Years::new(world(), "2026-10-20", "2026-11-05T12:00:00+01:00").await;
     years.live_until("2026-11-06T07:00:00+01:00").await;
-    // Off over one slot, and over forty of them; and a restart right after a pass.
-    for (back, why) in [
-        ("2026-11-06T22:00:00+01:00", Why::Missed),
-        ("2026-12-16T03:00:00+01:00", Why::Missed),
-        ("2026-12-16T03:10:00+01:00", Why::Daily),
-        ("2026-12-17T07:59:00+01:00", Why::Daily),
+    // Off over one slot, and over forty of them; and restarts when there is nothing to make up for.
+    for (back, why, on_until) in [
+        ("2026-11-06T22:00:00+01:00", Why::Missed, "2026-11-06T22:10:00+01:00"),
+        ("2026-12-16T03:00:00+01:00", Why::Missed, "2026-12-16T03:05:00+01:00"),
+        ("2026-12-16T03:10:00+01:00", Why::Daily, "2026-12-16T12:00:00+01:00"),
+        ("2026-12-17T07:59:00+01:00", Why::Daily, "2026-12-17T08:00:00+01:00"),
     ] {
         years.off_until(back);
         years.restart().await;
         assert_eq!(years.agenda.next(years.now()).why, why, "{back}");
-        let next = at(back).timestamp() + 60;
-        years.live_until(&chrono::DateTime::from_timestamp(next, 0).unwrap().to_rfc3339()).await;
+        years.live_until(on_until).await;
     }
     // At three in the morning the newest day was not asked for.
     let early =

@@ -1,5 +1,6 @@
 //! What the daemon does when it is signalled, and what the service manager hears of it.
 
+use std::io::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -122,17 +123,25 @@ fn a_new_configuration_is_taken_whole_or_not_at_all() {
 }
 
 #[test]
-fn signals_in_the_first_moments_end_nothing() {
+fn signals_before_anything_was_read_end_nothing() {
     let (home, _enedis) = home("0");
+    // The configuration is a pipe, so the daemon waits with its very first step.
+    let (place, sound) = (home.path("config.toml"), home.path("sound.toml"));
+    std::fs::rename(&place, &sound).unwrap();
+    assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&place).status().unwrap().success());
     let mut daemon = Daemon::start(&home);
-    // From the first moment at which the program itself runs: its threads show that.
-    let tasks = format!("/proc/{}/fd", daemon.process.0.id());
-    wait_for("the runtime", || (std::fs::read_dir(&tasks).ok()?.count() > 5).then_some(()));
+    // Opens once somebody reads at the other end.
+    let mut pipe = std::fs::OpenOptions::new().write(true).open(&place).unwrap();
     for signal in ["-HUP", "-USR1", "-USR2"] {
         daemon.process.signal(signal);
     }
+    let text = std::fs::read(&sound).unwrap();
+    std::fs::rename(&sound, &place).unwrap();
+    pipe.write_all(&text).unwrap();
+    drop(pipe);
     daemon.manager.waits_for("READY=1");
     daemon.logs("pass done", 1);
+    daemon.logs("the configuration was read again", 1);
     daemon.stop();
 }
 

@@ -255,7 +255,13 @@ impl Store for SqliteStore {
 
     async fn tidy(&self) -> Result<(), StoreError> {
         let Some(writer) = self.writer.as_ref().map(Arc::clone) else { return Ok(()) };
-        let task = tokio::spawn(async move { writer.lock().await.checkpoint().await });
+        let reader = Arc::clone(&self.reader);
+        let task = tokio::spawn(async move {
+            let done = writer.lock().await.checkpoint().await;
+            writer.lock().await.shrink().await;
+            reader.lock().await.shrink().await;
+            done
+        });
         task.await.map_err(|_| StoreError::Database(sqlx::Error::WorkerCrashed))?
     }
 }

@@ -26,6 +26,8 @@ statements! {
     PATIENCE_SHORT = "PRAGMA busy_timeout = 200";
     PATIENCE_LONG = "PRAGMA busy_timeout = 60000";
     CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)";
+    /// Gives memory back that the cache of pages holds.
+    SHRINK = "PRAGMA shrink_memory";
     INTEGRITY = "PRAGMA integrity_check(20)";
     FOREIGN_KEYS = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check";
 
