@@ -32,6 +32,11 @@ impl Asked {
         self.any.notified().await;
     }
 
+    /// Asks for a pass, as SIGUSR1 does.
+    pub fn for_a_pass(&self) {
+        self.set(&self.look);
+    }
+
     /// Whether a pass was asked for since the last call (SIGUSR1).
     pub fn look(&self) -> bool {
         self.look.swap(false, Ordering::AcqRel)
@@ -64,7 +69,7 @@ pub fn install() -> io::Result<Arc<Asked>> {
     tokio::spawn(async move {
         loop {
             tokio::select! {
-                () = next(&mut look) => told.set(&told.look),
+                () = next(&mut look) => told.for_a_pass(),
                 () = next(&mut status) => told.set(&told.status),
                 () = next(&mut reload) => told.set(&told.reload),
                 () = next(&mut interrupt) => stop(&told.stop),
@@ -102,7 +107,7 @@ mod tests {
     async fn a_storm_is_one() {
         let asked = Asked::default();
         for _ in 0..1_000 {
-            asked.set(&asked.look);
+            asked.for_a_pass();
         }
         asked.anything().await;
         assert!(asked.look() && !asked.look() && !asked.status() && !asked.reload());

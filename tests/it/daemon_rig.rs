@@ -90,6 +90,19 @@ impl Daemon {
     }
 }
 
+/// The configuration of a rig with this meter: two series from the source `enedis`.
+pub(crate) fn config(prm: &str) -> linkyd::config::Config {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let text = format!(
+        "[source.enedis]\nclient_id = \"x\"\n[[meter]]\nprm = \"{prm}\"\n\
+         datasets = [\"consumption_load_curve\", \"daily_consumption\"]\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    let environment = linkyd::config::Environment::default();
+    linkyd::config::load(Some(&path), &environment, linkyd::config::Secrets::Skip).unwrap().config
+}
+
 /// A port that nobody listens on just now.
 pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()

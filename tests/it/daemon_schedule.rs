@@ -12,6 +12,7 @@ use linkyd::plan::wake::{Policy, Why, jitter};
 use linkyd::simulator::{Action, Envelope, Faults, Late, Match, MeterSpec, Stretch, World};
 use linkyd::store::Store as _;
 
+use crate::daemon_rig::config;
 use crate::support::{Rig, at, day, prm};
 
 const METER: &str = "01234567890123";
@@ -71,7 +72,7 @@ impl Years {
     /// A process that starts: all that it knows is in the database.
     async fn restart(&mut self) {
         let status = self.rig.store.status().await.unwrap();
-        let config = config();
+        let config = config(METER);
         self.agenda = Agenda::from_status(policy(), &status, &config);
     }
 
@@ -84,19 +85,6 @@ impl Years {
         }
         calls
     }
-}
-
-/// The configuration of the rig's meter.
-fn config() -> linkyd::config::Config {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config.toml");
-    let text = format!(
-        "[source.enedis]\nclient_id = \"x\"\n[[meter]]\nprm = \"{METER}\"\n\
-         datasets = [\"consumption_load_curve\", \"daily_consumption\"]\n"
-    );
-    std::fs::write(&path, text).unwrap();
-    let environment = linkyd::config::Environment::default();
-    linkyd::config::load(Some(&path), &environment, linkyd::config::Secrets::Skip).unwrap().config
 }
 
 fn world() -> World {

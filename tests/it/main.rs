@@ -21,6 +21,8 @@ mod crash;
 #[cfg(test)]
 mod daemon_http;
 #[cfg(test)]
+mod daemon_inside;
+#[cfg(test)]
 mod daemon_rig;
 #[cfg(test)]
 mod daemon_schedule;
