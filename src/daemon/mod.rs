@@ -4,7 +4,7 @@
 //! signal, the end of a pass, the proof that the database is alive. What it decides is elsewhere
 //! and pure: [`agenda`] and [`crate::plan::wake`] say when a pass is due, the engine does it in a
 //! task of its own, so a pass that panics is an error and not the end of the loop. A pass keeps
-//! the configuration with which it began; [`reload`] swaps it for the next one. [`board`] shows
+//! the configuration with which it began; [`reload`] swaps it for the next one. [`mod@board`] shows
 //! all of that to the status page, to metrics and to the service manager. docs/daemon.md tells it
 //! to operators.
 

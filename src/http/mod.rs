@@ -2,7 +2,7 @@
 //!
 //! Everything here only reads. A GET changes nothing and costs no call; the database is looked at
 //! through the connection that cannot write. Who may look is [`guard`]'s matter, how many at a time
-//! is [`server`]'s.
+//! is `server`'s.
 
 pub mod guard;
 mod health;
