@@ -158,7 +158,7 @@ async fn run(invocation: &Invocation, environment: &Environment) -> Result<Exit,
         }
         Command::Db(command) => {
             let loaded = load(path, environment, surroundings, Secrets::Skip)?;
-            db::db(command, &loaded).await
+            db::db(command, &loaded, &*clock).await
         }
     }
 }
