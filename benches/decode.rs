@@ -135,7 +135,8 @@ async fn body(api: Api, dataset: Dataset, step: i64, prm: &Prm, days: Days) -> O
     let token = transport.send(&source.token_request().ok_or("Enedis wants a token")?).await?;
     let token = source.read_token(&token, clock.now()).map_err(|refusal| refusal.code)?;
     let span = Span::new(dataset, days, 365, days).ok_or("a span")?;
-    let answer = transport.send(&source.request(Ask { prm, span, api }, Some(&token))).await?;
+    let answer =
+        transport.send(&source.request(Ask { prm, span, api, newest: span.days().last() }, Some(&token))).await?;
     if answer.status != 200 {
         return Err(format!("status {}", answer.status).into());
     }

@@ -211,7 +211,15 @@ async fn answers(store: &SqliteStore, weeks: &[(i64, Days, Vec<CurvePoint>)]) ->
     let mut answers = Vec::with_capacity(weeks.len());
     for (meter, days, points) in weeks {
         let meter = MeterId(*meter);
-        let call = NewCall { source, api: Some(Api::V2026), asks: Some((meter, dataset, *days)), asked_at: 1 };
+        let call = NewCall {
+            source,
+            api: Some(Api::V2026),
+            pool: linkyd::source::Pool::Live,
+            asks: Some((meter, dataset, *days)),
+            keep: None,
+            despite_rest: false,
+            asked_at: 1,
+        };
         let Reserved::Go { call, .. } = store.reserve(&call, &UNBOUND, 1).await? else {
             return Err("no limit binds".into());
         };
@@ -222,11 +230,14 @@ async fn answers(store: &SqliteStore, weeks: &[(i64, Days, Vec<CurvePoint>)]) ->
 
 fn answer(call: CallId, meter: MeterId, dataset: Dataset, days: Days, points: Vec<CurvePoint>) -> Answer {
     Answer {
+        direct: true,
         end: CallEnd { call, status: Some(200), code: None, duration_ms: 600 },
         meter,
         dataset,
         source: SourceId(1),
         covered: days,
+        exact: true,
+        same_day: linkyd::domain::SameDay::Often,
         values: Values::Curve(points),
         asked_at: 1_795_000_000,
         window_first: days.first().plus(-700),
@@ -242,10 +253,14 @@ fn meters() -> Outcome<Setup> {
             prm: format!("{n:014}").parse()?,
             name: format!("Meter {n}"),
             source: source(),
+            consent_until: None,
             datasets: vec![Dataset::ConsumptionLoadCurve],
         });
     }
-    Ok(Setup { sources: vec![SourceSetup { name: source(), kind: "enedis", account: "bench".to_owned() }], meters })
+    Ok(Setup {
+        sources: vec![SourceSetup { name: source(), kind: "enedis", account: "bench".to_owned(), direct: true }],
+        meters,
+    })
 }
 
 /// A whole history, and where its bytes are.

@@ -29,11 +29,12 @@ pub(crate) fn engine(
             source,
             transport,
             limits: Limits { per_second: 5, per_hour: Some(900), per_day: None },
+            cached: None,
         }],
         meters: vec![ActiveMeter {
             prm,
             name: "Bench".to_owned(),
-            source: "enedis".to_owned(),
+            sources: vec!["enedis".to_owned()],
             datasets: Dataset::ALL.to_vec(),
             since: None,
         }],

@@ -24,8 +24,29 @@ CREATE TABLE series_state (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 INSERT INTO series_state VALUES
     (0, 'ok'), (1, 'suspended'), (2, 'not_offered'), (3, 'failing'), (4, 'waiting');
 
--- What a source counts calls by. Budgets belong to it, so renaming a source refills nothing.
-CREATE TABLE account (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT;
+-- What a source counts calls by. Budgets and rests belong to it, so renaming a source refills
+-- nothing. `refusals` counts failed calls in a row, `strikes` the rests that followed from them.
+CREATE TABLE account (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    not_before_ms INTEGER,
+    code TEXT,
+    message TEXT,
+    slow_until_ms INTEGER,
+    refusals INTEGER NOT NULL DEFAULT 0,
+    strikes INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- What a source said about its own quota: at that instant it took so many more calls.
+-- `pool`: 0 calls that reach Enedis, 1 calls that a gateway may answer from its cache.
+CREATE TABLE told (
+    account INTEGER NOT NULL REFERENCES account,
+    pool INTEGER NOT NULL,
+    calls_left INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL,
+    PRIMARY KEY (account, pool)
+) WITHOUT ROWID, STRICT;
 
 CREATE TABLE source (
     id INTEGER PRIMARY KEY,
@@ -33,10 +54,7 @@ CREATE TABLE source (
     kind TEXT NOT NULL,
     account INTEGER NOT NULL REFERENCES account,
     configured INTEGER NOT NULL,
-    not_before_ms INTEGER,
-    code TEXT,
-    message TEXT,
-    slow_until_ms INTEGER
+    direct INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE learnt (
@@ -86,6 +104,18 @@ CREATE TABLE series (
     first_day INTEGER,
     end_day INTEGER,
     PRIMARY KEY (meter, dataset)
+) WITHOUT ROWID, STRICT;
+
+-- How a series stands at sources that do not serve it just now.
+CREATE TABLE elsewhere (
+    meter INTEGER NOT NULL REFERENCES meter,
+    dataset INTEGER NOT NULL REFERENCES dataset,
+    source INTEGER NOT NULL REFERENCES source,
+    state INTEGER NOT NULL REFERENCES series_state,
+    code TEXT,
+    message TEXT,
+    not_before INTEGER,
+    PRIMARY KEY (meter, dataset, source)
 ) WITHOUT ROWID, STRICT;
 
 -- The instant of the last pass and the day that was not published yet.
@@ -179,6 +209,7 @@ CREATE TABLE call (
     at_ms INTEGER NOT NULL,
     asked_at INTEGER NOT NULL,
     source INTEGER NOT NULL REFERENCES source,
+    pool INTEGER NOT NULL,
     api TEXT,
     meter INTEGER REFERENCES meter,
     dataset INTEGER REFERENCES dataset,
@@ -190,7 +221,7 @@ CREATE TABLE call (
     row_count INTEGER,
     duration_ms INTEGER
 ) STRICT;
-CREATE INDEX call_by_account ON call (account, at_ms);
+CREATE INDEX call_by_account ON call (account, at_ms, pool);
 CREATE INDEX call_failed ON call (asked_at) WHERE outcome = 0;
 
 -- Registers, contracts and consents: filled by the datasets that bring them.

@@ -51,6 +51,10 @@ pub enum Command {
     Plan(PlanArgs),
     /// Show what is there, what is missing and why
     Status(StatusArgs),
+    /// Look for what is wrong and say what to do about it
+    Doctor(DoctorArgs),
+    /// Lift the pause of a source, as after a suspected ban
+    Resume(ResumeArgs),
     /// Run a stand-in for Enedis on this machine
     Simulate(Box<SimulateArgs>),
     /// Try everything without an account: fetch an invented household's history
@@ -137,6 +141,30 @@ pub struct StatusArgs {
     /// Exit with 1 where a series is late, failing or suspended
     #[arg(long)]
     pub check: bool,
+}
+
+/// `linkyd doctor`
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Make no call: look at this machine alone
+    #[arg(long)]
+    pub offline: bool,
+
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `linkyd resume`
+#[derive(Debug, Clone, Args)]
+pub struct ResumeArgs {
+    /// The source's name in the configuration
+    #[arg(value_name = "SOURCE")]
+    pub source: String,
+
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `linkyd demo`

@@ -149,7 +149,7 @@ fn engine(
     let meter = ActiveMeter {
         prm: prm.clone(),
         name: NAME.to_owned(),
-        source: source.name().to_owned(),
+        sources: vec![source.name().to_owned()],
         datasets: Dataset::ALL.to_vec(),
         since: None,
     };
@@ -157,7 +157,7 @@ fn engine(
         store,
         calendar: Calendar::new(Arc::clone(&clock), None),
         clock,
-        sources: vec![ActiveSource { source: Arc::new(source), transport: Arc::new(transport), limits }],
+        sources: vec![ActiveSource { source: Arc::new(source), transport: Arc::new(transport), limits, cached: None }],
         meters: vec![meter],
         every: BTreeMap::new(),
     })

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Environment, Loaded, LogConfig, Secrets};
+use crate::config::{Config, Environment, Loaded, LogConfig, Secrets};
 use crate::daemon::signals;
 use crate::exit::Exit;
 use crate::observe::{LogHandle, Surroundings, init_logs};
@@ -21,13 +21,16 @@ use crate::store::StoreError;
 pub mod args;
 mod db;
 mod demo;
+mod doctor;
 mod plan;
 mod progress;
 pub mod render;
+mod resume;
 mod run;
 mod simulate;
 #[cfg(test)]
 mod snapshots;
+mod sources;
 pub(crate) mod status;
 mod sync;
 mod wiring;
@@ -140,6 +143,11 @@ async fn run(invocation: &Invocation, environment: &Environment) -> Result<Exit,
             let loaded = load(path, environment, surroundings, Secrets::Skip)?;
             status::status(args, &loaded, clock).await
         }
+        Command::Doctor(args) => doctor::doctor(args, path, environment, surroundings, clock).await,
+        Command::Resume(args) => {
+            let loaded = load(path, environment, surroundings, Secrets::Skip)?;
+            resume::resume(args, &loaded, clock).await
+        }
         Command::Simulate(args) => {
             logs(&LogConfig::default(), surroundings)?;
             simulate::simulate(args, clock).await
@@ -149,7 +157,9 @@ async fn run(invocation: &Invocation, environment: &Environment) -> Result<Exit,
             demo::demo(args, clock).await
         }
         Command::Config(args::ConfigCommand::Check(args)) => {
-            Ok(crate::config::show::check(path, environment, args.json, &mut io::stdout())?)
+            // What a source offers is for itself to say.
+            let more = |config: &Config| wiring::useless(&wiring::counted(config), config);
+            Ok(crate::config::show::check(path, environment, &more, args.json, &mut io::stdout())?)
         }
         Command::Config(args::ConfigCommand::Show(args)) => {
             let loaded = crate::config::load(path, environment, Secrets::Skip)?;

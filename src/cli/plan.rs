@@ -5,17 +5,19 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::args::PlanArgs;
 use super::render::{Align, Table, number};
+use super::sources::PauseView;
 use super::{Trouble, colours, wiring};
 use crate::budget::Limits;
 use crate::clock::{Calendar, Clock};
-use crate::config::{Config, Loaded};
+use crate::config::Loaded;
 use crate::engine::pass::{PlannedCall, plan_calls};
+use crate::engine::serving::Moment;
 use crate::exit::Exit;
-use crate::source::catalogue;
 use crate::store::sqlite::{Mode, SqliteStore};
 use crate::store::{Facts, Spent, Store as _};
 
@@ -25,10 +27,12 @@ pub(super) const NOTHING: &str = "Nothing to fetch: everything that is published
 pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
     let config = &loaded.config;
     let selection = wiring::selection(&args.narrow, args.refetch, config)?;
-    let now_ms = clock.now().timestamp_millis();
+    let machine = clock.now();
+    let now_ms = machine.timestamp_millis();
     let now = Calendar::new(clock, args.at).now();
     let sources = wiring::sources(config)?;
     let mut spent = vec![Spent::default(); sources.len()];
+    let limits: Vec<Limits> = sources.iter().map(|source| source.limits_of(source.history_pool())).collect();
     // Without a database everything is still to be fetched.
     let there = config.database.path.try_exists().map_err(|error| Trouble {
         exit: Exit::DatabaseUnreachable,
@@ -37,14 +41,19 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     let facts = if there {
         let store = SqliteStore::open(&config.database.path, Mode::Read, "linkyd plan").await?;
         for (spent, source) in spent.iter_mut().zip(&sources) {
-            *spent = store.spent(source.source.name(), now_ms).await?;
+            *spent = store.spent(source.source.name(), source.history_pool(), now_ms).await?;
         }
         store.facts(crate::engine::pass::midnight(now)).await?
     } else {
         Facts::default()
     };
-    let pauses = pauses(&facts, now_ms);
-    let calls = plan_calls(&sources, &wiring::meters(config), &wiring::every(config), facts, &spent, &selection, now);
+    let pauses = pauses(&facts, machine);
+    let moment = Moment { calendar: now, machine_ms: now_ms };
+    let calls =
+        plan_calls(&sources, &wiring::meters(config), &wiring::every(config), facts, &spent, &selection, moment);
+    let names = sources.iter().map(|source| source.source.name());
+    let budget: Vec<Budget<'_>> =
+        names.zip(limits).zip(spent).map(|((source, limits), spent)| Budget { source, limits, spent }).collect();
     let mut out = io::stdout().lock();
     if args.json {
         let list: Vec<_> = calls
@@ -62,7 +71,7 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
         let at = now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         writeln!(out, "{:#}", json!({"at": at, "calls": list, "total": calls.len()}))?;
     } else {
-        out.write_all(text(&calls, config, &spent, colours()).as_bytes())?;
+        out.write_all(text(&calls, &budget, colours()).as_bytes())?;
         if !calls.is_empty() {
             out.write_all(pauses.as_bytes())?;
         }
@@ -70,7 +79,15 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     Ok(Exit::Done)
 }
 
-pub(super) fn text(calls: &[PlannedCall], config: &Config, spent: &[Spent], colours: bool) -> String {
+/// What a source may still be asked of its history.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget<'a> {
+    pub(super) source: &'a str,
+    pub(super) limits: Limits,
+    pub(super) spent: Spent,
+}
+
+pub(super) fn text(calls: &[PlannedCall], budget: &[Budget<'_>], colours: bool) -> String {
     if calls.is_empty() {
         return format!("{NOTHING}\n");
     }
@@ -108,41 +125,33 @@ pub(super) fn text(calls: &[PlannedCall], config: &Config, spent: &[Spent], colo
         ]);
     }
     let mut text = table.render(0, colours);
-    for (source, spent) in config.sources.iter().zip(spent) {
-        let mine = calls.iter().filter(|c| c.source == source.name).count();
+    for budget in budget {
+        let mine = calls.iter().filter(|c| c.source == budget.source).count();
         if mine > 0 {
-            let _infallible = writeln!(text, "\n{}", forecast(mine, source, *spent));
+            let _infallible = writeln!(text, "\n{}", forecast(mine, *budget));
         }
     }
     text
 }
 
 /// A line for each source that makes every call wait.
-fn pauses(facts: &Facts, now_ms: i64) -> String {
+fn pauses(facts: &Facts, now: DateTime<Utc>) -> String {
     let mut text = String::new();
     for source in &facts.sources {
-        let Some(until) = source.not_before_ms.filter(|until| *until > now_ms) else { continue };
-        let Some(until) = chrono::DateTime::from_timestamp_millis(until) else { continue };
-        let why = source.code.as_deref().and_then(catalogue::row_of).map_or("", |(_, advice)| advice);
-        let _infallible = writeln!(
-            text,
-            "Source {} pauses until {} (Paris); none of its calls is made before. {why}",
-            source.name,
-            number::wall(until)
-        );
+        let Some(pause) = PauseView::of(&source.name, &source.state, now) else { continue };
+        let _infallible = writeln!(text, "Source {} {}", source.name, pause.sentence(&source.name));
     }
     text
 }
 
 /// How long the calls of a source take within its limits, in a sentence.
-fn forecast(calls: usize, source: &crate::config::SourceConfig, spent: Spent) -> String {
+fn forecast(calls: usize, budget: Budget<'_>) -> String {
     let calls = i64::try_from(calls).unwrap_or(i64::MAX);
-    let limits = source.limits;
+    let Budget { source, limits, spent } = budget;
     let number = number::counted(calls, "call", "calls");
     let left = |limit: Option<u32>, used: i64| limit.map(|limit| (i64::from(limit) - used).max(0));
     let (hour, day) = (left(limits.per_hour, spent.hour), left(limits.per_day, spent.day));
-    let paced = Limits { per_second: limits.per_second, per_hour: limits.per_hour, per_day: limits.per_day };
-    let pace = calls.saturating_mul(paced.spacing_ms()) / 1_000;
+    let pace = calls.saturating_mul(limits.spacing_ms()) / 1_000;
     let wait = match (day, limits.per_day, hour, limits.per_hour) {
         (Some(left), Some(limit), ..) if left < calls => {
             let days = 1 + (calls - left - 1) / i64::from(limit.max(1));
@@ -162,5 +171,5 @@ fn forecast(calls: usize, source: &crate::config::SourceConfig, spent: Spent) ->
         budget.push(format!("{} left today", number::thousands(day)));
     }
     let budget = if budget.is_empty() { String::new() } else { format!(" ({})", budget.join(", ")) };
-    format!("Source {}: {number}, about {} within its limits{budget}.", source.name, number::duration(wait))
+    format!("Source {source}: {number}, about {} within its limits{budget}.", number::duration(wait))
 }

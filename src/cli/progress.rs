@@ -26,6 +26,9 @@ pub(super) fn bar(quiet: bool) -> ProgressBar {
 
 /// Shows how far the pass is.
 pub(super) fn show(bar: &ProgressBar, progress: Progress) {
+    if bar.is_hidden() {
+        return;
+    }
     bar.set_length(progress.done + progress.left);
     bar.set_position(progress.done);
     bar.set_message(number::counted(i64::try_from(progress.rows).unwrap_or(i64::MAX), "row", "rows"));

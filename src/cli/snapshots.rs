@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::sources::{Counter, PauseView, SourceView};
+use super::wiring::{self, Counted};
 use super::{plan, status, sync};
 use crate::config::{self, Config, Environment, Secrets};
 use crate::domain::{Dataset, Day, DayState, Days, Prm, SeriesState};
 use crate::engine::pass::PlannedCall;
 use crate::engine::report::{DatasetReport, Interruption, MeterReport, Report, Stop};
 use crate::plan::Reason;
-use crate::store::{SeriesStatus, Spent};
+use crate::store::{MeterId, SeriesStatus, SourceState, Spent};
 
 const CONFIG: &str = r#"
 [source.enedis]
@@ -56,6 +58,7 @@ fn series(dataset: Dataset) -> SeriesStatus {
         message: None,
         last_success_at: Some(1_795_500_000),
         next_try_at: None,
+        consent_until: None,
     }
 }
 
@@ -66,15 +69,25 @@ fn three(change: impl Fn(&mut SeriesStatus)) -> Vec<SeriesStatus> {
     all
 }
 
+/// The sources as they stand with the same spent of each counter.
+fn views(config: &Config, spent: Spent) -> Vec<SourceView> {
+    let view = |counted: Counted| SourceView {
+        name: counted.source.name().to_owned(),
+        scope: counted.source.scope(),
+        counters: counted.counters().map(|(pool, limits)| Counter { pool, limits, spent }).collect(),
+        pause: None,
+    };
+    wiring::counted(config).into_iter().map(view).collect()
+}
+
 fn status_text(series: &[SeriesStatus], spent: Spent) -> String {
     let config = configured(CONFIG);
-    let budget = [(&config.sources[0], spent)];
-    status::text(series, &budget, &config, now(), false).replace('\u{a0}', "_")
+    status::text(series, &views(&config, spent), &config, now(), false).replace('\u{a0}', "_")
 }
 
 #[test]
 fn status_of_a_complete_history() {
-    insta::assert_snapshot!(status_text(&three(|_| ()), Spent { hour: 116, day: 116, ever: 116 }), @r#"
+    insta::assert_snapshot!(status_text(&three(|_| ()), Spent { hour: 116, day: 116, told_left: None }), @r#"
     METER   DATASET                 STATE  NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
     Maison  consumption_load_curve  ok     2026-11-23  2023-11-09     1_111     0       0
     Maison  daily_consumption       ok     2026-11-23  2023-11-09     1_111     0       0
@@ -82,6 +95,48 @@ fn status_of_a_complete_history() {
 
     Source enedis: 116 of 900 calls in the last hour, 116 calls in the last 24 hours.
     "#);
+}
+
+#[test]
+fn status_of_gateways_that_pause_and_of_consents_that_end() {
+    let config = configured(
+        "[source.home]\nkind = \"conso-api\"\n[source.med]\nkind = \"myelectricaldata\"\nclient_id = \"a\"\n\
+         [[meter]]\nprm = \"01234567890123\"\nname = \"Maison\"\nsources = [\"home\", \"med\"]\n",
+    );
+    let mut views = views(&config, Spent { hour: 2, day: 7, told_left: Some(3) });
+    let state = SourceState {
+        not_before_ms: Some(now().timestamp_millis() + 7 * 86_400_000),
+        code: Some("banned".to_owned()),
+        message: Some("It has banned this address. Stop other programs, then run: linkyd resume NAME.".to_owned()),
+        ..SourceState::default()
+    };
+    views[0].pause = PauseView::of("home", &state, now());
+    let quota = SourceState { message: Some("The quota is used up.".to_owned()), ..state };
+    views[1].pause = PauseView::of("med", &quota, now());
+    let all = three(|s| s.consent_until = Some(now().timestamp() + 20 * 86_400 + 60));
+    let text = status::text(&all, &views, &config, now(), false).replace('\u{a0}', "_");
+    let text = text.split_once("\n\n").unwrap().1;
+    insta::assert_snapshot!(text, @r#"
+    Maison: the consent ends on 2026-12-14, in 20 days; renew it before.
+
+    Source home: 2 of 10 calls in the last hour, 7 of 20 calls in the last 24 hours, 3 left as it says itself.
+    Source home pauses until 2026-12-01 08:30 (Paris): It has banned this address. Stop other programs, then run: linkyd resume home.
+    Source med, live: 2 calls in the last hour, 7 of 40 calls in the last 24 hours, 3 left as it says itself.
+    Source med, cached: 2 calls in the last hour, 7 of 400 calls in the last 24 hours, 3 left as it says itself.
+    Source med pauses until 2026-12-01 08:30 (Paris): The quota is used up. To end the pause now: linkyd resume med.
+    "#);
+    let entries = views[0].budget();
+    assert_eq!(
+        entries[1],
+        serde_json::json!({
+            "source": "home", "scope": "address", "pool": "live", "window": "day",
+            "limit": 20, "used": 7, "left": 3, "per_hour": 10, "spent_hour": 2, "per_day": 20, "spent_day": 7,
+            "told_left": 3, "paused_until": "2026-12-01T07:30:00Z", "pause_code": "banned",
+            "pause_reason": "It has banned this address. Stop other programs, then run: linkyd resume home",
+        })
+    );
+    assert_eq!(views[1].budget().len(), 4);
+    assert!(PauseView::of("home", &SourceState { not_before_ms: Some(1), ..SourceState::default() }, now()).is_none());
 }
 
 #[test]
@@ -111,7 +166,7 @@ fn status_with_gaps_and_late_days() {
         s.gaps = 2;
         s.days = BTreeMap::from([(DayState::Complete, 1_100), (DayState::Pending, 4), (DayState::Absent, 7)]);
     });
-    insta::assert_snapshot!(status_text(&all, Spent { hour: 3, day: 9, ever: 900 }), @r#"
+    insta::assert_snapshot!(status_text(&all, Spent { hour: 3, day: 9, told_left: None }), @r#"
     METER   DATASET                 STATE  NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
     Maison  consumption_load_curve  late   2026-11-19  2023-11-09     1_100     4       7
     Maison  daily_consumption       late   2026-11-19  2023-11-09     1_100     4       7
@@ -129,7 +184,7 @@ fn status_of_a_meter_without_consent() {
         s.message = Some("The customer's consent is gone. Ask for it again.".to_owned());
         s.next_try_at = Some(now().timestamp() + 86_400);
     });
-    insta::assert_snapshot!(status_text(&all, Spent { hour: 1, day: 1, ever: 1 }), @r#"
+    insta::assert_snapshot!(status_text(&all, Spent { hour: 1, day: 1, told_left: None }), @r#"
     METER   DATASET                 STATE      NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
     Maison  consumption_load_curve  suspended  2026-11-23  2023-11-09     1_111     0       0
     Maison  daily_consumption       suspended  2026-11-23  2023-11-09     1_111     0       0
@@ -152,7 +207,7 @@ fn status_of_failing_and_waiting_series() {
             s.message = Some("The call budget of the hour is used up".to_owned());
         }
     });
-    insta::assert_snapshot!(status_text(&all, Spent { hour: 900, day: 5_000, ever: 5_000 }), @r#"
+    insta::assert_snapshot!(status_text(&all, Spent { hour: 900, day: 5_000, told_left: None }), @r#"
     METER   DATASET                 STATE    NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
     Maison  consumption_load_curve  waiting  2026-11-23  2023-11-09     1_111     0       0
     Maison  daily_consumption       waiting  2026-11-23  2023-11-09     1_111     0       0
@@ -172,7 +227,8 @@ fn planned(dataset: Dataset, first: &str, end: &str, reason: Reason) -> PlannedC
 
 fn plan_text(calls: &[PlannedCall], spent: Spent, limits: &str) -> String {
     let config = configured(&CONFIG.replace("[[meter]]", &format!("{limits}\n[[meter]]")));
-    plan::text(calls, &config, &[spent], false).replace('\u{a0}', "_")
+    let (_, limits) = wiring::counted(&config)[0].counters().next().unwrap();
+    plan::text(calls, &[plan::Budget { source: "enedis", limits, spent }], false).replace('\u{a0}', "_")
 }
 
 #[test]
@@ -189,7 +245,7 @@ fn plan_of_a_morning() {
         planned(Dataset::ConsumptionLoadCurve, "2025-02-01", "2025-02-08", Reason::Missing),
         planned(Dataset::DailyConsumption, "2025-11-24", "2026-11-24", Reason::Yesterday),
     ];
-    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 10, day: 10, ever: 10 }, ""), @r#"
+    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 10, day: 10, told_left: None }, ""), @r#"
     METER   DATASET                 CALLS  FROM        TO          WHY
     Maison  consumption_load_curve      2  2025-02-01  2026-11-23  yesterday, missing
     Maison  daily_consumption           1  2025-11-24  2026-11-23  yesterday
@@ -202,14 +258,14 @@ fn plan_of_a_morning() {
 fn plan_beyond_the_budget_says_how_long_it_takes() {
     let call = planned(Dataset::DailyConsumption, "2025-11-24", "2026-11-24", Reason::Missing);
     let calls = vec![call; 2_000];
-    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, ever: 100 }, ""), @r#"
+    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, told_left: None }, ""), @r#"
     METER   DATASET            CALLS  FROM        TO          WHY
     Maison  daily_consumption  2_000  2025-11-24  2026-11-23  missing
 
     Source enedis: 2_000 calls, about 2 h within its limits (800 left this hour).
     "#);
     let daily = "[source.enedis.limits]\nrequests_per_day = 500";
-    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, ever: 100 }, daily), @r#"
+    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, told_left: None }, daily), @r#"
     METER   DATASET            CALLS  FROM        TO          WHY
     Maison  daily_consumption  2_000  2025-11-24  2026-11-23  missing
 
@@ -220,6 +276,8 @@ fn plan_beyond_the_budget_says_how_long_it_takes() {
 fn report(states: [(SeriesState, Option<&str>); 3]) -> Report {
     let datasets = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption, Dataset::DailyMaxPower];
     let datasets = datasets.into_iter().zip(states).map(|(dataset, (state, error))| DatasetReport {
+        series: (MeterId(1), dataset),
+        unserved: false,
         dataset,
         state,
         code: None,
@@ -270,6 +328,7 @@ fn sync_with_trouble() {
         stop: Stop::Later,
         until_ms: Some(now().timestamp_millis() + 60_000),
         message: why.to_owned(),
+        unserved: std::collections::BTreeSet::new(),
     }];
     insta::assert_snapshot!(sync_text(&down), @r#"
     0 calls: 0 new values, 0 changed.

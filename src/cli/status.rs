@@ -9,17 +9,18 @@ use serde_json::json;
 
 use super::args::StatusArgs;
 use super::render::{Align, Cell, Table, Tone, number};
-use super::{Trouble, colours};
+use super::sources::{self, SourceView};
+use super::{Trouble, colours, wiring};
 use crate::clock::{Calendar, Clock};
-use crate::config::{Config, Loaded, SourceConfig};
+use crate::config::{Config, Loaded};
 use crate::daemon::agenda::Agenda;
 use crate::daemon::reload::policy;
-use crate::domain::{Day, DayState, SeriesState};
+use crate::domain::{Day, DayState, Prm, SeriesState};
 use crate::engine::knowledge::published_end;
 use crate::exit::Exit;
 use crate::plan::wake::Wake;
 use crate::store::sqlite::{Mode, SqliteStore};
-use crate::store::{SeriesStatus, Spent, Store, StoreError, lock};
+use crate::store::{SeriesStatus, Store, StoreError, lock};
 
 /// Days that a series may lag behind before it is late: a meter that reports a day late is usual.
 const USUAL_LAG: i32 = 2;
@@ -54,8 +55,8 @@ pub(crate) struct View<'c> {
     now: DateTime<Utc>,
     /// The lines, with the days that were published since the last pass.
     pub(crate) series: Vec<SeriesStatus>,
-    /// What each source's account has spent.
-    pub(crate) budget: Vec<(&'c SourceConfig, Spent)>,
+    /// How each source stands.
+    pub(crate) sources: Vec<SourceView>,
     wake: Wake,
 }
 
@@ -69,17 +70,14 @@ impl<'c> View<'c> {
     ) -> Result<Self, StoreError> {
         let status = store.status().await?;
         let wake = Agenda::from_status(policy(config), &status, config).next(now.timestamp());
-        let mut budget = Vec::new();
-        for source in &config.sources {
-            budget.push((source, store.spent(&source.name, machine.timestamp_millis()).await?));
-        }
+        let sources = sources::gather(store, &wiring::counted(config), machine).await?;
         let series = status.into_iter().map(|s| as_of(s, published_end(now))).collect();
-        Ok(Self { config, now, series, budget, wake })
+        Ok(Self { config, now, series, sources, wake })
     }
 
     /// The document of `status --json`.
     pub(crate) fn document(&self) -> serde_json::Value {
-        let mut document = document(&self.series, &self.budget, self.config, self.now);
+        let mut document = document(&self.series, &self.sources, self.config, self.now);
         if let Some(object) = document.as_object_mut() {
             let at = DateTime::from_timestamp(self.wake.at, 0).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
             object.insert("next_wake".to_owned(), json!({"at": at, "why": self.wake.why.name()}));
@@ -89,7 +87,7 @@ impl<'c> View<'c> {
 
     /// What a person reads.
     pub(crate) fn text(&self, colours: bool) -> String {
-        text(&self.series, &self.budget, self.config, self.now, colours)
+        text(&self.series, &self.sources, self.config, self.now, colours)
     }
 
     /// Whether a series is complete up to where it can be expected to be.
@@ -155,9 +153,7 @@ fn lag(series: &SeriesStatus, now: DateTime<Utc>) -> Option<i32> {
 /// A meter's name, its trouble, and when it is asked again.
 type Note<'a> = (&'a str, &'a str, Option<i64>);
 
-pub(super) type Budget<'a> = [(&'a crate::config::SourceConfig, Spent)];
-
-fn document(series: &[SeriesStatus], budget: &Budget<'_>, config: &Config, now: DateTime<Utc>) -> serde_json::Value {
+fn document(series: &[SeriesStatus], sources: &[SourceView], config: &Config, now: DateTime<Utc>) -> serde_json::Value {
     let rfc =
         |epoch: i64| DateTime::from_timestamp(epoch, 0).map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
     let mut meters: Vec<(&SeriesStatus, Vec<serde_json::Value>)> = Vec::new();
@@ -187,23 +183,22 @@ fn document(series: &[SeriesStatus], budget: &Budget<'_>, config: &Config, now: 
     }
     let meters: Vec<_> = meters
         .into_iter()
-        .map(|(meter, datasets)| json!({"prm": meter.prm.full(), "name": meter.name, "datasets": datasets}))
+        .map(|(meter, datasets)| {
+            json!({
+                "prm": meter.prm.full(),
+                "name": meter.name,
+                "datasets": datasets,
+                "consent_until": meter.consent_until.and_then(rfc),
+            })
+        })
         .collect();
-    let mut lines = Vec::new();
-    for (source, spent) in budget {
-        for (window, limit, used) in
-            [("hour", source.limits.per_hour, spent.hour), ("day", source.limits.per_day, spent.day)]
-        {
-            let left = limit.map(|limit| (i64::from(limit) - used).max(0));
-            lines.push(json!({"source": source.name, "window": window, "limit": limit, "used": used, "left": left}));
-        }
-    }
-    json!({"at": now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), "meters": meters, "budget": lines})
+    let budget: Vec<_> = sources.iter().flat_map(SourceView::budget).collect();
+    json!({"at": now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), "meters": meters, "budget": budget})
 }
 
 pub(super) fn text(
     series: &[SeriesStatus],
-    budget: &Budget<'_>,
+    sources: &[SourceView],
     config: &Config,
     now: DateTime<Utc>,
     colours: bool,
@@ -268,24 +263,23 @@ pub(super) fn text(
     for (name, dataset) in unseen {
         let _infallible = writeln!(text, "{name}, {dataset}: not asked yet; run `linkyd sync`.");
     }
+    text.push_str(&consents(series, now));
     text.push('\n');
-    for (source, spent) in budget {
-        let mut parts = Vec::new();
-        for (window, limit, used) in [
-            ("in the last hour", source.limits.per_hour, spent.hour),
-            ("in the last 24 hours", source.limits.per_day, spent.day),
-        ] {
-            match limit {
-                Some(limit) => parts.push(format!(
-                    "{} of {} calls {window}",
-                    number::thousands(used),
-                    number::thousands(i64::from(limit))
-                )),
-                None if used > 0 => parts.push(format!("{} {window}", number::counted(used, "call", "calls"))),
-                None => {}
-            }
-        }
-        let _infallible = writeln!(text, "Source {}: {}.", source.name, parts.join(", "));
+    for source in sources {
+        text.push_str(&source.lines());
     }
     text
+}
+
+/// A line for each meter whose consent has a known end.
+fn consents(series: &[SeriesStatus], now: DateTime<Utc>) -> String {
+    let mut told: Vec<&Prm> = Vec::new();
+    let mut text = String::new();
+    for one in series {
+        let until = one.consent_until.and_then(|at| DateTime::from_timestamp(at, 0));
+        let Some(until) = until.filter(|_| !told.contains(&&one.prm)) else { continue };
+        told.push(&one.prm);
+        let _infallible = writeln!(text, "{}: {}.", one.name, sources::ends("consent", until, now));
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
 }

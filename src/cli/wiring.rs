@@ -14,42 +14,134 @@ use super::args::Narrow;
 use crate::budget::Limits;
 use crate::client::HttpTransport;
 use crate::clock::{Calendar, Clock};
-use crate::config::{ApiChoice, Config, SourceConfig};
+use crate::config::{ApiChoice, Config, ConfigError, LimitsConfig, Origin, Problem, SourceConfig, SourceSettings};
 use crate::domain::{Api, Dataset, Day, Days};
 use crate::engine::{ActiveMeter, ActiveSource, Engine, Selection};
 use crate::exit::Exit;
 use crate::plan::Request;
+use crate::source::conso_api::{ConsoApi, ConsoApiSettings};
 use crate::source::enedis::{Enedis, EnedisSettings};
+use crate::source::myelectricaldata::{MyElectricalData, MyElectricalDataSettings};
+use crate::source::{Pool, Source};
 use crate::store::lock::{self, DAEMON};
 use crate::store::sqlite::{Mode, SqliteStore};
 use crate::store::{Store, StoreError};
 
-/// The sources, ready for use.
-pub(super) fn sources(config: &Config) -> Result<Vec<ActiveSource>, Trouble> {
-    config.sources.iter().map(source).collect()
+/// A source without the way to it: enough to plan and to count.
+#[derive(Debug, Clone)]
+pub(crate) struct Counted {
+    /// How to ask it and read it.
+    pub(crate) source: Arc<dyn Source>,
+    limits: Limits,
+    cached: Option<Limits>,
 }
 
-fn source(config: &SourceConfig) -> Result<ActiveSource, Trouble> {
-    let apis = match config.api {
-        ApiChoice::V5 => vec![Api::V5],
-        ApiChoice::V2026 => vec![Api::V2026],
-        ApiChoice::Auto => vec![Api::V2026, Api::V5],
+impl Counted {
+    /// What it counts, and what of that linkyd allows itself.
+    pub(crate) fn counters(&self) -> impl Iterator<Item = (Pool, Limits)> {
+        [(Pool::Live, Some(self.limits)), (Pool::Cached, self.cached)]
+            .into_iter()
+            .filter_map(|(pool, limits)| limits.map(|limits| (pool, limits)))
+    }
+}
+
+/// The sources with the limits that hold. Those that count calls by the same account share the
+/// smallest of their limits: the account does not know which of them asks.
+pub(crate) fn counted(config: &Config) -> Vec<Counted> {
+    let count = |source: &SourceConfig| {
+        let LimitsConfig { per_second, per_hour, cached_per_day, .. } = source.limits;
+        Counted {
+            source: adapter(source),
+            limits: Limits { per_second, per_hour, per_day: source.limits.own_per_day() },
+            cached: cached_per_day.map(|per_day| Limits { per_second, per_hour, per_day: Some(per_day) }),
+        }
     };
-    let source = Enedis::new(EnedisSettings {
-        name: config.name.clone(),
-        base_url: config.base_url.clone(),
-        apis,
-        client_id: config.client_id.clone(),
-        client_secret: config.client_secret.clone().unwrap_or_else(|| SecretString::from("")),
-        user_agent: Enedis::user_agent(),
-    });
-    let transport = HttpTransport::new(&config.base_url).map_err(|error| Trouble::new(Exit::Internal, &error))?;
-    let limits = Limits {
-        per_second: config.limits.per_second,
-        per_hour: config.limits.per_hour,
-        per_day: config.limits.per_day,
-    };
-    Ok(ActiveSource { source: Arc::new(source), transport: Arc::new(transport), limits })
+    let mut sources: Vec<Counted> = config.sources.iter().map(count).collect();
+    share(&mut sources);
+    sources
+}
+
+/// The sources, ready for use.
+pub(super) fn sources(config: &Config) -> Result<Vec<ActiveSource>, Trouble> {
+    let counted = counted(config);
+    let useless = useless(&counted, config);
+    if !useless.is_empty() {
+        return Err(ConfigError::Invalid(useless).into());
+    }
+    let mut sources = Vec::new();
+    for (counted, source) in counted.into_iter().zip(&config.sources) {
+        let transport = HttpTransport::new(&source.base_url).map_err(|error| Trouble::new(Exit::Internal, &error))?;
+        let Counted { source, limits, cached } = counted;
+        sources.push(ActiveSource { source, transport: Arc::new(transport), limits, cached });
+    }
+    Ok(sources)
+}
+
+/// What asks and reads, by kind. Commands that make no calls have no secrets.
+fn adapter(config: &SourceConfig) -> Arc<dyn Source> {
+    let known = |secret: &Option<SecretString>| secret.clone().unwrap_or_else(|| SecretString::from(""));
+    let (name, base_url) = (config.name.clone(), config.base_url.clone());
+    match &config.settings {
+        SourceSettings::Enedis { api, client_id, client_secret, .. } => Arc::new(Enedis::new(EnedisSettings {
+            name,
+            base_url,
+            apis: match api {
+                ApiChoice::V5 => vec![Api::V5],
+                ApiChoice::V2026 => vec![Api::V2026],
+                ApiChoice::Auto => vec![Api::V2026, Api::V5],
+            },
+            client_id: client_id.clone(),
+            client_secret: known(client_secret),
+            user_agent: Enedis::user_agent(),
+        })),
+        SourceSettings::ConsoApi { token } => Arc::new(ConsoApi::new(ConsoApiSettings {
+            name,
+            base_url,
+            token: known(token),
+            user_agent: ConsoApi::user_agent(),
+        })),
+        SourceSettings::MyElectricalData { client_id, client_secret } => {
+            Arc::new(MyElectricalData::new(MyElectricalDataSettings {
+                name,
+                base_url,
+                client_id: client_id.clone(),
+                client_secret: known(client_secret),
+                user_agent: MyElectricalData::user_agent(),
+            }))
+        }
+    }
+}
+
+/// Gives all sources of an account the smallest of their limits.
+fn share(sources: &mut [Counted]) {
+    let all: Vec<(String, Limits, Option<Limits>)> =
+        sources.iter().map(|s| (s.source.account(), s.limits, s.cached)).collect();
+    for active in sources {
+        let account = active.source.account();
+        for (_, limits, cached) in all.iter().filter(|(other, ..)| *other == account) {
+            active.limits = active.limits.smaller(limits);
+            active.cached = active.cached.map(|own| cached.map_or(own, |other| own.smaller(&other)));
+        }
+    }
+}
+
+/// Complains about each source of a meter that has none of the meter's datasets. Only the sources
+/// themselves know what they offer.
+pub(super) fn useless(sources: &[Counted], config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for meter in &config.meters {
+        for counted in sources.iter().filter(|s| meter.sources.iter().any(|name| name == s.source.name())) {
+            if meter.datasets.iter().all(|dataset| counted.source.reach(*dataset).is_none()) {
+                let message = format!(
+                    "source {:?} offers none of the datasets of meter {:?}; take it from the meter's sources",
+                    counted.source.name(),
+                    meter.name
+                );
+                problems.push(Problem::new(Origin::Default, &message));
+            }
+        }
+    }
+    problems
 }
 
 /// The meters that are kept.
@@ -60,8 +152,7 @@ pub(super) fn meters(config: &Config) -> Vec<ActiveMeter> {
         .map(|meter| ActiveMeter {
             prm: meter.prm.clone(),
             name: meter.name.clone(),
-            // The first is the preferred one; there is at least one (config::meter).
-            source: meter.sources.first().cloned().unwrap_or_default(),
+            sources: meter.sources.clone(),
             datasets: meter.datasets.clone(),
             since: meter.since,
         })
@@ -168,4 +259,144 @@ fn at_once() {
 /// Where the database is, for messages.
 pub(super) fn place(path: &Path) -> String {
     path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, Secrets};
+    use crate::source::myelectricaldata;
+
+    const TEXT: &str = r#"
+[source.enedis]
+client_id = "app"
+[source.flat]
+kind = "conso-api"
+limits.requests_per_hour = 5
+[source.home]
+kind = "conso-api"
+limits = { requests_per_day = 30, reserved_per_day = 14 }
+[source.med]
+kind = "myelectricaldata"
+client_id = "a"
+limits = { cached_requests_per_day = 200, reserved_per_day = 10 }
+[source.med2]
+kind = "myelectricaldata"
+client_id = "b"
+[source.med3]
+kind = "myelectricaldata"
+client_id = "a"
+"#;
+
+    fn configured(text: &str) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        crate::config::load(Some(&path), &Environment::default(), Secrets::Skip).unwrap().config
+    }
+
+    #[test]
+    fn sources_of_one_account_share_the_smallest_limits() {
+        let counted = counted(&configured(TEXT));
+        let limits = |name: &str| -> Vec<(Pool, Limits)> {
+            counted.iter().find(|c| c.source.name() == name).unwrap().counters().collect()
+        };
+        let of = |per_second, per_hour, per_day| Limits { per_second, per_hour, per_day };
+        assert_eq!(limits("enedis"), [(Pool::Live, of(5, Some(900), None))]);
+        // One address: the hour of the one, the day of the other.
+        let address = [(Pool::Live, of(1, Some(5), Some(16)))];
+        assert_eq!((limits("flat").as_slice(), limits("home").as_slice()), (&address[..], &address[..]));
+        // Two accounts, of which one has two sources.
+        let shared = [(Pool::Live, of(1, None, Some(30))), (Pool::Cached, of(1, None, Some(200)))];
+        assert_eq!((limits("med").as_slice(), limits("med3").as_slice()), (&shared[..], &shared[..]));
+        let own = myelectricaldata::LIVE_PER_DAY;
+        assert_eq!(limits("med2"), [(Pool::Live, of(1, None, Some(own))), (Pool::Cached, of(1, None, Some(400)))]);
+    }
+
+    #[test]
+    fn each_kind_gets_its_adapter_and_its_limits() {
+        let sources = sources(&configured(TEXT)).unwrap();
+        let kinds: Vec<_> = sources.iter().map(|s| (s.source.name(), s.source.kind(), s.cached.is_some())).collect();
+        assert_eq!(kinds[0], ("enedis", "enedis", false));
+        assert_eq!(kinds[1], ("flat", "conso-api", false));
+        assert_eq!(kinds[3], ("med", "myelectricaldata", true));
+    }
+
+    /// A source that has production and nothing else.
+    #[derive(Debug)]
+    struct ProductionOnly(Enedis);
+
+    impl Source for ProductionOnly {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn kind(&self) -> &'static str {
+            self.0.kind()
+        }
+        fn scope(&self) -> crate::source::Scope {
+            self.0.scope()
+        }
+        fn account(&self) -> String {
+            self.0.account()
+        }
+        fn apis(&self) -> &[Api] {
+            self.0.apis()
+        }
+        fn reach(&self, dataset: Dataset) -> Option<crate::source::Reach> {
+            self.0.reach(dataset).filter(|_| dataset == Dataset::DailyProduction)
+        }
+        fn label(&self) -> crate::source::Label {
+            self.0.label()
+        }
+        fn same_day(&self) -> crate::domain::SameDay {
+            self.0.same_day()
+        }
+        fn token_request(&self) -> Option<crate::source::Request> {
+            None
+        }
+        fn read_token(
+            &self,
+            response: &crate::source::Response,
+            now: DateTime<Utc>,
+        ) -> Result<crate::source::Token, crate::source::Refusal> {
+            self.0.read_token(response, now)
+        }
+        fn request(&self, ask: crate::source::Ask<'_>, token: Option<&crate::source::Token>) -> crate::source::Request {
+            self.0.request(ask, token)
+        }
+        fn read<'r>(
+            &self,
+            ask: crate::source::Ask<'_>,
+            response: &'r crate::source::Response,
+            now: DateTime<Utc>,
+        ) -> crate::source::Reply<'r> {
+            self.0.read(ask, response, now)
+        }
+    }
+
+    #[test]
+    fn a_source_that_has_nothing_for_a_meter_is_a_mistake() {
+        let text = "[source.sun]\nkind = \"enedis\"\nclient_id = \"a\"\n[[meter]]\nprm = \"01234567890123\"\nname = \"Maison\"\n";
+        let complaints = |text: &str| -> Vec<String> {
+            let config = configured(text);
+            let sun = Enedis::new(EnedisSettings {
+                name: "sun".to_owned(),
+                base_url: config.sources[0].base_url.clone(),
+                apis: vec![Api::V2026],
+                client_id: "a".to_owned(),
+                client_secret: SecretString::from("b"),
+                user_agent: Enedis::user_agent(),
+            });
+            let mut counted = counted(&config);
+            counted[0].source = Arc::new(ProductionOnly(sun));
+            useless(&counted, &config).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            complaints(text),
+            ["configuration: source \"sun\" offers none of the datasets of meter \"Maison\"; take it from the \
+                 meter's sources"]
+        );
+        let some = format!("{text}datasets = [\"daily_consumption\", \"daily_production\"]\n");
+        assert_eq!(complaints(&some), Vec::<String>::new());
+    }
 }

@@ -96,6 +96,10 @@ impl HttpTransport {
         if local {
             builder = builder.no_proxy();
         }
+        if base.scheme() == "http" {
+            // There is nobody to prove who he is, so no certificates are read from the system.
+            builder = builder.tls_certs_only([]);
+        }
         Ok(Self { client: builder.build().map_err(|e| HttpSetupError(e.without_url()))? })
     }
 }

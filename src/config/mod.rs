@@ -7,7 +7,9 @@
 //! `docs/configuration.md` is the reference for people.
 
 mod explain;
+mod kind;
 mod layers;
+mod limits;
 mod load;
 mod meter;
 mod read;
@@ -30,7 +32,9 @@ use url::Url;
 use crate::domain::{Dataset, Day, Prm};
 
 pub use explain::{ConfigError, Origin, Problem};
+pub use kind::{SourceKind, SourceSettings};
 pub use layers::Environment;
+pub use limits::LimitsConfig;
 pub use load::{Loaded, Provenance, load};
 pub use secret::{SecretError, Secrets, read_file as read_secret_file};
 pub use show::{check, show};
@@ -67,23 +71,6 @@ pub struct DatabaseConfig {
     pub url: String,
     /// The path in it; a relative one counts from the working directory.
     pub path: PathBuf,
-}
-
-/// What a source speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SourceKind {
-    /// Enedis itself, through an application of the operator's own.
-    Enedis,
-}
-
-impl SourceKind {
-    /// The name used in the configuration.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Enedis => "enedis",
-        }
-    }
 }
 
 /// Which of Enedis' environments a source talks to.
@@ -134,31 +121,20 @@ impl ApiChoice {
 pub struct SourceConfig {
     /// The operator's name for it.
     pub name: String,
-    /// What it speaks.
-    pub kind: SourceKind,
-    /// Production or sandbox.
-    pub environment: ApiEnvironment,
+    /// What it speaks, and what that takes.
+    pub settings: SourceSettings,
     /// Where it is: https, or a loopback address.
     pub base_url: Url,
-    /// Which API it uses.
-    pub api: ApiChoice,
-    /// The application's identifier; empty only where secrets were not asked for.
-    pub client_id: String,
-    /// The application's secret; always there where secrets were asked for.
-    pub client_secret: Option<SecretString>,
-    /// How fast it may be asked.
+    /// How often it may be asked.
     pub limits: LimitsConfig,
 }
 
-/// `[source.NAME.limits]`: each at least 1, within what the source allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LimitsConfig {
-    /// Requests in one second.
-    pub per_second: u32,
-    /// Requests in any sixty minutes; `None`: no such limit.
-    pub per_hour: Option<u32>,
-    /// Requests in any 24 hours; `None`: no such limit.
-    pub per_day: Option<u32>,
+impl SourceConfig {
+    /// What it speaks.
+    #[must_use]
+    pub fn kind(&self) -> SourceKind {
+        self.settings.kind()
+    }
 }
 
 /// `[schedule]`, in Paris wall time.

@@ -11,7 +11,7 @@ use figment::value::{Dict, Value};
 
 use super::explain::{Origin, Problem, nearest, quoted};
 use super::layers::{ENVIRONMENT_LAYER, EnvironmentLayer, FileLayer, child};
-use super::schema;
+use super::{SourceKind, schema};
 
 /// A value and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,15 +131,24 @@ impl<'a> Table<'a> {
 
     /// A whole number from 1 on.
     pub(super) fn count(&self, key: &str) -> Option<Found<u32>> {
+        self.number(key, 1)
+    }
+
+    /// A whole number from 0 on.
+    pub(super) fn whole(&self, key: &str) -> Option<Found<u32>> {
+        self.number(key, 0)
+    }
+
+    fn number(&self, key: &str, least: u32) -> Option<Found<u32>> {
         let (value, origin) = self.value(key)?;
         let number = match (value, &origin) {
             (Value::Num(_, number), _) => number.to_i128().and_then(|n| u32::try_from(n).ok()),
             (Value::String(_, text), Origin::Environment(_)) => text.trim().parse().ok(),
             _ => None,
         };
-        match number.filter(|n| *n > 0) {
+        match number.filter(|n| *n >= least) {
             Some(value) => Some(Found { value, origin }),
-            None => self.wrong(&origin, key, "must be a whole number from 1 on, without quotes"),
+            None => self.wrong(&origin, key, &format!("must be a whole number from {least} on, without quotes")),
         }
     }
 
@@ -218,11 +227,19 @@ impl<'a> Table<'a> {
         } else if let [home] = homes.as_slice() {
             format!("unknown key {name}{}; it belongs into {home}", self.place())
         } else {
-            let meaningful = known.iter().copied().filter(|name| !schema::LATER_KEYS.contains(name));
+            let kind = self.kind();
+            let meaningful = known.iter().copied().filter(|name| kind.is_none_or(|kind| kind.has_key(name)));
             let nearest = nearest(key, meaningful).unwrap_or_default();
             format!("unknown key {name}{}; the nearest known key is {nearest:?}", self.place())
         };
         self.reader.problem(&origin, &message);
+    }
+
+    /// The kind of the source that this table is, where it is one and says so.
+    fn kind(&self) -> Option<SourceKind> {
+        let [section, name] = self.path.as_slice() else { return None };
+        let said = self.dict?.get("kind").and_then(Value::as_str).filter(|kind| !kind.is_empty());
+        SourceKind::from_name(said.unwrap_or(name)).filter(|_| section == "source")
     }
 
     fn place(&self) -> String {

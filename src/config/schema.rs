@@ -13,17 +13,6 @@ pub const DATABASE_URL: &str = "sqlite://linkyd.db";
 pub const ENVIRONMENT: &str = "production";
 /// `source.*.api`.
 pub const API: &str = "2026";
-/// `source.*.base_url` of kind `enedis` in production.
-pub const ENEDIS_PRODUCTION: &str = "https://gw.ext.prod.api.enedis.fr";
-/// `source.*.base_url` of kind `enedis` in the sandbox.
-pub const ENEDIS_SANDBOX: &str = "https://gw.ext.prod-sandbox.api.enedis.fr";
-/// `source.*.limits.requests_per_second` of kind `enedis`, which is also all that Enedis allows.
-pub const ENEDIS_PER_SECOND: u32 = 5;
-/// `source.*.limits.requests_per_hour` of kind `enedis`: below what Enedis allows, because its
-/// clock and ours need not count the same hour.
-pub const ENEDIS_PER_HOUR: u32 = 900;
-/// The most requests in an hour that Enedis allows an application.
-pub const ENEDIS_MOST_PER_HOUR: u32 = 1000;
 /// `schedule.wake_at`; Enedis publishes the day before from this hour on, so it is also the
 /// earliest.
 pub const WAKE_AT: &str = "08:00";
@@ -39,18 +28,21 @@ pub const HTTP_LISTEN: &str = "127.0.0.1:9764";
 pub const METER_DATASETS: [Dataset; 3] =
     [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption, Dataset::DailyMaxPower];
 
-/// The kinds of source that the configuration knows by name.
-pub const KINDS: [&str; 3] = ["enedis", "conso-api", "myelectricaldata"];
-
 /// Datasets that have a name, but that this version does not collect.
 pub const LATER_DATASETS: [&str; 6] =
     ["consumption_index", "production_index", "contract", "address", "identity", "contact"];
 
-/// Keys of a source that mean nothing to the kinds that this version has.
-pub(super) const LATER_KEYS: [&str; 3] = ["token", "token_file", "version"];
+/// Keys that a source of any kind has.
+pub const KEYS_OF_EVERY_KIND: [&str; 3] = ["kind", "base_url", "limits"];
+/// Keys that only some kinds have ([`super::SourceKind::keys`]).
+pub const KEYS_OF_SOME_KINDS: [&str; 8] =
+    ["environment", "api", "client_id", "client_secret", "client_secret_file", "token", "token_file", "version"];
+/// Limits that a source of any kind has.
+pub const LIMITS_OF_EVERY_KIND: [&str; 5] =
+    ["requests_per_second", "requests_per_hour", "requests_per_day", "reserved_per_day", "negotiated"];
 
 /// Every key; `*` stands for a name of the operator's, a dataset or the position of a meter.
-pub const KEYS: [&str; 34] = [
+pub const KEYS: [&str; 36] = [
     "database.url",
     "source.*.kind",
     "source.*.environment",
@@ -65,6 +57,8 @@ pub const KEYS: [&str; 34] = [
     "source.*.limits.requests_per_second",
     "source.*.limits.requests_per_hour",
     "source.*.limits.requests_per_day",
+    "source.*.limits.cached_requests_per_day",
+    "source.*.limits.reserved_per_day",
     "source.*.limits.negotiated",
     "schedule.wake_at",
     "schedule.retry_until",

@@ -1,24 +1,35 @@
 //! `config check` and `config show`.
+
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::explain::Origin;
+use super::explain::{Origin, Problem};
 use super::layers::Environment;
 use super::load::{Loaded, load};
 use super::secret::Secrets;
+use super::{Config, LimitsConfig, SourceSettings};
 use crate::exit::Exit;
+use crate::source::myelectricaldata;
 
-/// Validates the configuration, secrets included, and reports every problem and warning.
-pub fn check(path: Option<&Path>, environment: &Environment, json: bool, out: &mut dyn Write) -> io::Result<Exit> {
+/// Validates the configuration, secrets included, and reports every problem and warning. `more`
+/// finds what is wrong with one that is sound as far as it can be read.
+pub fn check(
+    path: Option<&Path>,
+    environment: &Environment,
+    more: &dyn Fn(&Config) -> Vec<Problem>,
+    json: bool,
+    out: &mut dyn Write,
+) -> io::Result<Exit> {
     let (problems, warnings, loaded) = match load(path, environment, Secrets::Read) {
-        Ok(loaded) => (Vec::new(), loaded.warnings.clone(), Some(loaded)),
+        Ok(loaded) => (more(&loaded.config), loaded.warnings.clone(), Some(loaded)),
         Err(error) => (error.problems(), Vec::new(), None),
     };
     let exit = if problems.is_empty() { Exit::Done } else { Exit::Configuration };
     if json {
-        let texts = |problems: &[super::Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let texts = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
         let document = json!({"ok": problems.is_empty(), "problems": texts(&problems), "warnings": texts(&warnings)});
         writeln!(out, "{document:#}")?;
         return Ok(exit);
@@ -29,7 +40,7 @@ pub fn check(path: Option<&Path>, environment: &Environment, json: bool, out: &m
     for warning in &warnings {
         writeln!(out, "warning: {warning}")?;
     }
-    if let Some(loaded) = &loaded {
+    if let (Some(loaded), Exit::Done) = (&loaded, exit) {
         let (sources, meters) = (loaded.config.sources.len(), loaded.config.meters.len());
         writeln!(out, "The configuration is sound: sources {sources}, meters {meters}.")?;
     }
@@ -62,7 +73,8 @@ pub fn show(loaded: &Loaded, json: bool, out: &mut dyn Write) -> io::Result<()> 
         let width = lines.iter().map(|line| line.chars().count()).filter(|n| *n <= 60).max().unwrap_or(0);
         for (line, (key, _)) in lines.iter().zip(&section.values) {
             let origin = origin_text(loaded.provenance.origin(&format!("{}.{key}", section.path)));
-            writeln!(out, "{line:width$}  # {origin}")?;
+            let note = section.notes.get(key).map(|note| format!("; {note}")).unwrap_or_default();
+            writeln!(out, "{line:width$}  # {origin}{note}")?;
         }
     }
     Ok(())
@@ -72,34 +84,46 @@ struct Section {
     path: String,
     header: String,
     values: Vec<(&'static str, Value)>,
+    /// What follows from a value, for people.
+    notes: BTreeMap<&'static str, String>,
 }
 
 fn sections(loaded: &Loaded) -> Vec<Section> {
     let config = &loaded.config;
-    let named = |path: &str, values| Section { path: path.to_owned(), header: format!("[{path}]"), values };
+    let named = |path: &str, values| Section {
+        path: path.to_owned(),
+        header: format!("[{path}]"),
+        values,
+        notes: BTreeMap::new(),
+    };
     let time = |time: chrono::NaiveTime| json!(time.format("%H:%M").to_string());
     let mut all = vec![named("database", vec![("url", json!(config.database.url))])];
     for source in &config.sources {
         let path = format!("source.{}", source.name);
-        let secret_from = loaded.provenance.origin(&format!("{path}.client_secret"));
+        let (secret, _) = source.settings.secret();
+        let secret_from = loaded.provenance.origin(&format!("{path}.{secret}"));
         let hidden = if *secret_from == Origin::Default { "" } else { "***" };
-        all.push(named(
-            &path,
-            vec![
-                ("kind", json!(source.kind.name())),
-                ("environment", json!(source.environment.name())),
-                ("base_url", json!(source.base_url.as_str())),
-                ("api", json!(source.api.name())),
-                ("client_id", json!(source.client_id)),
-                ("client_secret", json!(hidden)),
-            ],
-        ));
-        let limits = source.limits;
-        let optional = |key, value: Option<u32>| value.map(|value| (key, json!(value)));
-        let mut values = vec![("requests_per_second", json!(limits.per_second))];
-        values.extend(optional("requests_per_hour", limits.per_hour));
-        values.extend(optional("requests_per_day", limits.per_day));
-        all.push(named(&format!("{path}.limits"), values));
+        let mut values = vec![("kind", json!(source.kind().name()))];
+        if let SourceSettings::Enedis { environment, .. } = &source.settings {
+            values.push(("environment", json!(environment.name())));
+        }
+        values.push(("base_url", json!(source.base_url.as_str())));
+        match &source.settings {
+            SourceSettings::Enedis { api, client_id, .. } => {
+                values.extend([("api", json!(api.name())), ("client_id", json!(client_id))]);
+            }
+            SourceSettings::ConsoApi { .. } => {}
+            SourceSettings::MyElectricalData { client_id, .. } => {
+                values.extend([("version", json!(myelectricaldata::VERSION)), ("client_id", json!(client_id))]);
+            }
+        }
+        values.push((secret, json!(hidden)));
+        all.push(named(&path, values));
+        let mut limits_section = named(&format!("{path}.limits"), limits(&source.limits));
+        if let Some(own) = source.limits.own_per_day() {
+            limits_section.notes.insert("reserved_per_day", format!("leaves {own} a day"));
+        }
+        all.push(limits_section);
     }
     let schedule = &config.schedule;
     all.push(named("schedule", vec![("wake_at", time(schedule.wake_at)), ("retry_until", time(schedule.retry_until))]));
@@ -128,9 +152,24 @@ fn sections(loaded: &Loaded) -> Vec<Section> {
             ("datasets", json!(datasets)),
         ];
         values.extend(meter.since.map(|day| ("since", json!(day.to_string()))));
-        all.push(Section { path: format!("meter.{index}"), header: "[[meter]]".to_owned(), values });
+        all.push(Section {
+            path: format!("meter.{index}"),
+            header: "[[meter]]".to_owned(),
+            values,
+            notes: BTreeMap::new(),
+        });
     }
     all
+}
+
+fn limits(limits: &LimitsConfig) -> Vec<(&'static str, Value)> {
+    let optional = |key, value: Option<u32>| value.map(|value| (key, json!(value)));
+    let mut values = vec![("requests_per_second", json!(limits.per_second))];
+    values.extend(optional("requests_per_hour", limits.per_hour));
+    values.extend(optional("requests_per_day", limits.per_day));
+    values.extend(optional("cached_requests_per_day", limits.cached_per_day));
+    values.extend(optional("reserved_per_day", Some(limits.reserved_per_day).filter(|reserved| *reserved > 0)));
+    values
 }
 
 fn origin_text(origin: &Origin) -> String {

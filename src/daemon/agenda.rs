@@ -92,6 +92,11 @@ impl Agenda {
         };
     }
 
+    /// What kept the last pass from going on is over.
+    pub fn resume(&mut self, now: i64) {
+        self.seen.resume_at = self.seen.resume_at.map(|at| at.min(now));
+    }
+
     /// Takes over which days the database says are due again.
     pub fn learn(&mut self, status: &[SeriesStatus]) {
         let asked = |s: &&SeriesStatus| !matches!(s.state, SeriesState::Suspended | SeriesState::NotOffered);
@@ -132,6 +137,7 @@ mod tests {
             stop: Stop::Later,
             until_ms: *until_ms,
             message: String::new(),
+            unserved: std::collections::BTreeSet::new(),
         };
         Report { left, interruptions: until_ms.iter().map(interruption).collect(), ..Report::default() }
     }
@@ -146,6 +152,18 @@ mod tests {
         let mut agenda = agenda();
         agenda.ended(NOW, NOW + 10, Ended::Until(NOW + 600));
         assert_eq!(agenda.next(NOW + 10), Wake { at: NOW + 605, why: Why::Resume });
+    }
+
+    #[test]
+    fn a_pause_that_was_lifted_is_over() {
+        let mut agenda = agenda();
+        agenda.ended(NOW, NOW + 10, Ended::Until(NOW + 20_000));
+        agenda.resume(NOW + 60);
+        assert_eq!(agenda.next(NOW + 60), Wake { at: NOW + 60, why: Why::Resume });
+        // Where nothing was held up, nothing begins.
+        agenda.ended(NOW + 60, NOW + 70, Ended::Well);
+        agenda.resume(NOW + 120);
+        assert!(agenda.next(NOW + 120).at > NOW + 120);
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::domain::{DayState, SeriesState};
 use crate::engine::{Report, Selection};
 use crate::plan::Request;
 use crate::plan::wake::{self, Why};
-use crate::store::{SeriesStatus, Store, StoreError};
+use crate::store::{SeriesStatus, SourceStatus, Store, StoreError};
 
 /// Wall and monotonic time may part by this much between two beats before it is called a jump.
 const JUMP: i64 = 30;
@@ -70,6 +70,9 @@ pub struct Parts {
 /// How a pass ended.
 type PassEnd = Result<Option<Report>, StoreError>;
 
+/// What a look at the database brings, which proves that it is alive.
+type Proof = Result<Vec<SourceStatus>, StoreError>;
+
 /// A pass in its task.
 struct Pass {
     why: Why,
@@ -83,7 +86,9 @@ pub struct Daemon {
     agenda: Agenda,
     manager: Manager,
     pass: Option<Pass>,
-    proof: Option<JoinHandle<Result<(), StoreError>>>,
+    proof: Option<JoinHandle<Proof>>,
+    /// Whether some source was at rest when the database was last looked at.
+    resting: bool,
     /// A pass that was asked for while another one was under way.
     wanted: Option<Why>,
     /// Wall and monotonic time at the last beat.
@@ -97,7 +102,7 @@ enum Event {
     Beat,
     Asked,
     PassEnded(Result<PassEnd, tokio::task::JoinError>),
-    Proved(Result<Result<(), StoreError>, tokio::task::JoinError>),
+    Proved(Result<Proof, tokio::task::JoinError>),
     Stop,
 }
 
@@ -115,6 +120,7 @@ impl Daemon {
             manager: Manager::new(),
             pass: None,
             proof: None,
+            resting: false,
             wanted: None,
             beat,
             progress,
@@ -314,19 +320,13 @@ impl Daemon {
             return;
         }
         let store = Arc::clone(&self.parts.store);
-        let force = self.parts.setting.force();
-        let now_ms = self.parts.clock.now().timestamp_millis();
-        self.proof = Some(tokio::spawn(async move {
-            for source in &force.config.sources {
-                store.spent(&source.name, now_ms).await?;
-            }
-            Ok(())
-        }));
+        self.proof = Some(tokio::spawn(async move { store.sources().await }));
     }
 
-    fn proved(&mut self, proved: Result<Result<(), StoreError>, tokio::task::JoinError>) {
+    fn proved(&mut self, proved: Result<Proof, tokio::task::JoinError>) {
         match proved {
-            Ok(Ok(())) => {
+            Ok(Ok(sources)) => {
+                self.notice_resumed(&sources);
                 let recovered = self.parts.board.write(|board| board.trouble.take().is_some());
                 if recovered {
                     tracing::info!("the database can be read again");
@@ -346,6 +346,16 @@ impl Daemon {
             }
             Ok(Err(error)) => self.database_failed(&error),
             Err(_) => tracing::error!("looking at the database ended in a defect of linkyd"),
+        }
+    }
+
+    /// Looks at once when an operator has lifted the rest of a source (`linkyd resume`).
+    fn notice_resumed(&mut self, sources: &[SourceStatus]) {
+        let now_ms = self.parts.clock.now().timestamp_millis();
+        let resting = sources.iter().any(|s| s.state.not_before_ms.is_some_and(|until| until > now_ms));
+        let lifted = std::mem::replace(&mut self.resting, resting) && !resting;
+        if lifted && self.pass.is_none() {
+            self.agenda.resume(now_ms.div_euclid(1_000));
         }
     }
 

@@ -125,11 +125,7 @@ fn compare(old: &Config, new: &Config) -> Changed {
     // operator who has the file read again has a reason.
     let sources = |config: &Config| format!("{:?}", config.sources);
     let secrets = |config: &Config| {
-        config
-            .sources
-            .iter()
-            .map(|s| s.client_secret.as_ref().map(|s| s.expose_secret().to_owned()))
-            .collect::<Vec<_>>()
+        config.sources.iter().map(|s| s.settings.secret().1.map(|s| s.expose_secret().to_owned())).collect::<Vec<_>>()
     };
     let wants = old.meters != new.meters
         || sources(old) != sources(new)

@@ -8,14 +8,13 @@
 //! equally well, the earlier one is taken and the doubt goes on record.
 
 use crate::domain::paris::Candidates;
-use crate::source::Label;
 
 use super::points::Point;
 use super::{AnomalyKind, Tally};
 
 /// Leaves each point of an hour that comes twice with one instant. The points are in the order of
 /// their labels, those of such an hour in the order of the answer.
-pub(super) fn settle(points: &mut [Point], trusted: bool, label: Label, tally: &mut Tally) {
+pub(super) fn settle(points: &mut [Point], trusted: bool, tally: &mut Tally) {
     let mut from = 0;
     while let Some(skip) = points.get(from..).and_then(|rest| rest.iter().position(|p| p.repeated)) {
         let start = from + skip;
@@ -24,8 +23,8 @@ pub(super) fn settle(points: &mut [Point], trusted: bool, label: Label, tally: &
         let day = rest.first().map(Point::day);
         let length = rest.iter().take_while(|p| p.repeated && Some(p.day()) == day).count();
         let (hour, after) = rest.split_at_mut(length);
-        let edges = Edges::new(before.last(), after.first(), label);
-        settle_hour(hour, trusted, label, edges, tally);
+        let edges = Edges::new(before.last(), after.first());
+        settle_hour(hour, trusted, edges, tally);
         from = start + length;
     }
 }
@@ -39,19 +38,19 @@ struct Edges {
 }
 
 impl Edges {
-    fn new(before: Option<&Point>, after: Option<&Point>, label: Label) -> Self {
+    fn new(before: Option<&Point>, after: Option<&Point>) -> Self {
         let mut edges = Self::default();
         for point in before.into_iter().chain(after) {
-            edges.add(point, label);
+            edges.add(point);
         }
         edges
     }
 
     /// Takes up a settled point.
-    fn add(&mut self, point: &Point, label: Label) {
+    fn add(&mut self, point: &Point) {
         let Candidates::One(at) = point.when else { return };
         self.taken.push(at);
-        if let Some(interval) = point.interval(at, label) {
+        if let Some(interval) = point.interval(at) {
             self.ends.push(interval.end());
             self.starts.push(interval.start);
         }
@@ -59,11 +58,11 @@ impl Edges {
 
     /// How well a run of labels fits from `first` to `last`: on how many sides it is continued
     /// without a gap; `None` where one of its instants is taken.
-    fn fit(&self, run: &[Point], pick: fn(Candidates) -> Option<i64>, label: Label) -> Option<u8> {
+    fn fit(&self, run: &[Point], pick: fn(Candidates) -> Option<i64>) -> Option<u8> {
         if run.iter().filter_map(|p| pick(p.when)).any(|at| self.taken.contains(&at)) {
             return None;
         }
-        let interval = |point: Option<&Point>| point.and_then(|p| p.interval(pick(p.when)?, label));
+        let interval = |point: Option<&Point>| point.and_then(|p| p.interval(pick(p.when)?));
         let left = interval(run.first()).is_some_and(|i| self.ends.contains(&i.start));
         let right = interval(run.last()).is_some_and(|i| self.starts.contains(&i.end()));
         Some(u8::from(left) + u8::from(right))
@@ -88,7 +87,7 @@ fn fix(point: &mut Point, pick: fn(Candidates) -> Option<i64>) {
     point.when = pick(point.when).map_or(Candidates::None, Candidates::One);
 }
 
-fn settle_hour(hour: &mut [Point], trusted: bool, label: Label, mut edges: Edges, tally: &mut Tally) {
+fn settle_hour(hour: &mut [Point], trusted: bool, mut edges: Edges, tally: &mut Tally) {
     if trusted && settle_by_order(hour) {
         return;
     }
@@ -97,15 +96,15 @@ fn settle_hour(hour: &mut [Point], trusted: bool, label: Label, mut edges: Edges
     for twins in hour.chunk_by_mut(|a, b| a.wall == b.wall) {
         settle_twins(twins);
         for point in twins.iter() {
-            edges.add(point, label);
+            edges.add(point);
         }
     }
     let alone = |p: &Point| matches!(p.when, Candidates::Two(..));
     let joined =
         |a: &Point, b: &Point| alone(a) && alone(b) && a.step.is_some_and(|step| b.wall - a.wall == step.seconds());
     for run in hour.chunk_by_mut(joined).filter(|run| run.iter().all(alone)) {
-        let first = edges.fit(run, earlier, label);
-        let second = edges.fit(run, later, label);
+        let first = edges.fit(run, earlier);
+        let second = edges.fit(run, later);
         let pick = if second > first { later } else { earlier };
         let doubtful = first == second;
         for point in run.iter_mut() {
@@ -113,7 +112,7 @@ fn settle_hour(hour: &mut [Point], trusted: bool, label: Label, mut edges: Edges
                 tally.odd.add(AnomalyKind::DstAmbiguous, Some(point.day()));
             }
             fix(point, pick);
-            edges.add(point, label);
+            edges.add(point);
         }
     }
 }

@@ -6,6 +6,12 @@
 //! each gets an instant ([`super::autumn`] settles the hour that comes twice); lengths that were
 //! left out are inferred; only then do intervals exist, and copies and overlaps go.
 //!
+//! All that follows knows one kind of label, the end. A gateway that labels with the start takes the
+//! length off the end as it stands on the wall, whatever the clocks did in between: on the two days
+//! of a clock change its labels name times that never were, or the wrong one of two. Adding the
+//! length again in the same way brings back the label that Enedis sent, and nothing is lost. A point
+//! without a length was left as it was.
+//!
 //! A point without a value stays until its neighbours are placed, because it still shows which of
 //! two equal labels came first.
 
@@ -44,14 +50,10 @@ impl Point {
         Day::from_number(i32::try_from(self.wall.div_euclid(86_400)).unwrap_or_default())
     }
 
-    /// The interval that it names if its label means `instant`.
-    pub(super) fn interval(&self, instant: i64, label: Label) -> Option<Interval> {
+    /// The interval that it names if its label, its end, means `instant`.
+    pub(super) fn interval(&self, instant: i64) -> Option<Interval> {
         let step = self.step?;
-        let start = match label {
-            Label::End => instant - step.seconds(),
-            Label::Start => instant,
-        };
-        Some(Interval { start, step })
+        Some(Interval { start: instant - step.seconds(), step })
     }
 
     /// Whether the label is a multiple of the step from midnight.
@@ -67,22 +69,22 @@ pub(super) fn curve<'a>(
     days: Days,
     tally: &mut Tally,
 ) -> Vec<CurvePoint> {
-    let mut points = read(readings, days, tally);
+    let mut points = read(readings, label, days, tally);
     let trusted = order(&mut points);
-    autumn::settle(&mut points, trusted, label, tally);
+    autumn::settle(&mut points, trusted, tally);
     if points.iter().any(|p| p.watts.is_some() && p.step.is_none()) {
-        infer_steps(&mut points, label, days, tally);
+        infer_steps(&mut points, days, tally);
     }
     let skipped: Vec<Point> = points.iter().filter(|p| matches!(p.when, Candidates::None)).copied().collect();
-    let mut curve = intervals(&points, label, days, tally);
+    let mut curve = intervals(&points, days, tally);
     for point in skipped {
-        insert_skipped(&mut curve, &point, label, days, tally);
+        insert_skipped(&mut curve, &point, days, tally);
     }
     curve
 }
 
 /// Reads the labels, lengths and values; keeps the points that can lie within `days`.
-fn read<'a>(readings: impl Iterator<Item = Reading<'a>>, days: Days, tally: &mut Tally) -> Vec<Point> {
+fn read<'a>(readings: impl Iterator<Item = Reading<'a>>, label: Label, days: Days, tally: &mut Tally) -> Vec<Point> {
     let mut stamps = Stamps::default();
     // The label of the last interval may be the midnight at which the days end.
     let mut clocks = Clocks { first: days.first(), all: vec![None; usize::try_from(days.len()).unwrap_or(0) + 1] };
@@ -99,12 +101,16 @@ fn read<'a>(readings: impl Iterator<Item = Reading<'a>>, days: Days, tally: &mut
             drop(AnomalyKind::BadStamp);
             continue;
         };
+        let step = reading.step.text().filter(|text| !text.is_empty()).map(Step::from_iso);
+        let unknown = matches!(step, Some(None)) || (step.is_none() && !reading.step.is_missing());
+        let (stamp, seconds) = match (label, step.flatten()) {
+            (Label::Start, Some(step)) => end_of(stamp, seconds, step),
+            _ => (stamp, seconds),
+        };
         let Some(point) = clocks.point(stamp, seconds) else {
             drop(AnomalyKind::Outside);
             continue;
         };
-        let step = reading.step.text().filter(|text| !text.is_empty()).map(Step::from_iso);
-        let unknown = matches!(step, Some(None)) || (step.is_none() && !reading.step.is_missing());
         let point = Point { watts, step: step.flatten(), order, ..point };
         if seconds % 60 != 0 || point.step.is_some_and(|step| !point.on_grid(step)) {
             drop(AnomalyKind::OffGrid);
@@ -116,6 +122,15 @@ fn read<'a>(readings: impl Iterator<Item = Reading<'a>>, days: Days, tally: &mut
         }
     }
     points
+}
+
+/// The label of the end of an interval, from that of its start: both on the wall clock, as if it had
+/// never been changed.
+fn end_of(start: Stamp, seconds: i32, step: Step) -> (Stamp, i32) {
+    let seconds = seconds + i32::from(step.minutes()) * 60;
+    let (day, seconds) = if seconds < 86_400 { (start.day, seconds) } else { (start.day.next(), seconds - 86_400) };
+    let instant = start.instant.map(|instant| instant + step.seconds());
+    (Stamp { day, seconds: Some(seconds), instant }, seconds)
 }
 
 /// The clocks of the days asked for and of the one after, each looked up once.
@@ -160,12 +175,9 @@ fn order(points: &mut [Point]) -> bool {
 /// One side alone proves nothing: across a hole the gap is as long as the hole. The label of the
 /// midnight that bounds the days stands in for a neighbour that was not asked for; at the other
 /// end of the answer the gap before the neighbour does.
-fn infer_steps(points: &mut [Point], label: Label, days: Days, tally: &mut Tally) {
+fn infer_steps(points: &mut [Point], days: Days, tally: &mut Tally) {
     let mut labels: Vec<i64> = points.iter().filter_map(instant).collect();
-    labels.push(paris::start_of(match label {
-        Label::End => days.first(),
-        Label::Start => days.end(),
-    }));
+    labels.push(paris::start_of(days.first()));
     labels.sort_unstable();
     labels.dedup();
     for point in points.iter_mut().filter(|p| p.watts.is_some() && p.step.is_none()) {
@@ -206,12 +218,12 @@ fn instant(point: &Point) -> Option<i64> {
 
 /// The intervals of the points that have an instant, a value and a length: within `days`,
 /// ascending, each once, without overlaps.
-fn intervals(points: &[Point], label: Label, days: Days, tally: &mut Tally) -> Vec<CurvePoint> {
+fn intervals(points: &[Point], days: Days, tally: &mut Tally) -> Vec<CurvePoint> {
     let (from, to) = (paris::start_of(days.first()), paris::start_of(days.end()));
     let mut found: Vec<(CurvePoint, &Point)> = Vec::with_capacity(points.len());
     for point in points {
         let Some((watts, at)) = point.watts.zip(instant(point)) else { continue };
-        let Some(interval) = point.interval(at, label) else { continue };
+        let Some(interval) = point.interval(at) else { continue };
         if (from..to).contains(&interval.start) {
             found.push((CurvePoint { interval, watts }, point));
         } else {
@@ -242,10 +254,10 @@ fn intervals(points: &[Point], label: Label, days: Days, tally: &mut Tally) -> V
 
 /// Reads a wall time that the clocks skipped as if they had not been put forward, unless that
 /// interval is there already. A filler without a value, or with 0, is dropped without a word.
-fn insert_skipped(curve: &mut Vec<CurvePoint>, point: &Point, label: Label, days: Days, tally: &mut Tally) {
+fn insert_skipped(curve: &mut Vec<CurvePoint>, point: &Point, days: Days, tally: &mut Tally) {
     let Some(watts) = point.watts.filter(|w| *w > 0) else { return };
     tally.odd.add(AnomalyKind::DstNonexistent, Some(point.day()));
-    let Some(interval) = point.interval(point.wall - 3600, label) else { return };
+    let Some(interval) = point.interval(point.wall - 3600) else { return };
     let from = paris::start_of(days.first());
     let to = paris::start_of(days.end());
     let index = curve.partition_point(|p| p.interval.start < interval.start);

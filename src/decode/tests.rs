@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::{CurvePoint, Day, PeakPower, paris};
 
 mod curve;
+mod gateway;
 mod properties;
 
 const PRM: &str = "01234567890123";

@@ -70,8 +70,24 @@ const YOUNG_AGES: [i32; 5] = [2, 4, 7, 14, 30];
 /// Days after which a day that was already old when it was first left out is asked for again.
 const OLD_DELAYS: [i32; 2] = [1, 7];
 
-/// Paris wall times at which yesterday is asked for again on the same day, after the first try.
-const SAME_DAY: [(u32, u32); 4] = [(9, 0), (11, 0), (14, 0), (18, 0)];
+/// How often a source may be asked again on the same day for what is not published yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SameDay {
+    /// On widening steps from the morning to the evening.
+    Often,
+    /// Once, in the afternoon, as the gateways ask of those who use them.
+    Once,
+}
+
+impl SameDay {
+    /// Paris wall times at which yesterday is asked for again, after the first try.
+    fn times(self) -> &'static [(u32, u32)] {
+        match self {
+            Self::Often => &[(9, 0), (11, 0), (14, 0), (18, 0)],
+            Self::Once => &[(14, 0)],
+        }
+    }
+}
 
 /// Days before a day leaves the window during which its last try may be made.
 pub const LAST_TRY_DAYS: i32 = 30;
@@ -127,6 +143,11 @@ pub struct Asked {
     /// Whether the answer proves something about single days: it held some day of its span, or
     /// its span was a single day.
     pub certain: bool,
+    /// Whether a day that the answer leaves out is one that the source does not have. Otherwise it
+    /// stays as it was, and is asked for again in a span that tells.
+    pub exact: bool,
+    /// How often the source may be asked on the same day.
+    pub same_day: SameDay,
 }
 
 impl DayRecord {
@@ -162,8 +183,11 @@ impl DayRecord {
                 ..checked
             };
         }
+        if seen.stored == 0 && !asked.exact {
+            return Self { checked_at: Some(asked.at), ..self };
+        }
         let first_left_out = self.first_left_out.unwrap_or(asked.at);
-        let next_try = next_try(day, first_left_out, asked.at);
+        let next_try = next_try(day, first_left_out, asked.at, asked.same_day);
         let state = match (seen.stored, next_try) {
             (1.., _) => DayState::Partial,
             (_, Some(_)) => DayState::Pending,
@@ -189,6 +213,13 @@ impl DayRecord {
         }
     }
 
+    /// Whether the day was asked for in a span whose answer does not tell what there is not, and
+    /// was not in it.
+    #[must_use]
+    pub fn unsettled(&self) -> bool {
+        self.state == DayState::Missing && self.checked_at.is_some()
+    }
+
     /// Whether something of the day may still come, so that it rides along where a call has room.
     #[must_use]
     pub fn incomplete(&self) -> bool {
@@ -198,16 +229,17 @@ impl DayRecord {
 
 /// When a day that was left out at `asked_at` is asked for again; `None`: not any more.
 #[must_use]
-pub fn next_try(day: Day, first_left_out: i64, asked_at: i64) -> Option<i64> {
+pub fn next_try(day: Day, first_left_out: i64, asked_at: i64, same_day: SameDay) -> Option<i64> {
     let at_eight = |day: Day| paris::at_wall(day, PUBLISHED_AT);
     let today = paris::day_of(asked_at);
     let age = today.since(day);
     let first = paris::day_of(first_left_out);
     if first.since(day) < YOUNG_AGES.into_iter().max().unwrap_or_default() {
         if age <= 1 {
-            let later_today = SAME_DAY
-                .into_iter()
-                .filter_map(|(hour, minute)| NaiveTime::from_hms_opt(hour, minute, 0))
+            let later_today = same_day
+                .times()
+                .iter()
+                .filter_map(|(hour, minute)| NaiveTime::from_hms_opt(*hour, *minute, 0))
                 .map(|time| paris::at_wall(today, time))
                 .find(|at| *at > asked_at);
             return Some(later_today.unwrap_or_else(|| at_eight(today.next())));
@@ -245,7 +277,13 @@ mod tests {
             let now = at(&today.to_string(), 8);
             if record.due(now) {
                 ages.push(today.since(target));
-                let asked = Asked { at: now, window_first: today.minus_months(24).plus(-15), certain: true };
+                let asked = Asked {
+                    at: now,
+                    window_first: today.minus_months(24).plus(-15),
+                    certain: true,
+                    exact: true,
+                    same_day: SameDay::Often,
+                };
                 record = record.after(target, NOTHING, asked);
             }
         }
@@ -270,18 +308,27 @@ mod tests {
     #[test]
     fn yesterday_is_asked_again_later_the_same_day() {
         let yesterday = day("2026-11-23");
-        let tries = |hour| next_try(yesterday, at("2026-11-24", 8), at("2026-11-24", hour)).unwrap();
+        let tries =
+            |hour, same_day| next_try(yesterday, at("2026-11-24", 8), at("2026-11-24", hour), same_day).unwrap();
         let wall = |text, hour| paris::at_wall(day(text), NaiveTime::from_hms_opt(hour, 0, 0).unwrap());
-        assert_eq!(tries(8), wall("2026-11-24", 9));
-        assert_eq!(tries(9), wall("2026-11-24", 11));
-        assert_eq!(tries(15), wall("2026-11-24", 18));
-        assert_eq!(tries(19), wall("2026-11-25", 8));
+        for (hour, next) in [(8, 9), (9, 11), (15, 18)] {
+            assert_eq!(tries(hour, SameDay::Often), wall("2026-11-24", next));
+        }
+        assert_eq!(tries(19, SameDay::Often), wall("2026-11-25", 8));
+        assert_eq!(tries(8, SameDay::Once), wall("2026-11-24", 14));
+        assert_eq!(tries(14, SameDay::Once), wall("2026-11-25", 8));
     }
 
     #[test]
     fn a_complete_day_never_falls_back() {
         let target = day("2026-11-20");
-        let asked = Asked { at: at("2026-11-24", 8), window_first: day("2024-11-09"), certain: true };
+        let asked = Asked {
+            at: at("2026-11-24", 8),
+            window_first: day("2024-11-09"),
+            certain: true,
+            exact: true,
+            same_day: SameDay::Often,
+        };
         let whole = DayObservation { stored: 48, expected: Some(48), whole: true };
         let complete = DayRecord::missing().after(target, whole, asked);
         assert_eq!(complete.state, DayState::Complete);
@@ -291,9 +338,32 @@ mod tests {
     }
 
     #[test]
+    fn a_bulk_answer_settles_nothing_that_it_leaves_out() {
+        let target = day("2026-11-20");
+        let asked = Asked {
+            at: at("2026-11-24", 8),
+            window_first: day("2024-11-09"),
+            certain: true,
+            exact: false,
+            same_day: SameDay::Once,
+        };
+        let record = DayRecord::missing().after(target, NOTHING, asked);
+        assert!(record.unsettled() && record.due(asked.at));
+        let settled = record.after(target, NOTHING, Asked { exact: true, ..asked });
+        assert_eq!(settled.state, DayState::Pending);
+        assert_eq!(settled.after(target, NOTHING, asked).state, DayState::Pending);
+    }
+
+    #[test]
     fn some_intervals_make_a_partial_day() {
         let target = day("2026-11-20");
-        let asked = Asked { at: at("2026-11-24", 8), window_first: day("2024-11-09"), certain: true };
+        let asked = Asked {
+            at: at("2026-11-24", 8),
+            window_first: day("2024-11-09"),
+            certain: true,
+            exact: true,
+            same_day: SameDay::Often,
+        };
         let some = DayObservation { stored: 47, expected: Some(48), whole: false };
         let record = DayRecord::missing().after(target, some, asked);
         assert_eq!((record.state, record.stored, record.expected), (DayState::Partial, 47, Some(48)));

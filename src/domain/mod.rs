@@ -7,6 +7,7 @@
 pub mod coverage;
 pub mod dataset;
 pub mod day;
+pub mod dispute;
 pub mod interval;
 pub mod merge;
 pub mod paris;
@@ -15,7 +16,7 @@ pub mod reading;
 pub mod series;
 pub mod span;
 
-pub use coverage::{Asked, DayObservation, DayRecord, DayState};
+pub use coverage::{Asked, DayObservation, DayRecord, DayState, SameDay};
 pub use dataset::{Api, Dataset, Direction, Kind};
 pub use day::{Day, Days};
 pub use interval::{Interval, Step};

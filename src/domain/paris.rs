@@ -23,6 +23,12 @@ pub enum Candidates {
     Two(i64, i64),
 }
 
+/// The edition of the zone's rules in this program: the year and a letter, as in `2026a`.
+#[must_use]
+pub fn rules_edition() -> &'static str {
+    chrono_tz::IANA_TZDB_VERSION
+}
+
 /// What a Paris wall time can mean.
 #[must_use]
 pub fn candidates(local: NaiveDateTime) -> Candidates {

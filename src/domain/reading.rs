@@ -1,6 +1,6 @@
 //! What was measured, in integers.
 
-use super::{Day, Interval, Kind};
+use super::{Day, Interval, Kind, paris};
 
 /// Average power over one interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +63,16 @@ impl Values {
             Self::Curve(points) => points.len(),
             Self::Energy(days) => days.len(),
             Self::Peaks(days) => days.len(),
+        }
+    }
+
+    /// The Paris day of the first value.
+    #[must_use]
+    pub fn first_day(&self) -> Option<Day> {
+        match self {
+            Self::Curve(points) => points.first().map(|point| paris::day_of(point.interval.start)),
+            Self::Energy(days) => days.first().map(|value| value.day),
+            Self::Peaks(days) => days.first().map(|value| value.day),
         }
     }
 

@@ -9,6 +9,7 @@ pub mod knowledge;
 pub mod pass;
 pub mod react;
 pub mod report;
+pub mod serving;
 mod source_pass;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use crate::budget::Limits;
 use crate::client::Transport;
 use crate::clock::{Calendar, Clock};
 use crate::domain::{Dataset, Day, Prm};
-use crate::source::Source;
+use crate::source::{Pool, Source};
 use crate::store::{MeterSetup, Setup, SourceSetup, Store};
 
 pub use pass::{Progress, Selection};
@@ -33,6 +34,25 @@ pub struct ActiveSource {
     pub transport: Arc<dyn Transport>,
     /// What it may be asked.
     pub limits: Limits,
+    /// What may be asked beside that of its cache, where it has one.
+    pub cached: Option<Limits>,
+}
+
+impl ActiveSource {
+    /// The counter that calls for history are charged to.
+    #[must_use]
+    pub fn history_pool(&self) -> Pool {
+        if self.cached.is_some() { Pool::Cached } else { Pool::Live }
+    }
+
+    /// The limits of one of its counters.
+    #[must_use]
+    pub fn limits_of(&self, pool: Pool) -> Limits {
+        match pool {
+            Pool::Live => self.limits,
+            Pool::Cached => self.cached.unwrap_or(self.limits),
+        }
+    }
 }
 
 /// A meter and what is to be kept of it.
@@ -42,8 +62,8 @@ pub struct ActiveMeter {
     pub prm: Prm,
     /// Its name, which stands for the identifier in logs.
     pub name: String,
-    /// The name of the source that serves it.
-    pub source: String,
+    /// The names of the sources that may serve it, the preferred one first.
+    pub sources: Vec<String>,
     /// The datasets that are kept.
     pub datasets: Vec<Dataset>,
     /// Days before this one are not wanted.
@@ -79,6 +99,7 @@ impl Engine {
                     name: s.source.name().to_owned(),
                     kind: s.source.kind(),
                     account: s.source.account(),
+                    direct: s.source.is_direct(),
                 })
                 .collect(),
             meters: self
@@ -87,10 +108,20 @@ impl Engine {
                 .map(|m| MeterSetup {
                     prm: m.prm.clone(),
                     name: m.name.clone(),
-                    source: m.source.clone(),
+                    source: m.sources.first().cloned().unwrap_or_default(),
+                    consent_until: self.consent_until(m),
                     datasets: m.datasets.clone(),
                 })
                 .collect(),
         }
+    }
+
+    /// When the consent for a meter ends, as the credentials of its sources say: the earliest, since
+    /// a source that falls away is worth a warning although another one may step in.
+    fn consent_until(&self, meter: &ActiveMeter) -> Option<i64> {
+        let serving = self.sources.iter().filter(|s| meter.sources.iter().any(|name| name == s.source.name()));
+        let grants = serving.map(|s| s.source.grant());
+        let named = grants.filter(|g| g.prms.as_ref().is_none_or(|prms| prms.contains(&meter.prm)));
+        named.filter_map(|grant| grant.until).map(|until| until.timestamp()).min()
     }
 }

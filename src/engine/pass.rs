@@ -13,11 +13,12 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::knowledge::{Chosen, Knowledge};
+use super::serving::{self, Moment, SeriesKey};
 use super::source_pass::SourcePass;
 use super::{ActiveMeter, ActiveSource, Engine, Report};
 use crate::domain::{Dataset, Days, Prm, SeriesState, paris};
 use crate::plan::{self, Allowance, Reason, Request};
-use crate::store::{Facts, MeterId, SeriesFacts, SourceFacts, SourceId, Spent, StoreError};
+use crate::store::{Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, Spent, StoreError};
 
 /// What a pass is narrowed to.
 #[derive(Debug, Clone, Default)]
@@ -70,38 +71,79 @@ impl Engine {
         observer: Observer<'_>,
     ) -> Result<Report, StoreError> {
         self.store.set_up(&self.setup()).await?;
-        let knowledges = self.knowledge().await?;
-        let mut windows = Vec::new();
-        for (active, knowledge) in &knowledges {
-            windows.extend(knowledge.windows(active, self.calendar.now()));
-        }
-        self.store.open_windows(&windows, self.calendar.now().timestamp()).await?;
         let shared = super::source_pass::Shared::new(observer);
-        let runs = knowledges.into_iter().map(|(active, knowledge)| {
-            let chosen = chosen(&knowledge, selection);
-            SourcePass::new(self, active, knowledge, chosen, &shared).run(stop)
-        });
         let mut report = Report::default();
-        for part in join_all(runs).await {
-            report.absorb(part?);
+        let mut tried = BTreeSet::new();
+        let mut only = None;
+        // One round with the preferred sources, and another for what they leave to the next ones.
+        loop {
+            let mut facts = self.facts().await?;
+            let now = self.moment();
+            let switches = serving::choose(&mut facts, &self.sources, &self.meters, &tried, only.as_ref(), now);
+            if only.is_some() {
+                let moved = switches.iter().map(|switch| (switch.meter, switch.dataset)).collect();
+                report.covered(&moved);
+                only = Some(moved);
+            }
+            if only.as_ref().is_some_and(BTreeSet::is_empty) {
+                break;
+            }
+            self.store.serve(&switches).await?;
+            tried.extend(facts.series.iter().map(|s| ((s.meter, s.dataset), s.source)));
+            let round = self.round(&facts, selection, only.as_ref(), &shared, stop).await?;
+            only = Some(round.unserved());
+            report.absorb(round);
+            if report.stopped || self.sources.len() < 2 {
+                break;
+            }
         }
         self.store.tidy().await?;
         Ok(report)
     }
 
-    /// How many calls the day's budget of a source still allows.
-    pub(super) async fn allowance(&self, active: &ActiveSource) -> Result<Option<Allowance>, StoreError> {
-        let spent = match active.limits.per_day {
-            Some(_) => self.store.spent(active.source.name(), self.clock.now().timestamp_millis()).await?,
-            None => Spent::default(),
-        };
-        Ok(allowance(active, spent))
+    /// Lets each series' source do what it can.
+    async fn round(
+        &self,
+        facts: &Facts,
+        selection: &Selection,
+        only: Option<&BTreeSet<SeriesKey>>,
+        shared: &super::source_pass::Shared<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Report, StoreError> {
+        let knowledges = split(&self.sources, &self.meters, &self.every, facts);
+        let mut windows = Vec::new();
+        for (active, knowledge) in &knowledges {
+            windows.extend(knowledge.windows(active, self.calendar.now()));
+        }
+        self.store.open_windows(&windows, self.calendar.now().timestamp()).await?;
+        let runs = knowledges.into_iter().filter_map(|(active, knowledge)| {
+            let chosen = chosen(&knowledge, selection, only);
+            let idle = chosen.series.as_ref().is_some_and(BTreeSet::is_empty);
+            (!idle).then(|| SourcePass::new(self, active, knowledge, chosen, shared).run(stop))
+        });
+        let mut report = Report::default();
+        for part in join_all(runs).await {
+            report.absorb(part?);
+        }
+        Ok(report)
     }
 
-    /// What is known, split by source.
-    async fn knowledge(&self) -> Result<Vec<(&ActiveSource, Knowledge)>, StoreError> {
-        let facts = self.store.facts(midnight(self.calendar.now())).await?;
-        Ok(split(&self.sources, &self.meters, &self.every, &facts))
+    fn moment(&self) -> Moment {
+        Moment { calendar: self.calendar.now(), machine_ms: self.clock.now().timestamp_millis() }
+    }
+
+    /// How many calls the day's budget of a source still allows for history.
+    pub(super) async fn allowance(&self, active: &ActiveSource, daily: u32) -> Result<Option<Allowance>, StoreError> {
+        let pool = active.history_pool();
+        let spent = match active.limits_of(pool).per_day {
+            Some(_) => self.store.spent(active.source.name(), pool, self.clock.now().timestamp_millis()).await?,
+            None => Spent::default(),
+        };
+        Ok(allowance(active, spent, daily))
+    }
+
+    async fn facts(&self) -> Result<Facts, StoreError> {
+        self.store.facts(midnight(self.calendar.now())).await
     }
 }
 
@@ -112,7 +154,8 @@ pub fn midnight(now: DateTime<Utc>) -> i64 {
 }
 
 /// The calls that a pass would make, in order. A meter that is not stored yet is planned as one
-/// of which nothing is known. `spent` belongs to the sources, in their order.
+/// of which nothing is known. `spent` belongs to the sources, in their order, and to the counter that
+/// their history is charged to ([`ActiveSource::history_pool`]).
 #[must_use]
 pub fn plan_calls(
     sources: &[ActiveSource],
@@ -121,15 +164,18 @@ pub fn plan_calls(
     mut facts: Facts,
     spent: &[Spent],
     selection: &Selection,
-    now: DateTime<Utc>,
+    moment: Moment,
 ) -> Vec<PlannedCall> {
+    let now = moment.calendar;
     add_unknown(&mut facts, sources, meters);
+    serving::choose(&mut facts, sources, meters, &BTreeSet::new(), None, moment);
     let mut planned = Vec::new();
     for (active, knowledge) in split(sources, meters, every, &facts) {
         let place = sources.iter().position(|s| s.source.name() == active.source.name());
         let spent = place.and_then(|place| spent.get(place)).copied().unwrap_or_default();
-        let series = knowledge.planned(active, &chosen(&knowledge, selection), now);
-        for call in plan::plan(&series, now.timestamp(), selection.request, allowance(active, spent)) {
+        let series = knowledge.planned(active, &chosen(&knowledge, selection, None), now);
+        let allowance = allowance(active, spent, knowledge.daily);
+        for call in plan::plan(&series, now.timestamp(), selection.request, allowance) {
             let Some(facts) = knowledge.series.get(call.series) else { continue };
             planned.push(PlannedCall {
                 prm: facts.prm.clone(),
@@ -144,14 +190,19 @@ pub fn plan_calls(
     planned
 }
 
-fn allowance(active: &ActiveSource, spent: Spent) -> Option<Allowance> {
+fn allowance(active: &ActiveSource, spent: Spent, daily: u32) -> Option<Allowance> {
     let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    if let Some(per_day) = active.limits.per_day {
-        let spent = usize::try_from(spent.day).unwrap_or_default();
-        return Some(Allowance { today: count(per_day).saturating_sub(spent), per_day: count(per_day) });
+    let limits = active.limits_of(active.history_pool());
+    if let Some(per_day) = limits.per_day {
+        // Without a counter of its own history leaves room for the newest days.
+        let shared = active.cached.is_none();
+        let per_day = if shared { per_day - daily.min(per_day / 2) } else { per_day };
+        let left = count(per_day).saturating_sub(usize::try_from(spent.day).unwrap_or_default());
+        let told = spent.told_left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or_default());
+        return Some(Allowance { today: left.min(told), per_day: count(per_day) });
     }
     let a_day = |hour: u32| count(hour).saturating_mul(24);
-    active.limits.per_hour.map(|hour| Allowance { today: a_day(hour), per_day: a_day(hour) })
+    limits.per_hour.map(|hour| Allowance { today: a_day(hour), per_day: a_day(hour) })
 }
 
 fn split<'a>(
@@ -160,11 +211,15 @@ fn split<'a>(
     every: &BTreeMap<Dataset, i32>,
     facts: &Facts,
 ) -> Vec<(&'a ActiveSource, Knowledge)> {
+    let id = |active: &ActiveSource| facts.sources.iter().find(|s| s.name == active.source.name()).map(|s| s.id);
     let mut split = Vec::new();
     for active in sources {
-        if let Some(source) = facts.sources.iter().find(|s| s.name == active.source.name()).cloned() {
-            split.push((active, Knowledge::new(facts.clone(), source, meters, every.clone())));
-        }
+        let Some(source) = facts.sources.iter().find(|s| s.name == active.source.name()).cloned() else { continue };
+        let account = active.source.account();
+        let shared: Vec<SourceId> = sources.iter().filter(|s| s.source.account() == account).filter_map(id).collect();
+        let daily = facts.series.iter().filter(|s| shared.contains(&s.source)).count();
+        let daily = u32::try_from(daily).unwrap_or(u32::MAX);
+        split.push((active, Knowledge::new(facts.clone(), source, meters, every.clone(), daily)));
     }
     split
 }
@@ -176,16 +231,16 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
             facts.sources.push(SourceFacts {
                 id: SourceId(-n),
                 name: active.source.name().to_owned(),
-                not_before_ms: None,
-                code: None,
-                slow_until_ms: None,
+                state: SourceState::default(),
                 learnt: BTreeMap::new(),
             });
         }
     }
     let mut series = Vec::new();
     for (n, meter) in (1_i64..).zip(meters) {
-        let Some(source) = facts.sources.iter().find(|s| s.name == meter.source).map(|s| s.id) else { continue };
+        let Some(source) = facts.sources.iter().find(|s| meter.sources.first() == Some(&s.name)).map(|s| s.id) else {
+            continue;
+        };
         for dataset in &meter.datasets {
             let stored = facts.series.iter().find(|s| s.prm == meter.prm && s.dataset == *dataset).cloned();
             let mut one = stored.unwrap_or_else(|| SeriesFacts {
@@ -194,13 +249,13 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
                 name: meter.name.clone(),
                 dataset: *dataset,
                 source,
+                elsewhere: BTreeMap::new(),
                 state: SeriesState::Ok,
                 code: None,
                 not_before: None,
                 last_success_at: None,
                 days: BTreeMap::new(),
             });
-            one.source = source;
             one.name.clone_from(&meter.name);
             series.push(one);
         }
@@ -208,12 +263,13 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
     facts.series = series;
 }
 
-fn chosen(knowledge: &Knowledge, selection: &Selection) -> Chosen {
+fn chosen(knowledge: &Knowledge, selection: &Selection, only: Option<&BTreeSet<SeriesKey>>) -> Chosen {
     let fits = |s: &SeriesFacts| {
-        (selection.prms.is_empty() || selection.prms.contains(&s.prm))
+        only.is_none_or(|only| only.contains(&(s.meter, s.dataset)))
+            && (selection.prms.is_empty() || selection.prms.contains(&s.prm))
             && (selection.datasets.is_empty() || selection.datasets.contains(&s.dataset))
     };
-    let everything = selection.prms.is_empty() && selection.datasets.is_empty();
+    let everything = only.is_none() && selection.prms.is_empty() && selection.datasets.is_empty();
     let indices: BTreeSet<usize> =
         knowledge.series.iter().enumerate().filter(|(_, s)| fits(s)).map(|(index, _)| index).collect();
     Chosen { series: (!everything).then_some(indices), request: selection.request }

@@ -8,7 +8,7 @@ use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::{Api, Dataset, Day, SeriesState, paris};
 use crate::plan::Call;
 use crate::source::{Reaches, Reaction, Refusal, catalogue};
-use crate::store::{Effect, Learnt, SeriesFacts};
+use crate::store::{Effect, Learnt, SeriesFacts, SourceState};
 
 /// Seconds after which the preferred API is tried again although the other one works.
 pub const API_AGAIN_AFTER: i64 = 7 * 86_400;
@@ -22,11 +22,20 @@ const NOT_OFFERED_AGAIN: i64 = 7 * 86_400;
 /// Seconds after which an application that was refused is tested again.
 const APPLICATION_AGAIN: i64 = 6 * 3_600;
 
+/// Milliseconds without a call after an answer that smells of a ban.
+pub(crate) const BAN_MS: i64 = 7 * 86_400_000;
+
 /// Milliseconds of half pace after a complaint about bursts.
 const SLOW_MS: i64 = 600_000;
 
 /// Bursts in one pass after which the source rests until the next full hour.
 const MOST_BURSTS: u32 = 3;
+
+/// Milliseconds of the first rest after calls that failed in a row.
+const FIRST_REST_MS: i64 = 3_600_000;
+
+/// Milliseconds of the longest such rest.
+const LONGEST_REST_MS: i64 = 48 * 3_600_000;
 
 /// Seconds before a first, second and third try after a passing trouble; jitter is added by
 /// drawing from zero up to them.
@@ -199,6 +208,10 @@ pub fn react(refusal: &Refusal, at: &Circumstances<'_>) -> Consequence {
             let effects = concerned.map(|s| state_of(s, refusal, SeriesState::Suspended, Some(tomorrow))).collect();
             Consequence { effects, next: Next::Replan }
         }
+        Reaction::Ban => {
+            let until = at.machine.timestamp_millis() + BAN_MS;
+            pause(at, refusal, until, None)
+        }
         // A second refusal of a fresh token is one of the application.
         Reaction::Reauth | Reaction::StopApp { .. } => {
             let until = at.machine.timestamp_millis() + APPLICATION_AGAIN * 1_000;
@@ -263,14 +276,34 @@ fn learnt(at: &Circumstances<'_>, dataset: Dataset, known: Learnt) -> Effect {
 }
 
 fn pause(at: &Circumstances<'_>, refusal: &Refusal, until_ms: i64, slow_until_ms: Option<i64>) -> Consequence {
-    let effect = Effect::Source {
-        source: at.knowledge.source.id,
+    let mut state = rest(&at.knowledge.source.state, refusal, until_ms);
+    state.slow_until_ms = slow_until_ms.or(state.slow_until_ms);
+    Consequence { effects: vec![Effect::Source { source: at.knowledge.source.id, state }], next: Next::Pause }
+}
+
+/// The state of a source that is left to rest for a refusal.
+#[must_use]
+pub fn rest(before: &SourceState, refusal: &Refusal, until_ms: i64) -> SourceState {
+    SourceState {
         not_before_ms: Some(until_ms),
         code: Some(refusal.code.clone()),
         message: Some(message(refusal)),
-        slow_until_ms: slow_until_ms.or(at.knowledge.source.slow_until_ms),
-    };
-    Consequence { effects: vec![effect], next: Next::Pause }
+        ..before.clone()
+    }
+}
+
+/// The state of a source after one more call of it failed at `now_ms` (machine): after `most` in a
+/// row it is left to rest, and so after each one that tries it out; three times as long each time.
+/// `drawn` is a number from 0 to 1000, drawn at random.
+#[must_use]
+pub fn after_failure(before: &SourceState, refusal: &Refusal, most: u32, now_ms: i64, drawn: u32) -> SourceState {
+    let counted = SourceState { refusals: before.refusals.saturating_add(1), ..before.clone() };
+    if counted.refusals < most && before.strikes == 0 {
+        return counted;
+    }
+    let length = (FIRST_REST_MS * 3_i64.pow(before.strikes.min(5))).min(LONGEST_REST_MS);
+    let until = now_ms + length + jitter(drawn, length / 20);
+    SourceState { strikes: before.strikes.saturating_add(1), ..rest(&counted, refusal, until) }
 }
 
 fn jitter(drawn: u32, most: i64) -> i64 {
@@ -280,7 +313,7 @@ fn jitter(drawn: u32, most: i64) -> i64 {
 /// The instant at which a paused source may be asked again, in milliseconds since 1970: what it
 /// said and a little more, else the next full hour and a little more. `drawn` is a number from 0 to
 /// 1000, drawn at random.
-pub(super) fn resume_at(told: Option<DateTime<Utc>>, machine: DateTime<Utc>, drawn: u32) -> i64 {
+pub(crate) fn resume_at(told: Option<DateTime<Utc>>, machine: DateTime<Utc>, drawn: u32) -> i64 {
     let full_hour = || {
         let past = TimeDelta::minutes(i64::from(machine.minute())) + TimeDelta::seconds(i64::from(machine.second()));
         machine - past + TimeDelta::hours(1)

@@ -1,5 +1,8 @@
 //! What a pass did, as a value: commands print it, logs say it in a line, exit codes follow from it.
 
+use std::collections::BTreeSet;
+
+use super::serving::SeriesKey;
 use crate::domain::{Dataset, Prm, SeriesState};
 use crate::exit::Exit;
 use crate::source::{Reaction, catalogue};
@@ -7,6 +10,10 @@ use crate::source::{Reaction, catalogue};
 /// How one series fared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatasetReport {
+    /// Which series.
+    pub series: SeriesKey,
+    /// Whether its source cannot serve it just now.
+    pub unserved: bool,
     /// Which dataset.
     pub dataset: Dataset,
     /// Its state after the pass.
@@ -50,6 +57,8 @@ pub struct Interruption {
     pub until_ms: Option<i64>,
     /// What happened and what to do.
     pub message: String,
+    /// Series that it left unserved.
+    pub unserved: BTreeSet<SeriesKey>,
 }
 
 /// What a pass did.
@@ -72,6 +81,24 @@ pub struct Report {
 }
 
 impl Report {
+    /// The series that their source has left with something to ask, or refused.
+    #[must_use]
+    pub fn unserved(&self) -> BTreeSet<SeriesKey> {
+        let refused = self.meters.iter().flat_map(|m| &m.datasets).filter(|d| d.unserved);
+        let left = self.interruptions.iter().flat_map(|i| &i.unserved);
+        refused.map(|d| d.series).chain(left.copied()).collect()
+    }
+
+    /// Other sources serve these series now: what kept their former sources from it is no trouble of
+    /// the pass any more where nothing else is left unserved.
+    pub fn covered(&mut self, series: &BTreeSet<SeriesKey>) {
+        self.interruptions.retain_mut(|interruption| {
+            let some = interruption.unserved.iter().any(|key| series.contains(key));
+            interruption.unserved.retain(|key| !series.contains(key));
+            !(some && interruption.unserved.is_empty())
+        });
+    }
+
     /// Adds what another source's part of the pass did.
     pub fn absorb(&mut self, other: Self) {
         self.calls += other.calls;
@@ -82,7 +109,10 @@ impl Report {
         self.stopped |= other.stopped;
         for meter in other.meters {
             match self.meters.iter_mut().find(|m| m.prm == meter.prm) {
-                Some(known) => known.datasets.extend(meter.datasets),
+                Some(known) => {
+                    known.datasets.retain(|old| meter.datasets.iter().all(|new| new.series != old.series));
+                    known.datasets.extend(meter.datasets);
+                }
                 None => self.meters.push(meter),
             }
         }

@@ -20,9 +20,7 @@ pub(super) async fn ready(State(page): State<Page>) -> (StatusCode, String) {
     } else if board.wake.is_none() {
         Some("the clock of this machine cannot be right; nothing is scheduled".to_owned())
     } else {
-        let source = board.config.sources.first().map_or("", |source| source.name.as_str());
-        let now_ms = page.clock.now().timestamp_millis();
-        page.store.spent(source, now_ms).await.err().map(|error| error.to_string())
+        page.store.sources().await.err().map(|error| error.to_string())
     };
     match trouble {
         Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", crate::observe::mask::digits(&trouble))),

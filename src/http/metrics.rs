@@ -152,12 +152,16 @@ fn outcome(tally: &CallTally) -> &'static str {
 
 fn budget(all: &mut Exposition, view: &View<'_>) {
     for metric in [&names::BUDGET_LIMIT, &names::BUDGET_REMAINING] {
-        for (source, spent) in &view.budget {
-            let windows = [("hour", source.limits.per_hour, spent.hour), ("day", source.limits.per_day, spent.day)];
-            for (window, limit, used) in windows {
-                let Some(limit) = limit.map(i64::from) else { continue };
-                let value = if *metric == names::BUDGET_LIMIT { limit } else { (limit - used).max(0) };
-                all.put(metric, &[&source.name, window], value);
+        for source in &view.sources {
+            for counter in &source.counters {
+                for (window, limit, used) in counter.windows() {
+                    let limit_here = limit.map(i64::from);
+                    let left = counter.left(limit, used);
+                    let value = if *metric == names::BUDGET_LIMIT { limit_here } else { left };
+                    if let Some(value) = value {
+                        all.put(metric, &[&source.name, counter.pool.name(), window], value);
+                    }
+                }
             }
         }
     }

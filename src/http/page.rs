@@ -95,15 +95,24 @@ fn html(board: &Board, view: &View<'_>) -> String {
         }
     }
     body.push_str("<h2>Calls</h2><table><tr><th>Source<th class=n>Last hour<th class=n>Last 24 hours</tr>");
-    for (source, spent) in &view.budget {
-        let of = |used: i64, limit: Option<u32>| match limit {
-            Some(limit) => format!("{} of {}", number::thousands(used), number::thousands(i64::from(limit))),
-            None => number::thousands(used),
-        };
-        let (hour, day) = (of(spent.hour, source.limits.per_hour), of(spent.day, source.limits.per_day));
-        let _infallible = write!(body, "<tr><td>{}<td class=n>{hour}<td class=n>{day}</tr>", escape(&source.name));
+    let of = |used: i64, limit: Option<u32>| match limit {
+        Some(limit) => format!("{} of {}", number::thousands(used), number::thousands(i64::from(limit))),
+        None => number::thousands(used),
+    };
+    for source in &view.sources {
+        for counter in &source.counters {
+            let (limits, spent) = (counter.limits, counter.spent);
+            let (hour, day) = (of(spent.hour, limits.per_hour), of(spent.day, limits.per_day));
+            let pool = if source.counters.len() > 1 { counter.pool.name() } else { "" };
+            let name = escape(&source.name);
+            let _infallible = write!(body, "<tr><td>{name} {pool}<td class=n>{hour}<td class=n>{day}</tr>");
+        }
     }
     body.push_str("</table>");
+    for (source, pause) in view.sources.iter().filter_map(|source| Some((source, source.pause.as_ref()?))) {
+        let told = format!("Source {} {}", source.name, pause.sentence(&source.name));
+        let _infallible = write!(body, "<p class=warning>{}</p>", escape(&mask::digits(&told)));
+    }
     document(&body)
 }
 

@@ -54,8 +54,8 @@ metrics! {
         "Calls by how they ended, counted by the database since its beginning.";
     REQUEST_SECONDS = Histogram "linkyd_api_request_duration_seconds" ["source", "api"]
         "How long answers took, counted by the database since its beginning.";
-    BUDGET_LIMIT = Gauge "linkyd_api_budget_limit" ["source", "window"] "Calls that may be made in any such window.";
-    BUDGET_REMAINING = Gauge "linkyd_api_budget_remaining" ["source", "window"] "Calls that may still be made now.";
+    BUDGET_LIMIT = Gauge "linkyd_api_budget_limit" ["source", "pool", "window"] "Calls that may be made in any such window.";
+    BUDGET_REMAINING = Gauge "linkyd_api_budget_remaining" ["source", "pool", "window"] "Calls that may still be made now.";
     POINTS = Counter "linkyd_points_total" ["change"] "Values stored since the start: new ones and revised ones.";
     PASSES = Counter "linkyd_passes_total" ["result"] "Passes since the start.";
     PASS_RUNNING = Gauge "linkyd_pass_running" [] "Whether a pass is under way.";

@@ -40,12 +40,15 @@ pub fn cover(series: &Series<'_>, window: Days, reach: Days, wanted: &[Wanted]) 
             rest = older;
             continue;
         }
-        let furthest = newest.day.plus(1 - series.max_days.max(1));
+        let exact = needs_exact(series, window, newest.day);
+        let longest = if exact { series.exact_days } else { series.max_days };
+        let furthest = newest.day.plus(1 - longest.max(1));
         let mut oldest = *newest;
         let mut reason = newest.reason;
         let mut taken = 1;
         for next in older.iter().rev() {
             let blocked = next.reason == Reason::Alone
+                || (!exact && needs_exact(series, window, next.day))
                 || (next.day.number()..oldest.day.number())
                     .any(|n| is_aside(series, crate::domain::Day::from_number(n)));
             if next.day < furthest || blocked {
@@ -58,7 +61,9 @@ pub fn cover(series: &Series<'_>, window: Days, reach: Days, wanted: &[Wanted]) 
         rest = rest.get(..rest.len() - taken).unwrap_or_default();
         let next_wanted = rest.last().map(|w| w.day);
         if let Some(days) = Days::new(oldest.day, newest.day.next()) {
-            let days = stretch(series, window, days, (reach.first(), covered_from), next_wanted);
+            let ahead =
+                if exact || longest <= series.exact_days { covered_from } else { covered_from.min(window.last()) };
+            let days = stretch(series, window, days, (reach.first(), ahead), next_wanted, longest);
             covered_from = days.first();
             covers.push(Cover { days, oldest_wanted: oldest.day, reason });
         }
@@ -66,13 +71,19 @@ pub fn cover(series: &Series<'_>, window: Days, reach: Days, wanted: &[Wanted]) 
     covers
 }
 
-/// Makes use of the room that a span has left.
+/// Whether a day has to be asked for in a span whose answer tells what there is not.
+fn needs_exact(series: &Series<'_>, window: Days, day: crate::domain::Day) -> bool {
+    day == window.last() || record(series, day).unsettled()
+}
+
+/// Makes use of the room that a span has left, up to `longest` days.
 fn stretch(
     series: &Series<'_>,
     window: Days,
     days: Days,
     (reach_first, covered_from): (crate::domain::Day, crate::domain::Day),
     next_wanted: Option<crate::domain::Day>,
+    longest: i32,
 ) -> Days {
     let worth = |day: crate::domain::Day| {
         let record = record(series, day);
@@ -85,7 +96,7 @@ fn stretch(
     let floor = next_wanted.map_or(reach_first, |day| day.next().max(reach_first));
     let mut first = days.first();
     let mut end = days.end();
-    for back in 1..=(series.max_days - days.len()).max(0) {
+    for back in 1..=(longest - days.len()).max(0) {
         let day = days.first().plus(-back);
         if day < floor || is_aside(series, day) {
             break;
@@ -94,7 +105,7 @@ fn stretch(
             first = day;
         }
     }
-    let room = series.max_days - end.since(first);
+    let room = longest - end.since(first);
     for ahead in 0..room.max(0) {
         let day = days.end().plus(ahead);
         if day >= covered_from || is_aside(series, day) {
@@ -104,7 +115,7 @@ fn stretch(
             end = day.next();
         }
     }
-    if end.since(first) == 1 && series.max_days > 1 {
+    if end.since(first) == 1 && longest > 1 {
         if first > window.first() && !is_aside(series, first.plus(-1)) {
             first = first.plus(-1);
         } else if end < window.end() && !is_aside(series, end) {

@@ -39,6 +39,9 @@ pub struct Series<'a> {
     pub served_first: Day,
     /// The most days of one call.
     pub max_days: i32,
+    /// The most days of a call whose answer tells exactly which days there are not; the newest day,
+    /// and days that a longer answer left out, are asked for by such calls.
+    pub exact_days: i32,
     /// New days are asked for once there are this many of them.
     pub every: i32,
     /// What is known of each day.
@@ -143,7 +146,7 @@ fn calls_of(index: usize, series: &Series<'_>, now: i64, request: Request) -> Ve
     }
     let call = |days: Days, oldest_wanted, reason| Call { series: index, days, oldest_wanted, reason };
     if let Some(start) = series.probe {
-        let end = window.end().min(start.plus(series.max_days));
+        let end = window.end().min(start.plus(series.exact_days));
         return Days::new(start, end).map(|days| call(days, start, Reason::Activation)).into_iter().collect();
     }
     let wanted = want::wanted(series, window, now, request);
@@ -152,7 +155,7 @@ fn calls_of(index: usize, series: &Series<'_>, now: i64, request: Request) -> Ve
     let mut spans = cover::cover(series, window, reach, &wanted);
     if series.turn == Turn::Probe {
         // Nothing may be wanted just now; the newest span then serves as well.
-        let newest = Days::new(window.end().plus(-series.max_days.min(7)).max(window.first()), window.end());
+        let newest = Days::new(window.end().plus(-series.exact_days.min(7)).max(window.first()), window.end());
         let newest = newest.filter(|days| days.iter().all(|day| !want::is_aside(series, day)));
         spans.sort_by_key(|span| std::cmp::Reverse(span.days.end()));
         let days = spans.first().map(|span| span.days).or(newest);

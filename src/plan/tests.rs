@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::coverage::PUBLISHED_AT;
-use crate::domain::{Asked, DayObservation, DayState, paris};
+use crate::domain::{Asked, DayObservation, DayState, SameDay, paris};
 
 fn day(text: &str) -> Day {
     text.parse().unwrap()
@@ -49,6 +49,7 @@ impl World {
             dataset: self.dataset,
             window: Days::new(self.first, self.today),
             served_first: self.first,
+            exact_days: self.max_days,
             max_days: self.max_days,
             every: self.every,
             days: &self.days,
@@ -66,7 +67,13 @@ impl World {
     /// Answers a call: every day is there but those in `without`.
     fn answer(&mut self, call: Call, without: &[Day]) {
         let held = call.days.iter().any(|d| !without.contains(&d));
-        let asked = Asked { at: morning(self.today), window_first: self.first, certain: held || call.days.len() == 1 };
+        let asked = Asked {
+            at: morning(self.today),
+            window_first: self.first,
+            certain: held || call.days.len() == 1,
+            exact: true,
+            same_day: SameDay::Often,
+        };
         for day in call.days.iter() {
             let there = !without.contains(&day);
             let seen = DayObservation { stored: i32::from(there), expected: Some(1), whole: there };

@@ -98,7 +98,7 @@ fn held_back(series: &Series<'_>, window: Days, request: Request) -> Option<Day>
 /// hole may have emptied a whole span, so each such day is asked for once by itself
 /// (docs/planning.md).
 fn doubtful(series: &Series<'_>, window: Days) -> Vec<Days> {
-    if series.max_days > ALONE_UP_TO {
+    if series.exact_days > ALONE_UP_TO {
         return Vec::new();
     }
     let mut runs = Vec::new();

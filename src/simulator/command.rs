@@ -9,8 +9,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use clap::Args;
 
-use super::{Limits, Scenario, ScenarioError, Simulator, World};
+use super::{Front, Limits, MeterSpec, Scenario, ScenarioError, Simulator, World};
 use crate::clock::{Calendar, Clock};
+use crate::domain::Prm;
 
 /// Options of `linkyd simulate`.
 #[derive(Debug, Clone, Args)]
@@ -43,7 +44,12 @@ pub struct SimulateArgs {
     #[arg(long)]
     pub any_prm: bool,
 
-    /// Take any number of calls
+    /// List this PRM as a meter: the printed Conso API token opens it, and the account at
+    /// MyElectricalData has it; may be repeated
+    #[arg(long, value_name = "PRM")]
+    pub prm: Vec<Prm>,
+
+    /// Take any number of calls, at the gateways too, and ban nobody
     #[arg(long)]
     pub no_limits: bool,
 
@@ -103,6 +109,9 @@ pub enum SimulateError {
     Output(#[source] std::io::Error),
 }
 
+/// The meter that is listed where any PRM is welcome and none is.
+const ANY_METER: &str = "12345678901234";
+
 /// The world and faults that the options ask for.
 pub fn scenario(args: &SimulateArgs) -> Result<Scenario, SimulateError> {
     let mut scenario = match &args.world {
@@ -116,8 +125,23 @@ pub fn scenario(args: &SimulateArgs) -> Result<Scenario, SimulateError> {
     let Scenario { world, faults } = &mut scenario;
     world.seed = args.seed.unwrap_or(world.seed);
     world.rules.any_prm |= args.any_prm;
+    for prm in &args.prm {
+        if world.meter_mut(prm).is_none() {
+            world.meters.push(MeterSpec::new(prm.clone()));
+        }
+    }
+    // A gateway's token and account name their meters, so there must be one that is named.
+    if world.rules.any_prm
+        && world.meters.is_empty()
+        && let Ok(prm) = ANY_METER.parse()
+    {
+        world.meter_mut(&prm);
+    }
     if args.no_limits {
         world.rules.limits = Limits::OFF;
+        world.rules.conso_api.ban_at = None;
+        let med = &mut world.rules.myelectricaldata;
+        (med.uncached_per_day, med.cached_per_day) = (None, None);
     }
     if args.client_id.is_some() {
         world.rules.token.client_id.clone_from(&args.client_id);
@@ -128,7 +152,25 @@ pub fn scenario(args: &SimulateArgs) -> Result<Scenario, SimulateError> {
     Ok(scenario)
 }
 
-/// Serves until `stop` is done. Writes one line to `out` once it listens.
+/// What linkyd needs to know to ask the gateways, as it stands in its configuration.
+fn gateways(simulator: &Simulator, url: &str) -> String {
+    let world = simulator.world();
+    let prms: Vec<&str> = world.meters.iter().map(|meter| meter.prm.full()).collect();
+    let (conso, med) = (Front::ConsoApi, Front::MyElectricalData);
+    let (client_id, client_secret) = simulator.med_credentials();
+    format!(
+        "\n[source.conso]\nkind = \"{}\"\nbase_url = \"{url}{}\"\ntoken = \"{}\"\n\n[source.med]\nkind = \"{}\"\n\
+         version = 2\nbase_url = \"{url}{}\"\nclient_id = \"{client_id}\"\nclient_secret = \"{client_secret}\"\n",
+        conso.name(),
+        conso.prefix(),
+        simulator.conso_token(&prms),
+        med.name(),
+        med.prefix(),
+    )
+}
+
+/// Serves until `stop` is done. Once it listens, it writes its address in a line to `out`, and
+/// below it what a configuration needs to ask the gateways.
 pub async fn simulate(
     args: &SimulateArgs,
     clock: Arc<dyn Clock>,
@@ -150,6 +192,9 @@ pub async fn simulate(
     let serve = |source| SimulateError::Serve { address, source };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(serve)?;
     let actual = listener.local_addr().map_err(serve)?;
-    writeln!(out, "listening on http://{actual}").and_then(|()| out.flush()).map_err(SimulateError::Output)?;
+    let url = format!("http://{actual}");
+    // In one piece: whoever reads the first line alone and closes must not break the rest.
+    let told = format!("listening on {url}\n{}", gateways(&simulator, &url));
+    out.write_all(told.as_bytes()).and_then(|()| out.flush()).map_err(SimulateError::Output)?;
     simulator.serve(listener, stop).await.map_err(serve)
 }

@@ -5,13 +5,14 @@
 //! what happens: a delay, another answer, damaged points or a damaged body. Several rules may
 //! concern one call: delays add up, the first answer wins, damage is done in order.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveTime, Utc};
 use serde::Deserialize;
 
+use super::action::Action;
+use super::front::Front;
 use super::noise::Noise;
-use super::refusal::Envelope;
 use super::text;
-use crate::domain::{Api, Dataset, Day, Prm};
+use crate::domain::{Api, Dataset, Day, Prm, paris};
 
 /// All faults in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,6 +68,11 @@ pub enum Endpoint {
 pub struct Match {
     /// Data calls, if left out.
     pub endpoint: Endpoint,
+    /// Calls to that front.
+    pub front: Option<Front>,
+    /// The calls that a gateway itself makes to Enedis, instead of the calls that it receives:
+    /// what goes wrong with them comes out in the gateway's own wrapping.
+    pub upstream: bool,
     /// Calls in that API.
     #[serde(deserialize_with = "text::api")]
     pub api: Option<Api>,
@@ -91,6 +97,12 @@ pub struct Match {
     /// Until that instant of the simulated calendar.
     #[serde(deserialize_with = "text::some")]
     pub until: Option<DateTime<Utc>>,
+    /// From that time of each day in Paris on …
+    #[serde(deserialize_with = "text::some_time")]
+    pub time_from: Option<NaiveTime>,
+    /// … until that one; over midnight where it is the earlier of the two.
+    #[serde(deserialize_with = "text::some_time")]
+    pub time_until: Option<NaiveTime>,
     /// Only the calls with these numbers, from 1, among those that the lines above pick.
     pub calls: Vec<u64>,
     /// From that number on.
@@ -122,6 +134,24 @@ impl Match {
         Self { dataset: Some(dataset), ..Self::default() }
     }
 
+    /// Every data call to that front.
+    #[must_use]
+    pub fn front(front: Front) -> Self {
+        Self { front: Some(front), ..Self::default() }
+    }
+
+    /// Every call for data that a gateway makes to Enedis.
+    #[must_use]
+    pub fn upstream(front: Front) -> Self {
+        Self { upstream: true, ..Self::front(front) }
+    }
+
+    /// Of these, the ones in `[from, until)` of the simulated calendar.
+    #[must_use]
+    pub fn between(self, from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
+        Self { from: Some(from), until: Some(until), ..self }
+    }
+
     /// Of these, the ones with those numbers.
     #[must_use]
     pub fn calls(self, numbers: &[u64]) -> Self {
@@ -130,6 +160,8 @@ impl Match {
 
     fn picks(&self, call: &Call<'_>) -> bool {
         self.endpoint == call.endpoint
+            && self.front.is_none_or(|front| call.front == front)
+            && self.upstream == call.upstream
             && self.api.is_none_or(|api| call.api == Some(api))
             && self.dataset.is_none_or(|dataset| call.dataset == Some(dataset))
             && self.prm.as_ref().is_none_or(|prm| call.prm == Some(prm))
@@ -140,6 +172,15 @@ impl Match {
                 .is_none_or(|day| call.start.is_some_and(|start| start <= day) && call.end.is_some_and(|end| day < end))
             && self.from.is_none_or(|from| from <= call.now)
             && self.until.is_none_or(|until| call.now < until)
+            && self.at_that_time(call.now)
+    }
+
+    fn at_that_time(&self, now: DateTime<Utc>) -> bool {
+        let time = paris::local(now.timestamp()).time();
+        match (self.time_from, self.time_until) {
+            (Some(from), Some(until)) if until < from => time >= from || time < until,
+            (from, until) => from.is_none_or(|from| from <= time) && until.is_none_or(|until| time < until),
+        }
     }
 
     fn numbered(&self, number: u64, chance: Noise) -> bool {
@@ -152,8 +193,10 @@ impl Match {
 }
 
 /// What a rule looks at.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Call<'a> {
+    pub(super) front: Front,
+    pub(super) upstream: bool,
     pub(super) endpoint: Endpoint,
     pub(super) api: Option<Api>,
     pub(super) dataset: Option<Dataset>,
@@ -161,151 +204,6 @@ pub(super) struct Call<'a> {
     pub(super) start: Option<Day>,
     pub(super) end: Option<Day>,
     pub(super) now: DateTime<Utc>,
-}
-
-/// How a throttled answer tells when to come back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Form {
-    /// A `Retry-After` header in seconds.
-    RetryAfter,
-    /// A `Retry-After` header with a date.
-    HttpDate,
-    /// The gateway's `nextAccessTime`.
-    NextAccessTime,
-    /// A sentence with a delay, as in 2020.
-    Threshold,
-    /// The same with the malformed negative delay that was seen.
-    NegativeThreshold,
-    /// Not at all.
-    Bare,
-    /// The year 9999.
-    Absurd,
-    /// The burst limit, code 900807.
-    Burst,
-}
-
-/// What happens to a call.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Action {
-    /// Waits before it answers.
-    Slow {
-        /// At least so long.
-        delay_ms: u64,
-        /// Up to so much longer.
-        #[serde(default)]
-        jitter_ms: u64,
-    },
-    /// Another status, in any envelope.
-    Status {
-        /// The status.
-        status: u16,
-        /// Shape of the body.
-        #[serde(default)]
-        envelope: Envelope,
-        /// Code in the body.
-        #[serde(default)]
-        code: String,
-        /// Text in the body.
-        #[serde(default)]
-        text: String,
-    },
-    /// 429 with what it says about the time.
-    Throttle {
-        /// How it says it.
-        form: Form,
-        /// When one may come back, in seconds from now by the machine's clock.
-        #[serde(default)]
-        seconds: i64,
-    },
-    /// A redirect.
-    Redirect {
-        /// Where to.
-        to: String,
-    },
-    /// Closes the connection instead of answering.
-    Cut,
-    /// Closes the connection in the middle of the body.
-    CutBody,
-    /// One byte, a delay, one byte …
-    Drip {
-        /// Delay between two bytes.
-        delay_ms: u64,
-    },
-    /// A body of so many MiB that is JSON as far as one can see.
-    Endless {
-        /// Size.
-        mib: u64,
-    },
-    /// The same size, compressed to less than a hundredth.
-    GzipBomb {
-        /// Size once inflated.
-        mib: u64,
-    },
-    /// An enormous header.
-    HugeHeader {
-        /// Its size.
-        kib: usize,
-    },
-    /// Ends in the middle of the JSON, without an error of the transport.
-    Truncated,
-    /// Bytes that are no UTF-8.
-    InvalidUtf8,
-    /// Another content type.
-    ContentType {
-        /// Which.
-        value: String,
-    },
-    /// The answer names another meter.
-    WrongPrm,
-    /// The answer is one of the other direction.
-    WrongDirection,
-    /// The answer is one of other days, thirty days earlier.
-    WrongDays,
-    /// Points in another order.
-    Shuffled,
-    /// Some points twice, right after each other.
-    Duplicated {
-        /// With another value the second time.
-        #[serde(default)]
-        conflicting: bool,
-    },
-    /// Points of the day before and of the day after the span.
-    Outside,
-    /// Values of some points are replaced.
-    Value {
-        /// What stands there instead, written as JSON: `null`, `12`, `"NaN"`.
-        json: String,
-        /// Which points, from 0; all where left out.
-        #[serde(default)]
-        points: Vec<usize>,
-    },
-    /// Values are numbers instead of text.
-    Numbers,
-    /// The length of intervals is not given.
-    NoLength,
-    /// The length of intervals is given as that.
-    Length {
-        /// What stands there.
-        text: String,
-    },
-    /// A point that lies some minutes off the grid is added.
-    OffGrid,
-    /// A day is left out.
-    DayLeftOut {
-        /// Which; the last one where left out.
-        #[serde(default, deserialize_with = "text::some")]
-        day: Option<Day>,
-    },
-    /// Only the first points of a day are there.
-    PartOfDay {
-        /// Which; the last one where left out.
-        #[serde(default, deserialize_with = "text::some")]
-        day: Option<Day>,
-        /// So many points.
-        points: usize,
-    },
 }
 
 /// Counts the calls that each rule picked.

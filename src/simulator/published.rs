@@ -5,9 +5,10 @@
 
 use chrono::{DateTime, Utc};
 
+use super::meter::MeterSpec;
 use super::noise::Noise;
 use super::truth::MeasuredDay;
-use super::world::{MeterSpec, World};
+use super::world::World;
 use crate::domain::{Dataset, Day, Days, Direction, Prm, paris};
 
 /// From when one looks at a world.

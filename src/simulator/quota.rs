@@ -11,6 +11,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
+use super::conso::ConsoCounters;
+use super::front::Front;
+use super::med::MedCounters;
 use super::refusal::{Envelope, Refusal};
 use crate::domain::{Api, Dataset, Day, Prm};
 
@@ -29,7 +32,8 @@ pub struct Limits {
     pub per_hour_2026: Option<u32>,
 }
 
-fn none_if_zero<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+/// Reads 0 as "no limit".
+pub(super) fn none_if_zero<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     u32::deserialize(deserializer).map(|limit| Some(limit).filter(|limit| *limit > 0))
 }
 
@@ -44,14 +48,16 @@ impl Default for Limits {
     }
 }
 
-/// One call for data.
+/// One call for data, to whichever front.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedCall {
     /// When it arrived, by the monotonic clock.
     pub arrived: Duration,
     /// When it arrived, by the wall clock.
     pub at: DateTime<Utc>,
-    /// In which API.
+    /// Whom it was for.
+    pub front: Front,
+    /// In which API; for a gateway, the API whose bodies it asks for.
     pub api: Api,
     /// What it asked for.
     pub dataset: Dataset,
@@ -73,6 +79,7 @@ impl LoggedCall {
         let day = |day: Option<Day>| day.map(|day| day.to_string());
         serde_json::json!({
             "at": self.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            "front": self.front.name(),
             "api": self.api.name(),
             "dataset": self.dataset.name(),
             "prm": self.prm.as_ref().map(Prm::full),
@@ -84,7 +91,7 @@ impl LoggedCall {
     }
 }
 
-/// Everything that was counted.
+/// Everything that was counted. What has no name of a gateway is about Enedis alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Calls for data, refused ones too.
@@ -107,6 +114,10 @@ pub struct Counters {
     pub last_arrival: Option<Duration>,
     /// Requests for a token, refused ones too.
     pub token_calls: u64,
+    /// The Conso API.
+    pub conso: ConsoCounters,
+    /// MyElectricalData.
+    pub myelectricaldata: MedCounters,
 }
 
 /// One hour of the wall clock and what arrived in it.

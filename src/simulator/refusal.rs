@@ -1,7 +1,7 @@
 //! How Enedis says no: status, code, text, and the envelope they come in.
 //!
 //! Over the years business errors, the API gateway and the security equipment in front of it have
-//! used ten shapes. Codes and texts are the protocol's own; readers are expected to go by status
+//! used eleven shapes, and the gateways have their own. Codes and texts are the protocol's own; readers are expected to go by status
 //! and code, so some texts here are only close to the real ones.
 
 use axum::body::Body;
@@ -37,6 +37,12 @@ pub enum Envelope {
     E10,
     /// `meter_reading` is null.
     E11,
+    /// `status`, `message`, `error`: the Conso API. The code goes into `error` as Enedis has it.
+    G1,
+    /// `detail`: both versions of MyElectricalData, the second one for what is no answer at all.
+    G2,
+    /// `success`, `data`, `error`: MyElectricalData, as a rule with status 200.
+    G3,
 }
 
 /// One refusal.
@@ -87,6 +93,18 @@ impl Refusal {
             Envelope::E9 => String::new(),
             Envelope::E10 => json!([{ "code": code, "message": text }]).to_string(),
             Envelope::E11 => json!({ "meter_reading": null }).to_string(),
+            Envelope::G1 => {
+                let mut body = json!({ "status": status, "message": text });
+                if let (false, Some(object)) = (code.is_empty(), body.as_object_mut()) {
+                    object.insert("message".to_owned(), json!("The Enedis API returned an error"));
+                    object.insert("error".to_owned(), json!({ "error": code, "error_description": text }));
+                }
+                body.to_string()
+            }
+            Envelope::G2 => json!({ "detail": text }).to_string(),
+            Envelope::G3 => {
+                json!({ "success": false, "data": null, "error": { "code": code, "message": text } }).to_string()
+            }
         }
     }
 

@@ -7,11 +7,14 @@
 use chrono::{DateTime, NaiveTime, Utc};
 use serde::Deserialize;
 
+use super::conso::ConsoRules;
+use super::med::MedRules;
+use super::meter::MeterSpec;
 use super::quota::Limits;
 use super::refusal::{Envelope, Refusal, technical};
 use super::text;
 use super::token::TokenRules;
-use super::world::{MeterSpec, World};
+use super::world::World;
 use crate::domain::dataset::Kind;
 use crate::domain::{Api, Dataset, Day, Days, Direction, Prm, paris};
 
@@ -84,6 +87,10 @@ pub struct Rules {
     pub limits: Limits,
     /// Tokens.
     pub token: TokenRules,
+    /// The Conso API.
+    pub conso_api: ConsoRules,
+    /// MyElectricalData.
+    pub myelectricaldata: MedRules,
 }
 
 impl Default for Rules {
@@ -105,6 +112,8 @@ impl Default for Rules {
             malformed_2026_status: 500,
             limits: Limits::default(),
             token: TokenRules::default(),
+            conso_api: ConsoRules::default(),
+            myelectricaldata: MedRules::default(),
         }
     }
 }

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 
 use super::faults::{FaultRule, Faults};
+use super::meter::MeterSpec;
 use super::rules::Rules;
-use super::world::{MeterSpec, World};
+use super::world::World;
 
 /// What a world file says.
 #[derive(Debug, Clone, Default)]

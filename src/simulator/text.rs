@@ -48,6 +48,10 @@ pub(super) fn api<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<A
     named(&String::deserialize(deserializer)?).map(Some)
 }
 
+pub(super) fn one_api<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Api, D::Error> {
+    named(&String::deserialize(deserializer)?)
+}
+
 fn named<E: Error>(name: &str) -> Result<Api, E> {
     Api::from_name(name).ok_or_else(|| E::custom(format!("there is no API {name:?}; there are v5 and 2026")))
 }

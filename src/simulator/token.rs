@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::base64;
 use super::refusal::{Envelope, Refusal};
 use super::rules::{Query, get};
 use crate::domain::Api;
@@ -131,42 +132,7 @@ impl Tokens {
 /// Name and secret of an HTTP Basic header.
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let plain = String::from_utf8(base64(value.strip_prefix("Basic ")?.trim())?).ok()?;
+    let plain = String::from_utf8(base64::decode(value.strip_prefix("Basic ")?.trim())?).ok()?;
     let (id, secret) = plain.split_once(':')?;
     Some((id.to_owned(), secret.to_owned()))
-}
-
-/// Decodes base64 of the usual alphabet.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let (mut word, mut bits) = (0_u32, 0_u32);
-    for letter in text.trim_end_matches('=').bytes() {
-        let six = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        word = (word << 6) | u32::from(six);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push(u8::try_from((word >> bits) & 0xFF).ok()?);
-        }
-    }
-    Some(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_decoded() {
-        assert_eq!(base64("bGlua3lkOnMzY3JldA==").unwrap(), b"linkyd:s3cret");
-        assert_eq!(base64("QQ").unwrap(), b"A");
-        assert_eq!(base64("a b"), None);
-    }
 }

@@ -6,9 +6,9 @@
 //! sum of the curve by a few Wh. Nothing here knows about publication, holes or consent.
 
 use super::household::{DayAtHome, Household};
+use super::meter::MeterKind;
 use super::noise::Noise;
 use super::weather::Weather;
-use super::world::MeterKind;
 use crate::domain::{Day, Direction, Prm, paris};
 
 /// Seconds of one slot.

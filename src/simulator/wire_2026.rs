@@ -11,15 +11,18 @@ use crate::domain::{Dataset, Direction};
 #[serde(rename_all = "camelCase")]
 struct Root<'a> {
     id_prm: &'a str,
-    etape_metier: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etape_metier: Option<&'static str>,
     periode: Periode,
     #[serde(skip_serializing_if = "Option::is_none")]
     type_valeur: Option<&'static str>,
-    mode_calcul: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode_calcul: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pas: Option<&'static str>,
     grandeur: [Quantity<'a>; 1],
-    contexte: [(); 0],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contexte: Option<[(); 0]>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +72,16 @@ pub(super) fn path(dataset: Dataset) -> &'static str {
 
 /// The body of an answer.
 pub(super) fn body(answer: &Answer) -> Vec<u8> {
+    serde_json::to_vec(&root(answer, false)).unwrap_or_default()
+}
+
+/// The body as MyElectricalData puts it together anew: stage, kind of value, mode and context are
+/// gone.
+pub(super) fn rebuilt(answer: &Answer) -> Value {
+    serde_json::to_value(root(answer, true)).unwrap_or_default()
+}
+
+fn root(answer: &Answer, rebuilt: bool) -> Root<'_> {
     let kind = answer.dataset.kind();
     let (grandeur_physique, unite, mode_calcul) = match kind {
         Kind::LoadCurve => ("PA", "W", "MESURE"),
@@ -90,15 +103,14 @@ pub(super) fn body(answer: &Answer) -> Vec<u8> {
         Direction::Consumption => "CONS",
         Direction::Production => "PROD",
     };
-    let root = Root {
+    Root {
         id_prm: answer.prm.full(),
-        etape_metier: "BRUT",
+        etape_metier: (!rebuilt).then_some("BRUT"),
         periode: Periode { date_debut: answer.start.to_string(), date_fin: answer.end.to_string() },
-        type_valeur: (kind == Kind::DailyEnergy).then_some("GLOBALE"),
-        mode_calcul,
+        type_valeur: (!rebuilt && kind == Kind::DailyEnergy).then_some("GLOBALE"),
+        mode_calcul: (!rebuilt).then_some(mode_calcul),
         pas,
         grandeur: [Quantity { grandeur_metier, grandeur_physique, unite, points: points.collect(), calendrier: [] }],
-        contexte: [],
-    };
-    serde_json::to_vec(&root).unwrap_or_default()
+        contexte: (!rebuilt).then_some([]),
+    }
 }

@@ -24,11 +24,13 @@ struct MeterReading<'a> {
 
 #[derive(Serialize)]
 struct ReadingType {
-    measurement_kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measurement_kind: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     measuring_period: Option<&'static str>,
     unit: &'static str,
-    aggregate: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aggregate: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -54,28 +56,44 @@ pub(super) fn path(dataset: Dataset) -> &'static str {
 
 /// The body of an answer.
 pub(super) fn body(answer: &Answer) -> Vec<u8> {
+    serde_json::to_vec(&Root { meter_reading: meter_reading(answer, false) }).unwrap_or_default()
+}
+
+/// The content of `meter_reading` alone, as the Conso API hands it on.
+pub(super) fn bare_body(answer: &Answer) -> Vec<u8> {
+    serde_json::to_vec(&meter_reading(answer, false)).unwrap_or_default()
+}
+
+/// The body as MyElectricalData puts it together anew: of the reading type, unit and period are
+/// left.
+pub(super) fn rebuilt(answer: &Answer) -> Value {
+    serde_json::to_value(Root { meter_reading: meter_reading(answer, true) }).unwrap_or_default()
+}
+
+fn meter_reading(answer: &Answer, rebuilt: bool) -> MeterReading<'_> {
     let curve = answer.dataset.kind() == Kind::LoadCurve;
     let (measurement_kind, unit, aggregate) = match answer.dataset.kind() {
         Kind::LoadCurve => ("power", "W", "average"),
         Kind::DailyEnergy => ("energy", "Wh", "sum"),
         Kind::MaxPower => ("power", "VA", "maximum"),
     };
-    let measuring_period = (!curve).then_some("P1D");
     let interval_reading = answer.points.iter().map(|point| IntervalReading {
         value: &point.value,
         date: point.label.text(),
         interval_length: point.length.as_deref(),
         measure_type: curve.then_some("B"),
     });
-    let root = Root {
-        meter_reading: MeterReading {
-            usage_point_id: answer.prm.full(),
-            start: answer.start.to_string(),
-            end: answer.end.to_string(),
-            quality: "BRUT",
-            reading_type: ReadingType { measurement_kind, measuring_period, unit, aggregate },
-            interval_reading: interval_reading.collect(),
+    MeterReading {
+        usage_point_id: answer.prm.full(),
+        start: answer.start.to_string(),
+        end: answer.end.to_string(),
+        quality: "BRUT",
+        reading_type: ReadingType {
+            measurement_kind: (!rebuilt).then_some(measurement_kind),
+            measuring_period: (!curve).then_some("P1D"),
+            unit,
+            aggregate: (!rebuilt).then_some(aggregate),
         },
-    };
-    serde_json::to_vec(&root).unwrap_or_default()
+        interval_reading: interval_reading.collect(),
+    }
 }

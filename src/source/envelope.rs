@@ -7,6 +7,9 @@
 
 use serde_json::Value;
 
+/// A larger body with status 200 is data; errors are short.
+const LONGEST_ERROR: usize = 4096;
+
 /// How deep errors are looked for inside errors.
 const MAX_DEPTH: u8 = 4;
 
@@ -122,6 +125,21 @@ impl Envelope {
             self.text.push_str(": ");
         }
         self.text.push_str(text.trim());
+    }
+}
+
+/// Whether the body of a success is an error all the same: empty, a web page, or JSON with a code.
+/// Other oddities are left to the decoder.
+#[must_use]
+pub fn is_error(body: &[u8]) -> bool {
+    if body.len() > LONGEST_ERROR {
+        return body.trim_ascii_start().first() == Some(&b'<');
+    }
+    let envelope = Envelope::read(body);
+    match envelope.shape {
+        Shape::Empty | Shape::Html => true,
+        Shape::Json => !envelope.code.is_empty(),
+        Shape::Text => false,
     }
 }
 

@@ -7,9 +7,14 @@
 //! the waiting, the decoder reads the bodies.
 
 pub mod catalogue;
+pub mod conso_api;
 pub mod enedis;
 pub mod envelope;
 pub mod excerpt;
+mod grant;
+pub mod myelectricaldata;
+mod quota;
+mod wire;
 
 use std::fmt;
 use std::time::Duration;
@@ -17,7 +22,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::domain::{Api, Dataset, Day, Days, Prm, Span};
+use crate::domain::{Api, Dataset, Day, Days, Prm, SameDay, Span};
 
 /// What one call asks for.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +33,91 @@ pub struct Ask<'a> {
     pub span: Span,
     /// Which API to speak.
     pub api: Api,
+    /// The newest day that is published: a gateway's cache is good enough for all days before it.
+    pub newest: Day,
+}
+
+impl Ask<'_> {
+    /// Whether it asks for the newest published day, which no cache can have yet.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.span.days().contains(self.newest)
+    }
+}
+
+/// Which of a source's counters a call belongs to. Gateways with a cache count the two apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Pool {
+    /// Calls that reach Enedis; all calls of a source without a cache.
+    Live,
+    /// Calls that a gateway may answer from its cache.
+    Cached,
+}
+
+impl Pool {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Live, Self::Cached];
+
+    /// Its number in the database.
+    #[must_use]
+    pub fn id(self) -> i64 {
+        match self {
+            Self::Live => 0,
+            Self::Cached => 1,
+        }
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Cached => "cached",
+        }
+    }
+}
+
+/// What a source counts calls by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The application that is registered at Enedis.
+    Application,
+    /// The user's account at a gateway.
+    Account,
+    /// The internet address that calls come from, whatever token they carry.
+    Address,
+}
+
+impl Scope {
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::Account => "account",
+            Self::Address => "address",
+        }
+    }
+}
+
+/// What a source said of its own quota in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Which counter.
+    pub pool: Pool,
+    /// Calls that it still takes.
+    pub left: u32,
+    /// Until when that holds.
+    pub until: DateTime<Utc>,
+}
+
+/// What credentials give access to, as far as they say it themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Grant {
+    /// The meters they name; `None` where they name none.
+    pub prms: Option<Vec<Prm>>,
+    /// When they end.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// How far back a source serves a dataset, and how much of it a call may ask for.
@@ -39,6 +129,10 @@ pub struct Reach {
     pub days: i32,
     /// The most days of one call.
     pub max_days: i32,
+    /// The most days of a call whose answer tells exactly which days there are and which there are
+    /// not. A longer answer is put together on the way here and may lack days that exist; of a day
+    /// that it leaves out nothing is concluded. The newest day is asked for by such calls alone.
+    pub exact_days: i32,
 }
 
 impl Reach {
@@ -54,7 +148,9 @@ impl Reach {
 pub enum Label {
     /// The end, as Enedis does.
     End,
-    /// The start, as a gateway may.
+    /// The start, as a gateway may: the label of the end less the length, both on the wall clock,
+    /// whatever the clocks did in between (docs/time.md). A point without a length is labelled
+    /// with its end.
     Start,
 }
 
@@ -72,9 +168,17 @@ pub struct Request {
 }
 
 impl fmt::Debug for Request {
-    /// Only the path: the query holds the PRM, the rest holds secrets.
+    /// Only the path, a PRM in it masked: the query holds the PRM, the rest holds secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Request({})", self.url.path())
+        f.write_str("Request(")?;
+        for (index, part) in self.url.path().split('/').enumerate() {
+            f.write_str(if index == 0 { "" } else { "/" })?;
+            match part.parse::<Prm>() {
+                Ok(prm) => write!(f, "{prm}")?,
+                Err(_) => f.write_str(part)?,
+            }
+        }
+        f.write_str(")")
     }
 }
 
@@ -173,6 +277,8 @@ pub enum Reaction {
     StopApi,
     /// Consent or holder refused.
     StopMeter(Reaches),
+    /// The answer smells of a ban: no call at all for a week, or until the operator lifts it.
+    Ban,
     /// The application as a whole is refused; `credentials` where its identifier or secret is.
     StopApp {
         /// Whether the credentials are the cause.
@@ -199,6 +305,7 @@ impl Reaction {
             Self::StopDataset => "stop_dataset",
             Self::StopApi => "stop_api",
             Self::StopMeter(_) => "stop_meter",
+            Self::Ban => "ban",
             Self::StopApp { .. } => "stop_app",
             Self::Bug => "bug",
         }
@@ -220,11 +327,33 @@ pub struct Refusal {
     pub excerpt: String,
 }
 
+/// A body for the decoder.
+#[derive(Clone, Copy)]
+pub struct Body<'r> {
+    /// The API in whose form it is.
+    pub api: Api,
+    /// The body itself, out of any wrapping.
+    pub bytes: &'r [u8],
+    /// The days that it covers, of those asked for: only of these is anything concluded. `None` where
+    /// it covers none of them.
+    pub days: Option<Days>,
+    /// Whether a day without readings has none at the source. Where not, the source says itself that
+    /// it left something out, and nothing is concluded about such a day.
+    pub exact: bool,
+}
+
+impl fmt::Debug for Body<'_> {
+    /// Without the readings.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({}, {} bytes)", self.api, self.bytes.len())
+    }
+}
+
 /// What an answer is.
 #[derive(Debug, Clone)]
-pub enum Reply {
+pub enum Reply<'r> {
     /// A body for the decoder.
-    Body,
+    Body(Body<'r>),
     /// Anything else.
     Refused(Refusal),
 }
@@ -237,9 +366,17 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// Its kind, as in the configuration.
     fn kind(&self) -> &'static str;
 
-    /// The key of what it counts calls by (an application, an account, an address): budgets
-    /// belong to the key, so that renaming the source does not refill them.
+    /// What it counts calls by.
+    fn scope(&self) -> Scope;
+
+    /// The key of what it counts calls by: budgets and pauses belong to the key, so that renaming
+    /// the source refills nothing, and several sources behind one address share what it allows.
     fn account(&self) -> String;
+
+    /// Whether it is Enedis itself: where two sources disagree, its values win.
+    fn is_direct(&self) -> bool {
+        false
+    }
 
     /// The APIs it may speak, the preferred one first.
     fn apis(&self) -> &[Api];
@@ -249,6 +386,14 @@ pub trait Source: Send + Sync + fmt::Debug {
 
     /// Which edge of an interval its labels name.
     fn label(&self) -> Label;
+
+    /// How often it is asked again on the same day for what is not published yet.
+    fn same_day(&self) -> SameDay;
+
+    /// Which counter an ask belongs to.
+    fn pool(&self, _: &Ask<'_>) -> Pool {
+        Pool::Live
+    }
 
     /// The request for a token, or `None` where the source needs none.
     fn token_request(&self) -> Option<Request>;
@@ -260,11 +405,27 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn request(&self, ask: Ask<'_>, token: Option<&Token>) -> Request;
 
     /// Classifies the answer to [`Source::request`]; `now` is the machine's time.
-    fn read(&self, ask: Ask<'_>, response: &Response, now: DateTime<Utc>) -> Reply;
+    fn read<'r>(&self, ask: Ask<'_>, response: &'r Response, now: DateTime<Utc>) -> Reply<'r>;
 
-    /// The days that the body of an answer covers, of those asked for.
-    fn covers(&self, ask: Ask<'_>) -> Days {
-        ask.span.days()
+    /// What an answer, data or not, says about the source's own quota.
+    fn quota(&self, _: &Ask<'_>, _: &Response, _: DateTime<Utc>) -> Vec<Quota> {
+        Vec::new()
+    }
+
+    /// What its credentials say about themselves, read without a call.
+    fn grant(&self) -> Grant {
+        Grant::default()
+    }
+
+    /// The cheapest call that shows whether the credentials are taken, where there is a cheaper one
+    /// than asking for data or for a token.
+    fn check_request(&self) -> Option<Request> {
+        None
+    }
+
+    /// Reads the answer to [`Source::check_request`].
+    fn read_check(&self, _: &Response, _: DateTime<Utc>) -> Result<Grant, Refusal> {
+        Ok(Grant::default())
     }
 }
 

@@ -59,7 +59,7 @@ fn a_whole_history_arrives_and_every_document_keeps_its_keys() {
 
     let status = home.run_at_morning(&["status", "--json", "--check"]).exits(0).json();
     assert_eq!(keys(&status), ["at", "budget", "daemon", "meters", "next_wake"]);
-    assert_eq!(keys(&status["meters"][0]), ["datasets", "name", "prm"]);
+    assert_eq!(keys(&status["meters"][0]), ["consent_until", "datasets", "name", "prm"]);
     assert_eq!((&status["meters"][0]["prm"], &status["meters"][0]["name"]), (&json!(METER), &json!("Maison")));
     for one in datasets(&status) {
         for key in ["dataset", "state", "newest_day", "oldest_day", "gaps", "error"] {
@@ -208,6 +208,8 @@ fn help_is_there_for_every_command() {
         &["status", "--help"],
         &["simulate", "--help"],
         &["demo", "--help"],
+        &["doctor", "--help"],
+        &["resume", "--help"],
         &["config", "--help"],
         &["config", "show", "--help"],
         &["db", "check", "--help"],

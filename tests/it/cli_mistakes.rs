@@ -73,6 +73,9 @@ fn mistakes_on_the_command_line_are_usage() {
         (&["sync", "--dataset", "identity"], &["does not collect it yet"]),
         (&["status", "--at", "2026-11-24"], &["--at", "2026-11-24T09:30:00+01:00"]),
         (&["snyc"], &["snyc", "sync"]),
+        (&["resume"], &["SOURCE"]),
+        (&["resume", "enedi"], &["there is no source \"enedi\"", "there is enedis"]),
+        (&["resume", METER], &["there is no source \"…0123\""]),
         (&["simulate", "--listen", "0.0.0.0:0"], &["0.0.0.0:0 is no loopback address"]),
     ] {
         let ran = home.run(args).exits(64);

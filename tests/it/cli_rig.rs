@@ -85,18 +85,20 @@ impl Drop for Process {
 /// `linkyd simulate` on a free port.
 pub(crate) struct Simulated {
     pub(crate) url: String,
+    /// What a configuration needs to ask the gateways: `[source.conso]` and `[source.med]`.
+    pub(crate) gateways: String,
     log: PathBuf,
     _process: Process,
 }
 
 impl Simulated {
-    /// Starts it on the morning of these tests. `folder` holds its log.
+    /// Starts it at the morning of these tests. `folder` holds its log.
     pub(crate) fn start(folder: &Path, args: &[&str]) -> Self {
-        Self::now(folder, &[args, &["--at", MORNING]].concat())
+        Self::start_today(folder, &[&["--at", MORNING], args].concat())
     }
 
-    /// Starts it at the machine's time.
-    pub(crate) fn now(folder: &Path, args: &[&str]) -> Self {
+    /// Starts it at the machine's own time, for commands that follow no other.
+    pub(crate) fn start_today(folder: &Path, args: &[&str]) -> Self {
         let log = folder.join("simulator.jsonl");
         let mut child = Command::new(env!("CARGO_BIN_EXE_linkyd"))
             .args(["simulate", "--listen", "127.0.0.1:0", "--log"])
@@ -106,9 +108,14 @@ impl Simulated {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut told = BufReader::new(child.stdout.take().unwrap());
+        told.read_line(&mut line).unwrap();
         let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
-        Self { url, log, _process: Process(child) }
+        let mut gateways = String::new();
+        while !gateways.contains("client_secret") {
+            assert!(told.read_line(&mut gateways).unwrap() > 0, "{gateways}");
+        }
+        Self { url, gateways, log, _process: Process(child) }
     }
 
     /// Every call for data so far.

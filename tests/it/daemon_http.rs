@@ -14,7 +14,7 @@ const LOCAL: &str = "localhost";
 fn home() -> (Home, Simulated, u16) {
     let home = Home::empty();
     let port = free_port();
-    let enedis = Simulated::now(&home.path(""), &["--no-limits"]);
+    let enedis = Simulated::start_today(&home.path(""), &["--no-limits"]);
     let meter = meter("since = 2026-11-01").replace("Maison", "Maison <b>\\\"é\\\"");
     home.configure(&source(&enedis.url, ""), &(http(Some(port)) + &meter));
     (home, enedis, port)

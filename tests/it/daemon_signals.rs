@@ -20,7 +20,7 @@ fn short() -> String {
 /// A folder with a configuration against a simulator that follows the machine's clock.
 fn home(latency: &str) -> (Home, Simulated) {
     let home = Home::empty();
-    let enedis = Simulated::now(&home.path(""), &["--no-limits", "--latency-ms", latency]);
+    let enedis = Simulated::start_today(&home.path(""), &["--no-limits", "--latency-ms", latency]);
     home.configure(&source(&enedis.url, ""), &(http(None) + &short()));
     (home, enedis)
 }
@@ -246,7 +246,7 @@ fn killed_at_its_start_again_and_again_it_spends_no_call_above_the_budget() {
     const KILLS: usize = 200;
     const BUDGET: usize = 9;
     let home = Home::empty();
-    let enedis = Simulated::now(&home.path(""), &["--no-limits"]);
+    let enedis = Simulated::start_today(&home.path(""), &["--no-limits"]);
     let source = source(&enedis.url, "").replace("requests_per_hour = 1000000", "requests_per_hour = 9");
     home.configure(&source, &(http(None) + &meter("")));
     let mut random = fastrand::Rng::new();

@@ -11,6 +11,10 @@ mod cli_commands;
 #[cfg(test)]
 mod cli_database;
 #[cfg(test)]
+mod cli_doctor;
+#[cfg(test)]
+mod cli_gateways;
+#[cfg(test)]
 mod cli_logs;
 #[cfg(test)]
 mod cli_mistakes;
@@ -30,6 +34,8 @@ mod daemon_schedule;
 mod daemon_signals;
 #[cfg(test)]
 mod daemon_units;
+#[cfg(test)]
+mod gateways;
 #[cfg(test)]
 mod reactions;
 #[cfg(test)]

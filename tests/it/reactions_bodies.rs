@@ -294,6 +294,8 @@ async fn over_real_sockets_no_redirect_is_followed_and_no_body_is_without_bound(
     ] {
         rig.simulator.set_faults(Faults::none().with(Match::any(), action.clone()));
         rig.next_morning(8, 10);
+        // Nothing but failures for days would leave the source to rest.
+        linkyd::store::Store::resume(&*rig.store, "enedis").await.unwrap();
         rig.pass().await;
         let line = rig.status(&prm(METER), Dataset::DailyConsumption).await;
         assert_eq!((line.state, line.code.as_deref()), (SeriesState::Failing, Some(code)), "{action:?}");

@@ -43,6 +43,8 @@ fn the_other_commands_parse() {
         "demo --database d.db --full-speed",
         "config check --json",
         "config show",
+        "doctor --offline --json",
+        "resume home --json",
         "db migrate",
         "db check --json",
     ] {
@@ -110,6 +112,8 @@ fn help_reads_well() {
       sync      Fetch what is missing now, then exit
       plan      Show the calls that sync would make, without making any
       status    Show what is there, what is missing and why
+      doctor    Look for what is wrong and say what to do about it
+      resume    Lift the pause of a source, as after a suspected ban
       simulate  Run a stand-in for Enedis on this machine
       demo      Try everything without an account: fetch an invented household's history
       config    Check or show the configuration

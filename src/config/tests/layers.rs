@@ -7,7 +7,10 @@ fn a_small_file_gets_every_default() {
     let config = World::new().load(&format!("{SOURCE}{METER}")).unwrap().config;
     assert_eq!(config.database.path, PathBuf::from("linkyd.db"));
     let source = config.source("enedis").unwrap();
-    assert_eq!((source.kind, source.api), (SourceKind::Enedis, ApiChoice::V2026));
+    assert!(matches!(
+        source.settings,
+        SourceSettings::Enedis { api: ApiChoice::V2026, environment: ApiEnvironment::Production, .. }
+    ));
     assert_eq!(source.base_url.as_str(), "https://gw.ext.prod.api.enedis.fr/");
     assert_eq!((source.limits.per_second, source.limits.per_hour, source.limits.per_day), (5, Some(900), None));
     assert_eq!(config.schedule.wake_at.to_string(), "08:00:00");
@@ -86,7 +89,7 @@ fn the_environment_comes_last_and_stays_text() {
         .set("LINKYD_HTTP__LISTEN", "");
     let loaded = world.load(&format!("{SOURCE}{METER}name = \"Maison\"\n")).unwrap();
     let source = loaded.config.source("enedis").unwrap();
-    assert_eq!(source.client_secret.as_ref().unwrap().expose_secret(), "0123");
+    assert_eq!(source.settings.secret().1.unwrap().expose_secret(), "0123");
     assert_eq!(source.limits.per_hour, Some(100));
     let meter = loaded.config.meters.first().unwrap();
     assert_eq!((meter.prm.full(), meter.name.as_str()), ("00000000000042", "Maison"));
@@ -209,7 +212,7 @@ fn check_reports_and_ends_with_the_code() {
     let run = |text: &str, json| {
         let path = world.write("config.toml", text, 0o640);
         let mut out = Vec::new();
-        let exit = check(Some(&path), &Environment::default(), json, &mut out).unwrap();
+        let exit = check(Some(&path), &Environment::default(), &|_| Vec::new(), json, &mut out).unwrap();
         (exit.code(), String::from_utf8(out).unwrap())
     };
     assert_eq!(

@@ -151,7 +151,22 @@ fn sources_are_checked() {
         ("base_url = \"http://example.org\"", "base_url must be https: only a loopback address may be http"),
         ("base_url = \"https://u:p@example.org\"", "base_url must not carry a user or a password"),
         ("base_url = \"example.org\"", "base_url is no address; write it as https://host"),
-        ("token = \"x\"", "token means nothing to kind \"enedis\"; it has client_id and client_secret"),
+        (
+            "token = \"x\"",
+            "token means nothing to kind \"enedis\"; it has environment, api, client_id, client_secret and \
+             client_secret_file",
+        ),
+        (
+            "limits.cached_requests_per_day = 9",
+            "cached_requests_per_day means nothing to kind \"enedis\", which has no cache; it has \
+             requests_per_second, requests_per_hour, requests_per_day, reserved_per_day and negotiated",
+        ),
+        (
+            "limits.reserved_per_day = 9",
+            "reserved_per_day is taken off requests_per_day, which kind \"enedis\" does not have by itself; add \
+             requests_per_day",
+        ),
+        ("limits.reserved_per_day = -1", "reserved_per_day must be a whole number from 0 on, without quotes"),
         (
             "limits.requests_per_second = 6",
             "requests_per_second = 6 is above the 5 that Enedis allows; lower it, or add negotiated = true if your \
@@ -170,11 +185,7 @@ fn sources_are_checked() {
     }
     assert_eq!(
         problems("[source.home]\nclient_id = \"a\"\n"),
-        "config.toml:1: source \"home\" has no kind; add kind = \"enedis\""
-    );
-    assert_eq!(
-        problems("[source.conso-api]\ntoken = \"a\"\n"),
-        "config.toml:1: sources of kind \"conso-api\" are not supported by this version; use kind \"enedis\""
+        "config.toml:1: source \"home\" has no kind; add kind = \"enedis\", \"conso-api\" or \"myelectricaldata\""
     );
     assert_eq!(
         problems("[source]\nkind = \"enedis\"\n"),

@@ -1,6 +1,7 @@
 //! A directory and an environment in which configurations are tried out.
 
 mod example;
+mod gateways;
 mod layers;
 mod mistakes;
 mod secrets;

@@ -11,7 +11,7 @@ fn secrets_come_from_files_that_nobody_else_reads() {
     for (text, read) in [("abc\n", "abc"), ("abc", "abc"), ("0042\r\n", "0042"), (" a b \n", " a b ")] {
         let path = world.write("secret", text, 0o640);
         let config = world.load(&with_file(&path)).unwrap().config;
-        assert_eq!(config.sources[0].client_secret.as_ref().unwrap().expose_secret(), read);
+        assert_eq!(config.sources[0].settings.secret().1.unwrap().expose_secret(), read);
     }
     for (text, mode, message) in [
         ("s3cr3t-canary\n", 0o644, "can be read by every user of this machine; run chmod 640 on it"),
@@ -54,7 +54,7 @@ fn a_credential_of_the_service_manager_is_found() {
     let directory = world.directory.path().display().to_string();
     let world = world.set("CREDENTIALS_DIRECTORY", &directory);
     let loaded = world.load(&format!("[source.enedis]\nclient_id = \"app\"\n{METER}")).unwrap();
-    assert_eq!(loaded.config.sources[0].client_secret.as_ref().unwrap().expose_secret(), "from-systemd");
+    assert_eq!(loaded.config.sources[0].settings.secret().1.unwrap().expose_secret(), "from-systemd");
     let origin = loaded.provenance.origin("source.enedis.client_secret");
     assert_eq!(origin, &Origin::SecretFile(world.path("enedis.client_secret")));
 }

@@ -281,25 +281,58 @@ fn labels_that_are_none_cost_their_reading() {
     assert_eq!(odd, [("bad_stamp", 4)]);
 }
 
-#[test]
-fn a_start_label_is_the_start() {
+/// Answers labelled with starts, `v d p` each, of one day.
+fn started(on: &str, points: &[(&str, &str, &str)]) -> (Vec<String>, Vec<(&'static str, u32)>) {
     let prm: Prm = PRM.parse().unwrap();
-    let text = body(&[
-        ("1", "2026-10-25 02:00:00", P),
-        ("2", "2026-10-25 02:30:00", P),
-        ("3", "2026-10-25 02:00:00", P),
-        ("4", "2026-10-25 02:30:00", P),
-        ("5", "2026-10-25 23:30:00", P),
-        ("6", "2026-10-26 00:00:00", P),
-    ]);
-    let what = Expected {
-        api: Api::V2026,
-        label: Label::Start,
-        dataset: Dataset::ConsumptionLoadCurve,
-        prm: &prm,
-        days: Days::single(day("2026-10-25")),
-    };
-    let decoded = decode(text.as_bytes(), &what).unwrap();
-    assert_eq!(shown(&decoded), ["00:00z 30 1", "00:30z 30 2", "01:00z 30 3", "01:30z 30 4", "22:30z 30 5"]);
-    assert_eq!(odd(&decoded), [("outside", 1)]);
+    let (label, dataset, days) = (Label::Start, Dataset::ConsumptionLoadCurve, Days::single(day(on)));
+    let what = Expected { api: Api::V2026, label, dataset, prm: &prm, days };
+    let decoded = decode(body(points).as_bytes(), &what).unwrap();
+    (shown(&decoded), odd(&decoded))
+}
+
+#[test]
+fn a_start_label_is_the_end_less_the_length() {
+    let (points, odd) = started(
+        "2026-11-03",
+        &[
+            ("1", "2026-11-02 23:30:00", P),
+            ("2", "2026-11-03 00:00:00", P),
+            ("3", "2026-11-03 00:30:00", "PT15M"),
+            ("4", "2026-11-03 23:30:00", P),
+            ("5", "2026-11-04 00:00:00", P),
+        ],
+    );
+    assert_eq!(points, ["23:00z 30 2", "23:30z 15 3", "22:30z 30 4"]);
+    assert_eq!(odd, [("outside", 2)]);
+}
+
+#[test]
+fn start_labels_that_never_were_are_understood() {
+    // In spring the interval before the change is labelled with a time that was skipped.
+    let spring: &[(&str, &str, &str)] =
+        &[("1", "2026-03-29 01:00:00", P), ("2", "2026-03-29 02:30:00", P), ("3", "2026-03-29 03:00:00", P)];
+    let (points, odd) = started("2026-03-29", spring);
+    assert_eq!((points, odd), (["00:00z 30 1", "00:30z 30 2", "01:00z 30 3"].map(str::to_owned).to_vec(), vec![]));
+    // In autumn one before the hour that comes twice comes twice, and the last of that hour once; a
+    // gateway may have sorted them.
+    let whole = ["23:00z 30 1", "23:30z 30 2", "00:00z 30 3", "00:30z 30 4", "01:00z 30 5", "01:30z 30 6"];
+    let in_time = ["01:00", "01:30", "02:00", "01:30", "02:00", "02:30"];
+    let sorted = [("1", "01:00"), ("2", "01:30"), ("4", "01:30"), ("3", "02:00"), ("5", "02:00"), ("6", "02:30")];
+    let values = ["1", "2", "3", "4", "5", "6"];
+    let in_time: Vec<(&str, &str)> = values.into_iter().zip(in_time).collect();
+    for labels in [in_time, sorted.to_vec()] {
+        let labels: Vec<(&str, String)> = labels.iter().map(|(v, t)| (*v, format!("2026-10-25 {t}:00"))).collect();
+        let points: Vec<(&str, &str, &str)> = labels.iter().map(|(v, d)| (*v, d.as_str(), P)).collect();
+        assert_eq!(started("2026-10-25", &points), (whole.map(str::to_owned).to_vec(), vec![]), "{points:?}");
+    }
+}
+
+#[test]
+fn a_point_without_a_length_is_labelled_with_its_end() {
+    let (points, odd) = started(
+        "2026-11-03",
+        &[("1", "2026-11-03 00:30:00", "-"), ("2", "2026-11-03 01:00:00", "-"), ("3", "2026-11-03 01:00:00", P)],
+    );
+    assert_eq!(points, ["23:00z 30 1", "23:30z 30 2", "00:00z 30 3"]);
+    assert_eq!(odd, NONE);
 }

@@ -48,6 +48,8 @@ pub struct Knowledge {
     pub in_a_row: BTreeMap<usize, usize>,
     /// Days fetched in this pass.
     fetched: BTreeMap<usize, BTreeSet<Day>>,
+    /// Calls that a usual day takes of what the source counts by.
+    pub daily: u32,
     since: BTreeMap<MeterId, Option<Day>>,
     every: BTreeMap<Dataset, i32>,
 }
@@ -64,15 +66,23 @@ pub struct Chosen {
 impl Knowledge {
     /// The facts that concern one source.
     #[must_use]
-    pub fn new(facts: Facts, source: SourceFacts, meters: &[ActiveMeter], every: BTreeMap<Dataset, i32>) -> Self {
+    pub fn new(
+        facts: Facts,
+        source: SourceFacts,
+        meters: &[ActiveMeter],
+        every: BTreeMap<Dataset, i32>,
+        daily: u32,
+    ) -> Self {
         let series: Vec<SeriesFacts> = facts.series.into_iter().filter(|s| s.source == source.id).collect();
         let since =
             series.iter().map(|s| (s.meter, meters.iter().find(|m| m.prm == s.prm).and_then(|m| m.since))).collect();
+        let source_id = source.id;
         Self {
             series,
             source,
             activations: facts.activations,
-            failed: facts.failed,
+            failed: facts.failed.into_iter().filter(|f| f.source == source_id).collect(),
+            daily,
             aside: Vec::new(),
             in_a_row: BTreeMap::new(),
             fetched: BTreeMap::new(),
@@ -169,7 +179,8 @@ impl Knowledge {
             .enumerate()
             .map(|(index, facts)| {
                 let learnt = self.learnt(facts.dataset);
-                let longest = source.source.reach(facts.dataset).map_or(1, |reach| reach.max_days);
+                let reach = source.source.reach(facts.dataset);
+                let longest = reach.map_or(1, |reach| reach.max_days);
                 let max_days = match learnt.max_days {
                     Some((days, until)) if until > epoch => days.min(longest),
                     _ => longest,
@@ -192,6 +203,7 @@ impl Knowledge {
                     window,
                     served_first: self.served_first(source, facts.dataset, now).unwrap_or_else(|| paris::today(now)),
                     max_days,
+                    exact_days: reach.map_or(1, |reach| reach.exact_days).min(max_days),
                     every: self.every.get(&facts.dataset).copied().unwrap_or(1),
                     days: &facts.days,
                     turn,
@@ -265,11 +277,9 @@ impl Knowledge {
             Effect::Learnt { dataset, known, .. } => {
                 self.source.learnt.insert(*dataset, *known);
             }
-            Effect::Source { not_before_ms, code, slow_until_ms, .. } => {
-                self.source.not_before_ms = *not_before_ms;
-                self.source.code.clone_from(code);
-                self.source.slow_until_ms = *slow_until_ms;
-            }
+            Effect::Source { state, .. } => self.source.state.clone_from(state),
+            // The database reckons with it when the next call's line is written.
+            Effect::Told { .. } => {}
         }
     }
 

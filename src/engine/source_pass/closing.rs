@@ -23,6 +23,10 @@ impl SourcePass<'_> {
         self.engine.store.apply(effects).await?;
         let now = self.engine.calendar.now();
         self.engine.store.open_windows(&self.knowledge.windows(self.active, now), now.timestamp()).await?;
+        if let Some(interruption) = &mut self.interruption {
+            let series = waiting.iter().filter_map(|index| self.knowledge.series.get(*index));
+            interruption.unserved = series.map(|s| (s.meter, s.dataset)).collect();
+        }
         self.report.interruptions.extend(self.interruption.clone());
         self.report.meters = self.meters().await?;
         Ok(self.report)
@@ -41,7 +45,7 @@ impl SourcePass<'_> {
             (SeriesState::Suspended | SeriesState::NotOffered, _) => return None,
             (_, Some((code, message))) => (SeriesState::Failing, Some(code), Some(message)),
             (_, None) if waiting && refused.is_some() => {
-                (SeriesState::Failing, self.knowledge.source.code.clone(), why)
+                (SeriesState::Failing, self.knowledge.source.state.code.clone(), why)
             }
             (SeriesState::Failing, None) => return None,
             (_, None) if waiting && !self.report.stopped => (SeriesState::Waiting, None, why),
@@ -67,7 +71,10 @@ impl SourcePass<'_> {
                 continue;
             }
             let line = status.iter().find(|s| s.prm == series.prm && s.dataset == series.dataset);
+            let waits = matches!(series.state, SeriesState::Suspended | SeriesState::NotOffered | SeriesState::Failing);
             let report = DatasetReport {
+                series: (series.meter, series.dataset),
+                unserved: waits,
                 dataset: series.dataset,
                 state: series.state,
                 code: series.code.clone(),

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Flight, SourcePass, key};
-use crate::budget::{Exhausted, Limits, Verdict};
-use crate::domain::{Day, Days, Prm, Span};
+use chrono::NaiveTime;
+
+use super::{Closed, Flight, SourcePass, key};
+use crate::budget::{Exhausted, Keep, Limits, Verdict};
+use crate::domain::{Day, Days, Prm, Span, paris};
 use crate::engine::knowledge::{Aside, FAILURES_A_DAY, published_end};
 use crate::engine::react;
 use crate::engine::report::Stop;
-use crate::plan::Call;
+use crate::plan::{Call, Reason};
+use crate::source::{Ask, Pool};
 use crate::store::{CallEnd, CallId, NewCall, Reserved, StoreError};
 
 /// The line of a call is written this much ahead of its start, so that writing does not delay it.
@@ -27,13 +30,76 @@ const SHORT_SPAN: i32 = 31;
 /// Short spans that may fly at once beyond what is known to be after the activation.
 const MOST_UNPROVEN: usize = 4;
 
+/// By this hour in Paris the newest days have been asked for; what history leaves for them is free
+/// by then.
+const KEPT_UNTIL: NaiveTime = match NaiveTime::from_hms_opt(9, 0, 0) {
+    Some(time) => time,
+    None => NaiveTime::MIN,
+};
+
+/// Whether a call can wait for another day without anything being lost.
+fn is_history(call: Call) -> bool {
+    !matches!(call.reason, Reason::Yesterday | Reason::Probe | Reason::LastTry)
+}
+
 /// The same call leaves at most so often in one pass, whatever the reactions say.
 const MOST_ASKS: u32 = 8;
 
 impl SourcePass<'_> {
     /// Whether a call may leave now.
     pub(super) fn may_fly(&self, call: Call) -> bool {
-        self.may_fail(call.series) && self.may_be_too_early(call)
+        self.may_fail(call.series)
+            && self.may_be_too_early(call)
+            && self.closed_for(call).is_none()
+            && self.may_try_out()
+    }
+
+    /// A source that was left to rest because nothing but failures came is tried out one call at a
+    /// time.
+    fn may_try_out(&self) -> bool {
+        self.knowledge.source.state.strikes == 0 || self.in_air.is_empty()
+    }
+
+    /// What keeps a call from leaving because its counter is used up.
+    fn closed_for(&self, call: Call) -> Option<&Closed> {
+        if self.closed.is_empty() {
+            return None;
+        }
+        let (pool, history) = (self.pool_of(call), is_history(call));
+        self.closed.iter().find(|closed| closed.pool == pool && (history || !closed.history))
+    }
+
+    /// Ends the pass where everything that is left waits for the budget; whether it does.
+    pub(super) fn ends_for_budget(&mut self) -> bool {
+        let blocking = self.queue.iter().filter_map(|call| self.closed_for(*call));
+        let Some((until, message)) =
+            blocking.min_by_key(|closed| closed.until_ms).map(|closed| (closed.until_ms, closed.message.clone()))
+        else {
+            return false;
+        };
+        self.interrupt(Stop::Later, Some(until), message);
+        true
+    }
+
+    /// Which of the source's counters a call belongs to.
+    fn pool_of(&self, call: Call) -> Pool {
+        let newest = published_end(self.engine.calendar.now()).plus(-1);
+        let ask = self.span(call).zip(self.knowledge.series.get(call.series)).and_then(|(span, series)| {
+            let api = self.active.source.apis().first().copied()?;
+            Some(self.active.source.pool(&Ask { prm: &series.prm, span, api, newest }))
+        });
+        ask.unwrap_or(Pool::Live)
+    }
+
+    /// What a call for history leaves for the newest days of the next morning, so that a backfill never
+    /// costs a day. The counter of a cache is not theirs.
+    fn keep(&self, pool: Pool) -> Option<Keep> {
+        let per_day = self.active.limits_of(pool).per_day.filter(|_| pool == Pool::Live)?;
+        let machine = self.machine();
+        // Once yesterday is published its calls come first in the plan; then it is tomorrow's turn.
+        let next = published_end(machine).next();
+        let by = paris::at_wall(next, KEPT_UNTIL) * 1_000;
+        Some(Keep { calls: self.knowledge.daily.min(per_day / 2), by })
     }
 
     /// A series from which nothing comes is asked no more often than it may fail in a day, so no
@@ -87,9 +153,10 @@ impl SourcePass<'_> {
     }
 
     /// The limits in force.
-    pub(super) fn limits(&self) -> Limits {
-        let slow = self.knowledge.source.slow_until_ms.is_some_and(|t| t > self.machine_ms());
-        if slow { self.active.limits.halved() } else { self.active.limits }
+    pub(super) fn limits(&self, pool: Pool) -> Limits {
+        let slow = self.knowledge.source.state.slow_until_ms.is_some_and(|t| t > self.machine_ms());
+        let limits = self.active.limits_of(pool);
+        if slow { limits.halved() } else { limits }
     }
 
     /// Writes the call's line and makes sure of a token; `None` where the call cannot be made now.
@@ -99,10 +166,14 @@ impl SourcePass<'_> {
         let (meter, dataset) = (series.meter, series.dataset);
         let Some(api) = self.knowledge.api(self.active, dataset, calendar.timestamp()) else { return Ok(None) };
         let Some(span) = self.placed(call) else { return Ok(None) };
+        let pool = self.pool_of(call);
         let new = NewCall {
             source: self.knowledge.source.id,
             api: Some(api),
+            pool,
             asks: Some((meter, dataset, call.days)),
+            keep: if is_history(call) { self.keep(pool) } else { None },
+            despite_rest: self.despite_rest,
             asked_at: calendar.timestamp(),
         };
         let Some((line, reserved)) = self.reserve(&new).await? else {
@@ -117,15 +188,15 @@ impl SourcePass<'_> {
             };
             start = start.max(after);
         }
-        start = start.max(self.pace.next(&self.limits()));
+        start = start.max(self.pace.next(&self.limits(pool)));
         if start > reserved + LATEST {
             // The token took its time. The call gets a line that says when it really leaves.
             self.not_made(line, call).await?;
             return Ok(None);
         }
         let token = self.tokens.number();
-        let asked_at = calendar.timestamp();
-        Ok(Some((Flight { call, span, line, api, meter, dataset, token, left: start, asked_at }, start)))
+        let (asked_at, newest) = (calendar.timestamp(), published_end(calendar).plus(-1));
+        Ok(Some((Flight { call, span, line, api, meter, dataset, token, left: start, asked_at, newest }, start)))
     }
 
     /// The last look before a call leaves: `None` where it does not.
@@ -177,7 +248,7 @@ impl SourcePass<'_> {
 
     /// Writes a line; its start as a monotonic instant, or `None` where the budget says later.
     pub(super) async fn reserve(&mut self, new: &NewCall) -> Result<Option<(CallId, Duration)>, StoreError> {
-        let limits = self.limits();
+        let limits = self.limits(new.pool);
         let now_ms = self.machine_ms();
         let now = self.engine.clock.monotonic();
         match self.engine.store.reserve(new, &limits, now_ms).await? {
@@ -196,16 +267,25 @@ impl SourcePass<'_> {
                 if wait <= super::SHORT_PAUSE_MS {
                     self.next_slot = now + Duration::from_millis(wait.max(0).unsigned_abs());
                 } else {
-                    let which = match limit {
-                        Exhausted::Hour => "hour",
-                        Exhausted::Day => "day",
+                    let name = self.active.source.name();
+                    let message = match limit {
+                        Exhausted::Hour => format!("the call budget of the hour for source {name} is used up"),
+                        Exhausted::Kept => format!(
+                            "the call budget of the day for source {name} is used up, but for the calls of the newest days"
+                        ),
+                        Exhausted::Day => format!("the call budget of the day for source {name} is used up"),
+                        Exhausted::Told => format!("source {name} says that its quota is used up"),
                     };
-                    let message = format!(
-                        "the call budget of the {which} for source {} is used up; the rest follows by itself in a later pass",
-                        self.active.source.name()
-                    );
-                    self.interrupt(Stop::Later, Some(until), message);
+                    let message = format!("{message}; the rest follows by itself in a later pass");
+                    // What holds back the newest days holds back history as well.
+                    let history = limit == Exhausted::Kept;
+                    self.closed.push(Closed { pool: new.pool, history, until_ms: until, message });
                 }
+                Ok(None)
+            }
+            Reserved::Rests(until_ms) => {
+                // Another source of the same account, or another process, learnt it.
+                self.knowledge.source.state.not_before_ms = Some(until_ms);
                 Ok(None)
             }
             Reserved::Wait(Verdict::Go { .. }) => Ok(None),

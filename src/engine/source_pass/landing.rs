@@ -1,12 +1,23 @@
 //! What comes back: an answer becomes rows and lessons in one transaction.
 
+use chrono::TimeDelta;
+
 use super::{Flight, Landed, SourcePass, key, millis};
 use crate::decode::{self, Expected};
-use crate::domain::{SeriesState, Values};
+use crate::domain::{Day, Days, SeriesState, Values};
 use crate::plan;
 use crate::source::catalogue::{self, Own};
-use crate::source::{Ask, Reaction, Refusal, Reply, Response};
-use crate::store::{Activation, Answer, CallEnd, Effect, Learnt, StoreError};
+use crate::source::{Reaction, Refusal, Reply, Response};
+use crate::store::{Activation, Answer, CallEnd, Effect, Learnt, SourceState, StoreError};
+
+/// What an answer is about.
+#[derive(Clone, Copy)]
+pub(super) struct Covered {
+    /// The days that it covers.
+    pub(super) days: Days,
+    /// Whether it tells which of them there are not.
+    pub(super) exact: bool,
+}
 
 impl SourcePass<'_> {
     /// Stores what a call brought, or reacts to its refusal.
@@ -20,6 +31,7 @@ impl SourcePass<'_> {
             Err(error) => Err(catalogue::own(error.trouble(), None, "")),
             Ok(response) => self.read(flight, response),
         };
+        let told = result.as_ref().map_or_else(|_| Vec::new(), |response| self.told(flight, response));
         let let_in = match &read {
             Ok(_) => true,
             Err(refusal) => refusal.status.is_some() && refusal.reaction != Reaction::Reauth,
@@ -29,27 +41,45 @@ impl SourcePass<'_> {
             self.turned_away.clear();
         }
         match read {
-            Ok(values) => self.store_answer(flight, end, values).await,
-            Err(refusal) => self.refused(flight, end, refusal).await,
+            Ok((covered, values)) => self.store_answer(flight, end, covered, values, told).await,
+            Err(refusal) => self.refused(flight, end, refusal, told).await,
         }
     }
 
-    fn read(&self, flight: Flight, response: &Response) -> Result<Values, Refusal> {
+    /// What an answer says about the source's own quota, counted from when its call left.
+    fn told(&self, flight: Flight, response: &Response) -> Vec<Effect> {
+        let at = self.began.0 + TimeDelta::from_std(flight.left.saturating_sub(self.began.1)).unwrap_or_default();
+        let Some(series) = self.knowledge.series.get(flight.call.series) else { return Vec::new() };
+        let quotas = self.active.source.quota(&flight.ask(&series.prm), response, self.machine());
+        let told = quotas.into_iter().map(|quota| Effect::Told {
+            source: self.knowledge.source.id,
+            pool: quota.pool,
+            left: quota.left,
+            at_ms: at.timestamp_millis(),
+            until_ms: quota.until.timestamp_millis(),
+        });
+        told.collect()
+    }
+
+    /// The days that an answer covers, whether it tells which of them there are not, and its values.
+    fn read(&self, flight: Flight, response: &Response) -> Result<(Covered, Values), Refusal> {
         let Some(series) = self.knowledge.series.get(flight.call.series) else {
             return Err(catalogue::own(Own::Undecodable, None, ""));
         };
-        let ask = Ask { prm: &series.prm, span: flight.span, api: flight.api };
-        match self.active.source.read(ask, response, self.machine()) {
+        match self.active.source.read(flight.ask(&series.prm), response, self.machine()) {
             Reply::Refused(refusal) => Err(refusal),
-            Reply::Body => {
+            Reply::Body(body) => {
+                let Some(days) = body.days else {
+                    return Err(catalogue::own(Own::WrongAnswer, Some(response.status), ""));
+                };
                 let expected = Expected {
-                    api: flight.api,
+                    api: body.api,
                     label: self.active.source.label(),
                     dataset: flight.dataset,
                     prm: &series.prm,
-                    days: self.active.source.covers(ask),
+                    days,
                 };
-                let decoded = decode::decode(&response.body, &expected).map_err(|error| {
+                let decoded = decode::decode(body.bytes, &expected).map_err(|error| {
                     tracing::error!(meter = %series.name, dataset = %flight.dataset, days = %flight.call.days, "{error}");
                     catalogue::own(error.code(), Some(response.status), "")
                 })?;
@@ -60,7 +90,8 @@ impl SourcePass<'_> {
                     // There were values, and none could be read: the days are not left out.
                     return Err(catalogue::own(Own::Undecodable, Some(response.status), ""));
                 }
-                Ok(decoded.values)
+                let exact = body.exact && self.is_exact(flight);
+                Ok((Covered { days, exact }, decoded.values))
             }
         }
     }
@@ -70,24 +101,28 @@ impl SourcePass<'_> {
         &mut self,
         flight: Flight,
         end: CallEnd,
+        covered: Covered,
         values: Values,
+        told: Vec<Effect>,
     ) -> Result<(), StoreError> {
         let now = self.engine.calendar.now();
-        let covered = match self.knowledge.series.get(flight.call.series) {
-            Some(series) => self.active.source.covers(Ask { prm: &series.prm, span: flight.span, api: flight.api }),
-            None => flight.call.days,
-        };
         let served = self.knowledge.served_first(self.active, flight.dataset, now);
+        let Covered { days: covered, exact } = covered;
+        // An answer that is put together may begin anywhere; only where it holds data was it accepted.
+        let begins = if exact { Some(covered.first()) } else { values.first_day() };
         let answer = Answer {
             end,
             meter: flight.meter,
             dataset: flight.dataset,
             source: self.knowledge.source.id,
+            direct: self.active.source.is_direct(),
             covered,
+            exact,
+            same_day: self.active.source.same_day(),
             values,
             asked_at: flight.asked_at,
             window_first: served.unwrap_or(covered.first()),
-            effects: self.lessons(flight),
+            effects: self.lessons(flight, begins).into_iter().chain(told).collect(),
         };
         let effects = answer.effects.clone();
         let committed = self.engine.store.commit(answer).await?;
@@ -96,7 +131,6 @@ impl SourcePass<'_> {
         }
         // What was asked with these very days is not asked again in this pass.
         self.answered.insert(key(flight.call));
-        self.reached = true;
         self.succeeded.insert(flight.call.series);
         self.faults.clear();
         self.pauses = 0;
@@ -110,6 +144,12 @@ impl SourcePass<'_> {
         Ok(())
     }
 
+    /// Whether the answer to a call tells which days there are not.
+    pub(super) fn is_exact(&self, flight: Flight) -> bool {
+        let reach = self.active.source.reach(flight.dataset);
+        reach.is_some_and(|reach| flight.call.days.len() <= reach.exact_days)
+    }
+
     /// A series of which no days are set aside any more has no trouble either.
     fn settle_troubles(&mut self, series: usize) {
         if self.knowledge.aside.iter().all(|a| a.series != series) {
@@ -118,11 +158,11 @@ impl SourcePass<'_> {
     }
 
     /// What an answer teaches besides its values.
-    fn lessons(&self, flight: Flight) -> Vec<Effect> {
+    fn lessons(&self, flight: Flight, begins: Option<Day>) -> Vec<Effect> {
         let mut effects = Vec::new();
         let direction = flight.dataset.direction();
         let known = self.knowledge.activation(flight.meter, direction);
-        let start = flight.call.days.first();
+        let Some(start) = begins else { return self.lessons_of_source(flight) };
         // A meter that was refused altogether and is served again has to be looked at anew, and what
         // is accepted was never before the activation.
         let anew = self.knowledge.series.get(flight.call.series).is_some_and(|s| s.state == SeriesState::NotOffered)
@@ -134,6 +174,13 @@ impl SourcePass<'_> {
             let known = Activation { accepted: Some(start), ..known };
             effects.push(Effect::Activation { meter: flight.meter, direction, known });
         }
+        effects.extend(self.lessons_of_source(flight));
+        effects
+    }
+
+    /// What an answer teaches of its source and of series that wait for it.
+    fn lessons_of_source(&self, flight: Flight) -> Vec<Effect> {
+        let mut effects = Vec::new();
         let learnt = self.knowledge.learnt(flight.dataset);
         let remembered = learnt.api.map(|(api, _)| api);
         let preferred = self.active.source.apis().first().copied();
@@ -154,14 +201,10 @@ impl SourcePass<'_> {
             not_before: None,
         }));
         // Only a call that left after a pause was asked for shows that it is over.
-        if self.knowledge.source.code.is_some() && flight.left >= self.pause_began {
-            effects.push(Effect::Source {
-                source: self.knowledge.source.id,
-                not_before_ms: None,
-                code: None,
-                message: None,
-                slow_until_ms: self.knowledge.source.slow_until_ms,
-            });
+        let state = &self.knowledge.source.state;
+        let well = SourceState { slow_until_ms: state.slow_until_ms, ..SourceState::default() };
+        if *state != well && flight.left >= self.pause_began {
+            effects.push(Effect::Source { source: self.knowledge.source.id, state: well });
         }
         effects
     }

@@ -28,7 +28,7 @@ use super::{ActiveSource, Engine, Report};
 use crate::client::{Pace, TransportError};
 use crate::domain::{Api, Dataset, Day, Prm, Span, paris};
 use crate::plan::{self, Call};
-use crate::source::{Ask, Response};
+use crate::source::{Ask, Pool, Response};
 use crate::store::{CallId, MeterId, SourceId, StoreError};
 
 use token::Tokens;
@@ -80,6 +80,15 @@ struct Flight {
     left: Duration,
     /// When it was asked (calendar).
     asked_at: i64,
+    /// The newest published day when it left.
+    newest: Day,
+}
+
+impl Flight {
+    /// What it asked for, of that meter.
+    fn ask<'p>(&self, prm: &'p Prm) -> Ask<'p> {
+        Ask { prm, span: self.span, api: self.api, newest: self.newest }
+    }
 }
 
 struct Landed {
@@ -95,6 +104,15 @@ enum Step {
     WaitUntil(Duration),
     WaitForLanding,
     Done,
+}
+
+/// A counter of the source that is used up for now.
+struct Closed {
+    pool: Pool,
+    /// Whether only calls for history are held back, so that the newest days can still be asked for.
+    history: bool,
+    until_ms: i64,
+    message: String,
 }
 
 /// A call by what it asks for.
@@ -133,8 +151,12 @@ pub(super) struct SourcePass<'a> {
     pause_began: Duration,
     pace: Pace,
     next_slot: Duration,
+    /// Counters that are used up: which, whether for history alone, until when (machine, ms), and
+    /// what the operator reads.
+    closed: Vec<Closed>,
+    /// Whether calls may be made although the source rests.
+    despite_rest: bool,
     first_call: bool,
-    reached: bool,
     troubles: BTreeMap<usize, (String, String)>,
     interruption: Option<Interruption>,
     report: Report,
@@ -174,8 +196,9 @@ impl<'a> SourcePass<'a> {
             pause_began: Duration::ZERO,
             pace: Pace::default(),
             next_slot: Duration::ZERO,
+            closed: Vec::new(),
+            despite_rest: false,
             first_call: true,
-            reached: false,
             troubles: BTreeMap::new(),
             interruption: None,
             report: Report::default(),
@@ -205,8 +228,7 @@ impl<'a> SourcePass<'a> {
                     let Some((flight, prm)) = self.take_off(flight, start).await? else { continue };
                     let token = self.tokens.in_hand();
                     flights.push(Box::pin(async move {
-                        let ask = Ask { prm: &prm, span: flight.span, api: flight.api };
-                        let request = active.source.request(ask, token.as_ref());
+                        let request = active.source.request(flight.ask(&prm), token.as_ref());
                         let result = active.transport.send(&request).await;
                         let duration = engine.clock.monotonic().saturating_sub(flight.left);
                         Landed { flight, result, duration }
@@ -247,7 +269,7 @@ impl<'a> SourcePass<'a> {
         if self.interruption.is_some() {
             return Ok(if self.in_air.is_empty() { Step::Done } else { Step::WaitForLanding });
         }
-        if let Some(pause_ms) = self.knowledge.source.not_before_ms
+        if let Some(pause_ms) = self.knowledge.source.state.not_before_ms
             && !self.queue.is_empty()
         {
             let wait = pause_ms - self.machine_ms();
@@ -267,6 +289,9 @@ impl<'a> SourcePass<'a> {
                 return Ok(Step::WaitForLanding);
             }
             let later = self.knowledge.aside.iter().filter_map(|a| a.until).min();
+            if later.is_none() && self.ends_for_budget() {
+                return Ok(Step::WaitUntil(now));
+            }
             return Ok(later.map_or(Step::Done, Step::WaitUntil));
         };
         if self.next_slot > now {
@@ -277,7 +302,7 @@ impl<'a> SourcePass<'a> {
 
     async fn replan(&mut self) -> Result<(), StoreError> {
         let now = self.engine.calendar.now();
-        let allowance = self.engine.allowance(self.active).await?;
+        let allowance = self.engine.allowance(self.active, self.knowledge.daily).await?;
         let series = self.knowledge.planned(self.active, &self.chosen, now);
         let calls = plan::plan(&series, now.timestamp(), self.chosen.request, allowance);
         self.queue = calls

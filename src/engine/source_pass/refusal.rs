@@ -1,7 +1,9 @@
 //! What a refused call comes to: [`react`] says what is learnt, and here it is stored and followed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::landing::Covered;
 use super::token::TOKEN_REST_MS;
 use super::{Flight, SourcePass, key};
 use crate::domain::{Api, Values};
@@ -9,7 +11,7 @@ use crate::engine::knowledge::{Aside, published_end};
 use crate::engine::react::{self, Circumstances, Next};
 use crate::engine::report::{Interruption, Stop};
 use crate::source::{Reaction, Refusal, catalogue};
-use crate::store::{CallEnd, FailedCall, MeterId, StoreError};
+use crate::store::{CallEnd, Effect, FailedCall, MeterId, StoreError};
 
 /// Refused token calls within [`TOKEN_REST_MS`] after which an operator's passes make no more.
 const MOST_TOKEN_REFUSALS: i64 = 5;
@@ -17,9 +19,21 @@ const MOST_TOKEN_REFUSALS: i64 = 5;
 /// Failures in a row, of two meters or more, after which the whole source is left alone.
 const MOST_FAULTS: usize = 12;
 
+/// Failures in a row, over all passes, after which Enedis is left to rest.
+const MOST_IN_A_ROW: u32 = 12;
+
+/// The same for a gateway, which allows few calls and bans who makes too many.
+const MOST_IN_A_ROW_AT_A_GATEWAY: u32 = 5;
+
 impl SourcePass<'_> {
     /// Reacts to a refusal.
-    pub(super) async fn refused(&mut self, flight: Flight, end: CallEnd, refusal: Refusal) -> Result<(), StoreError> {
+    pub(super) async fn refused(
+        &mut self,
+        flight: Flight,
+        end: CallEnd,
+        refusal: Refusal,
+        told: Vec<Effect>,
+    ) -> Result<(), StoreError> {
         let end = CallEnd { code: Some(refusal.code.clone()), ..end };
         let Some(refusal) = self.token_refused(flight, &end, refusal).await? else { return Ok(()) };
         let call = flight.call;
@@ -33,7 +47,7 @@ impl SourcePass<'_> {
             tries,
             bursts: self.bursts,
             pauses: self.pauses,
-            reached: self.reached,
+            reached: !self.succeeded.is_empty(),
             served_first: self.knowledge.served_first(self.active, flight.dataset, now).unwrap_or(call.days.first()),
             accepted_first: self.knowledge.accepted_first(self.active, flight.dataset, now),
             last_day: published_end(now).plus(-1),
@@ -45,25 +59,37 @@ impl SourcePass<'_> {
         let consequence = react::react(&refusal, &circumstances);
         if consequence.next == Next::Nothing {
             let none = Values::none(flight.dataset.kind());
-            return self.store_answer(flight, end, none).await;
+            let covered = Covered { days: flight.span.days(), exact: self.is_exact(flight) };
+            return self.store_answer(flight, end, covered, none, told).await;
         }
         self.tell_of(flight, &refusal, end.status);
         let old_event = consequence.next == Next::Pause && flight.left < self.pause_began;
-        let effects = if old_event { Vec::new() } else { consequence.effects };
+        let mut effects = if old_event { Vec::new() } else { consequence.effects };
+        let fails = react::counts_as_failure(&refusal.code);
+        let strikes = self.knowledge.source.state.strikes;
+        if fails && consequence.next != Next::Pause && flight.left >= self.pause_began {
+            effects.push(self.one_more_failure(&refusal));
+        }
+        effects.extend(told);
         self.engine.store.settle(end, effects.clone()).await?;
         for effect in &effects {
             self.knowledge.learn(effect);
         }
         self.stale = true;
-        if react::counts_as_failure(&refusal.code) {
+        if fails {
             self.knowledge.failed.push(FailedCall {
                 meter: flight.meter,
                 dataset: flight.dataset,
+                source: self.knowledge.source.id,
                 days: call.days,
                 at: flight.asked_at,
                 code: refusal.code.clone(),
                 healed: false,
             });
+        }
+        if self.knowledge.source.state.strikes > strikes {
+            self.pause_began = self.engine.clock.monotonic();
+            self.interrupt(Stop::Later, self.knowledge.source.state.not_before_ms, react::message(&refusal));
         }
         match consequence.next {
             Next::Replan if other_api.is_some() && catalogue::api_unavailable(flight.api, &refusal) => {
@@ -126,25 +152,34 @@ impl SourcePass<'_> {
         Ok(None)
     }
 
+    /// One more call of the source failed: after many in a row it is left to rest.
+    fn one_more_failure(&self, refusal: &Refusal) -> Effect {
+        let most = if self.active.source.is_direct() { MOST_IN_A_ROW } else { MOST_IN_A_ROW_AT_A_GATEWAY };
+        let drawn = fastrand::u32(0..=1_000);
+        let state = react::after_failure(&self.knowledge.source.state, refusal, most, self.machine_ms(), drawn);
+        Effect::Source { source: self.knowledge.source.id, state }
+    }
+
     fn pause(&mut self, refusal: &Refusal) {
+        self.despite_rest = false;
         self.pause_began = self.engine.clock.monotonic();
         self.pauses += 1;
         self.bursts += u32::from(refusal.reaction == Reaction::Burst);
         let stop = stop_for(refusal.reaction);
         if stop != Stop::Later {
-            self.interrupt(stop, self.knowledge.source.not_before_ms, react::message(refusal));
+            self.interrupt(stop, self.knowledge.source.state.not_before_ms, react::message(refusal));
         }
     }
 
     /// Ends the pass for this source.
     pub(super) fn interrupt(&mut self, stop: Stop, until_ms: Option<i64>, message: String) {
         let source = self.active.source.name().to_owned();
-        self.interruption = Some(Interruption { source, stop, until_ms, message });
+        self.interruption = Some(Interruption { source, stop, until_ms, message, unserved: BTreeSet::new() });
     }
 
     /// Ends the pass because the source rests, for a reason that may have been learnt long ago.
     pub(super) async fn interrupt_for_pause(&mut self, until_ms: i64) -> Result<(), StoreError> {
-        let code = self.knowledge.source.code.clone().unwrap_or_default();
+        let code = self.knowledge.source.state.code.clone().unwrap_or_default();
         let known = catalogue::row_of(&code);
         let (reaction, advice) = known.unwrap_or((Reaction::RetryLater, "The source asked for a pause."));
         let stop = stop_for(reaction);
@@ -153,7 +188,8 @@ impl SourcePass<'_> {
             let since = self.machine_ms() - TOKEN_REST_MS;
             let refused = self.engine.store.refused_tokens(self.knowledge.source.id, since).await?;
             if refused < MOST_TOKEN_REFUSALS {
-                self.knowledge.source.not_before_ms = None;
+                self.knowledge.source.state.not_before_ms = None;
+                self.despite_rest = true;
                 return Ok(());
             }
         }
@@ -206,7 +242,7 @@ impl SourcePass<'_> {
 fn stop_for(reaction: Reaction) -> Stop {
     match reaction {
         Reaction::StopApp { credentials: true } | Reaction::Reauth => Stop::Credentials,
-        Reaction::StopApp { .. } | Reaction::Bug => Stop::Refused,
+        Reaction::StopApp { .. } | Reaction::Bug | Reaction::Ban => Stop::Refused,
         _ => Stop::Later,
     }
 }

@@ -8,7 +8,7 @@ use super::{SHORT_PAUSE_MS, SourcePass, millis};
 use crate::engine::react;
 use crate::engine::report::Stop;
 use crate::source::catalogue;
-use crate::source::{Reaction, Refusal, Token};
+use crate::source::{Pool, Reaction, Refusal, Token};
 use crate::store::{CallEnd, Effect, NewCall, StoreError};
 
 /// Time after which refused credentials are tried again.
@@ -76,11 +76,14 @@ impl SourcePass<'_> {
         let new = NewCall {
             source: self.knowledge.source.id,
             api: None,
+            pool: Pool::Live,
             asks: None,
+            keep: None,
+            despite_rest: self.despite_rest,
             asked_at: self.engine.calendar.now().timestamp(),
         };
         let Some((line, start)) = self.reserve(&new).await? else { return Ok(None) };
-        let start = start.max(self.pace.next(&self.limits()));
+        let start = start.max(self.pace.next(&self.limits(Pool::Live)));
         self.engine.clock.sleep_until(start).await;
         let left = self.engine.clock.monotonic();
         self.pace.sent(left);
@@ -102,7 +105,7 @@ impl SourcePass<'_> {
                 self.engine.store.settle(end, Vec::new()).await?;
                 let usable = token.usable();
                 self.tokens.current = Some((token, left + usable));
-                let spacing = Duration::from_millis(self.limits().spacing_ms().unsigned_abs());
+                let spacing = Duration::from_millis(self.limits(Pool::Live).spacing_ms().unsigned_abs());
                 Ok(Some(left + spacing))
             }
             Err(refusal) => self.no_token(end, &refusal).await.map(|()| None),
@@ -124,13 +127,9 @@ impl SourcePass<'_> {
                 now_ms + (AGAIN_MS << doublings).min(LONGEST_AGAIN_MS)
             }
         };
-        let effect = Effect::Source {
-            source: self.knowledge.source.id,
-            not_before_ms: Some(until),
-            code: Some(refusal.code.clone()),
-            message: Some(react::message(refusal)),
-            slow_until_ms: self.knowledge.source.slow_until_ms,
-        };
+        self.despite_rest = false;
+        let state = react::rest(&self.knowledge.source.state, refusal, until);
+        let effect = Effect::Source { source: self.knowledge.source.id, state };
         self.knowledge.learn(&effect);
         self.engine.store.settle(end, vec![effect]).await?;
         let stop = match refusal.reaction {

@@ -1,7 +1,11 @@
 //! The simulator, asked over its router.
 
+mod conso;
 mod faults;
+mod fronts;
 mod limits;
+mod med;
+mod med_cache;
 mod requests;
 mod truth;
 mod worlds;
@@ -47,6 +51,12 @@ pub(super) struct Reply {
 }
 
 impl Reply {
+    /// A reply that says only that.
+    pub(super) fn of(text: &str) -> Self {
+        let (status, headers) = (StatusCode::OK, axum::http::HeaderMap::new());
+        Self { status, content_type: String::new(), headers, text: text.to_owned(), json: Value::Null }
+    }
+
     /// The code, wherever the envelope has it.
     pub(super) fn code(&self) -> String {
         let found = [&self.json["error"], &self.json["code"], &self.json["fault"]["code"], &self.json["error"]["code"]];
@@ -106,6 +116,12 @@ impl Stage {
 
     pub(super) async fn get(&self, path: &str) -> Reply {
         let request = Request::get(path).header("authorization", format!("Bearer {}", self.token));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// A request with headers of its own.
+    pub(super) async fn with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let request = headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
         self.send(request.body(Body::empty()).unwrap()).await
     }
 

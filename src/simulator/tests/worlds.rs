@@ -80,10 +80,20 @@ fn the_examples_of_the_manual_hold() {
     assert_eq!(world.rules, Rules::default());
     assert_eq!(world.meters.len(), 1);
     assert_eq!(Scenario::from_toml(examples[1]).unwrap().faults.rules.len(), 4);
+    assert_eq!(Scenario::from_toml(examples[2]).unwrap().faults.rules.len(), 6);
     for kind in
         ["cut", "cut_body", "truncated", "invalid_utf8", "wrong_prm", "wrong_direction", "wrong_days", "shuffled"]
             .into_iter()
-            .chain(["duplicated", "outside", "numbers", "no_length", "off_grid", "day_left_out"])
+            .chain([
+                "duplicated",
+                "outside",
+                "numbers",
+                "no_length",
+                "off_grid",
+                "day_left_out",
+                "quota",
+                "rate_headers",
+            ])
     {
         assert!(manual.contains(&format!("`{kind}`")), "{kind}");
         Scenario::from_toml(&format!("[[fault]]\naction = {{ kind = \"{kind}\" }}")).unwrap();
@@ -115,9 +125,18 @@ fn options_override_the_file() {
     let words = ["--world", path, "--seed", "3", "--no-limits", "--any-prm", "--client-id", "me", "--jitter-ms", "9"];
     let Scenario { world, faults } = scenario(&args(&words)).unwrap();
     assert_eq!((world.seed, world.rules.limits, world.rules.any_prm), (3, Limits::OFF, true));
+    assert_eq!((world.rules.conso_api.ban_at, world.rules.myelectricaldata.cached_per_day), (None, None));
     assert_eq!((faults.latency_ms, faults.jitter_ms), (15, 9));
     assert_eq!(world.rules.token.client_id.as_deref(), Some("me"));
     assert!(scenario(&args(&[])).unwrap().world.rules.any_prm);
+    let listed = |words: &[&str]| scenario(&args(words)).unwrap().world.meters;
+    assert_eq!(listed(&[]), [MeterSpec::new("12345678901234".parse().unwrap())]);
+    assert_eq!(listed(&["--prm", "22222222222222"]).len(), 1);
+    let listed = scenario(&args(&["--prm", "11111111111111", "--world", path])).unwrap().world;
+    assert_eq!(
+        listed.meters.iter().map(|meter| meter.prm.full()).collect::<Vec<_>>(),
+        ["01234567890123", "11111111111111"]
+    );
     let missing = scenario(&args(&["--world", "/nowhere/world.toml"])).unwrap_err();
     assert!(matches!(missing, SimulateError::Unreadable { .. }));
 }
@@ -129,9 +148,23 @@ async fn it_listens_on_loopback_only_and_tells_where() {
     let open = simulate(&args(&["--listen", "0.0.0.0:0"]), Arc::clone(&clock), &mut out, async {}).await;
     assert!(matches!(open, Err(SimulateError::NotLoopback(_))));
     simulate(&args(&["--listen", "127.0.0.1:0"]), clock, &mut out, async {}).await.unwrap();
-    let line = String::from_utf8(out).unwrap();
-    let address: SocketAddr = line.trim_end().strip_prefix("listening on http://").unwrap().parse().unwrap();
+    let told = String::from_utf8(out).unwrap();
+    let (line, rest) = told.split_once('\n').unwrap();
+    let address: SocketAddr = line.strip_prefix("listening on http://").unwrap().parse().unwrap();
     assert_ne!(address.port(), 0);
+
+    // What stands below goes into a configuration as it is, and opens a simulator of that seed.
+    let config: toml::Table = toml::from_str(rest).unwrap();
+    let (conso, med) = (&config["source"]["conso"], &config["source"]["med"]);
+    assert_eq!(conso["base_url"].as_str().unwrap(), format!("http://{address}/conso"));
+    assert_eq!(med["base_url"].as_str().unwrap(), format!("http://{address}/med"));
+    let stage = Stage::at(NOON, World::of_any_prm(0)).await;
+    let bearer = |value: &toml::Value| format!("Bearer {}", value.as_str().unwrap());
+    let path = "/conso/api/daily_consumption?prm=12345678901234&start=2026-11-20&end=2026-11-22";
+    let reply = stage.with(path, &[("authorization", &bearer(&conso["token"]))]).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+    let reply = stage.with("/med/pdl", &[("authorization", &bearer(&med["client_secret"]))]).await;
+    assert_eq!(reply.json["success"], true, "{}", reply.text);
 }
 
 #[test]
@@ -152,7 +185,7 @@ fn it_shares_nothing_with_the_client_but_the_names_of_things() {
     for text in found {
         for (at, word) in text.match_indices(concat!("crate", "::")) {
             let rest = &text[at + word.len()..];
-            assert!(["clock", "domain"].iter().any(|module| rest.starts_with(module)), "{}", &rest[..40]);
+            assert!(["clock", "domain", "simulator"].iter().any(|module| rest.starts_with(module)), "{}", &rest[..40]);
         }
     }
 }

@@ -5,17 +5,23 @@ use std::fmt::Write;
 use crate::source::envelope::Shape;
 use crate::source::{Reaches, Reaction};
 
-use super::table::{At, ROWS, Row};
+use super::Front;
+use super::gateways::GATEWAYS;
+use super::table::{ANY, At, ROWS, Row};
 
 const INTRODUCTION: &str = "\
 # Errors and what linkyd does about them
 
-This page is generated from the catalogue in `src/source/catalogue/table.rs`. The test `the_page_is_up_to_date`
-compares them; run it with `UPDATE_DOCS=1` after a change.
+This page is generated from the catalogue in `src/source/catalogue` (`table.rs`, `gateways.rs`). The test
+`the_page_is_up_to_date` compares them; run it with `UPDATE_DOCS=1` after a change.
 
 An answer is classified by where it came from, its HTTP status and its code, never by its message: the messages come
 in two languages and change. Codes are written here as linkyd normalises them: upper case, `-` for `_`. The first row
 that fits counts. Codes in lower case are linkyd's own.
+
+Where a gateway stands between linkyd and Enedis, the rows of the gateways count before all others. \"A gateway, from
+Enedis\" means an answer of Enedis that a gateway passed on. One text is looked at after all: Conso API has no codes,
+and only its text tells a missing token (`conso_no_token`) from wrong parameters (`conso_invalid`).
 ";
 
 const REACTIONS: &[(Reaction, &str)] = &[
@@ -35,6 +41,7 @@ const REACTIONS: &[(Reaction, &str)] = &[
     (Reaction::StopApi, "the application may not use this API; others go on"),
     (Reaction::StopMeter(Reaches::Meter), "no calls for this meter, except one probe a day"),
     (Reaction::StopMeter(Reaches::Direction), "the same for one direction of the meter"),
+    (Reaction::Ban, "no call at all for a week, or until `linkyd resume NAME`"),
     (Reaction::StopApp { credentials: false }, "no calls at all, except one probe every six hours"),
     (Reaction::StopApp { credentials: true }, "the same, because identifier or secret were refused"),
     (Reaction::Bug, "do not ask again; other days go on"),
@@ -49,9 +56,33 @@ pub fn markdown() -> String {
         line(&mut page, &[&word(*reaction), meaning]);
     }
     let is_code = |row: &&Row| !row.code.is_empty() && row.at != At::Own;
-    page.push_str("\n## Codes of the source\n\n| code | answer to | reaction | what happened, what to do |\n| --- | --- | --- | --- |\n");
+    page.push_str(
+        "\n## Codes\n\n| code | answer to | reaction | what happened, what to do |\n| --- | --- | --- | --- |\n",
+    );
     for row in ROWS.iter().filter(is_code) {
         line(&mut page, &[&format!("`{}`", row.code), at(row.at), &word(row.reaction), row.advice]);
+    }
+    page.push_str("\n## Answers of the gateways\n\nThe name is what the journal, the status and the metrics show instead of the code. Of two lines that fit, the one with a\ncode counts, else the first.\n\n| source | code | status | body | name | reaction | what happened, what to do |\n| --- | --- | --- | --- | --- | --- | --- |\n");
+    for (index, row) in GATEWAYS.iter().enumerate() {
+        let same = |other: &&Row| {
+            let named = !row.name.is_empty() && row.stored() == other.stored() && row.fronts == other.fronts;
+            named && row.code.is_empty() == other.code.is_empty() && row.shapes == other.shapes
+        };
+        // Rows that differ in code or status alone make one line, where the first of them stands.
+        if GATEWAYS.iter().take(index).any(|earlier| same(&earlier)) {
+            continue;
+        }
+        let alike: Vec<&Row> = GATEWAYS.iter().filter(|other| std::ptr::eq(*other, row) || same(other)).collect();
+        let each = |cell: fn(&Row) -> String| {
+            let mut cells: Vec<String> = alike.iter().map(|row| cell(row)).collect();
+            cells.dedup();
+            cells.join(", ")
+        };
+        let name = format!("`{}`", row.stored());
+        line(
+            &mut page,
+            &[&fronts(row), &each(code), &each(statuses), &shapes(row), &name, &word(row.reaction), row.advice],
+        );
     }
     page.push_str("\n## Any other code, by status\n\n| status | body | answer to | reaction | what happened, what to do |\n| --- | --- | --- | --- | --- |\n");
     for row in ROWS.iter().filter(|row| row.code.is_empty()) {
@@ -89,7 +120,24 @@ fn at(at: At) -> &'static str {
     }
 }
 
+fn code(row: &Row) -> String {
+    if row.code.is_empty() || row.at == At::Own { "any other".to_owned() } else { format!("`{}`", row.code) }
+}
+
+fn fronts(row: &Row) -> String {
+    let name = |front: &Front| match front {
+        Front::Enedis => "Enedis",
+        Front::Relayed => "a gateway, from Enedis",
+        Front::ConsoApi => "Conso API",
+        Front::MyElectricalData => "MyElectricalData",
+    };
+    row.fronts.iter().map(name).collect::<Vec<_>>().join("; ")
+}
+
 fn statuses(row: &Row) -> String {
+    if row.status == ANY {
+        return "any".to_owned();
+    }
     let (first, last) = (row.status.start(), row.status.end());
     if first == last { first.to_string() } else { format!("{first}–{last}") }
 }

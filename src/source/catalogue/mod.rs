@@ -4,7 +4,12 @@
 //! code, and adds the time where the source named one. [`own`] does the same for what linkyd
 //! finds itself, such as a connection that did not come about. The table is the only place that
 //! knows codes; docs/errors.md is generated from it by [`markdown()`].
+//!
+//! One answer can mean different things by who gave it: a token refused by Enedis is fetched anew,
+//! one refused by a gateway has to be replaced by the operator. So each question names the
+//! [`Front`], and the gateways have rows of their own, which count before those for any front.
 
+mod gateways;
 mod markdown;
 mod retry_at;
 mod table;
@@ -20,7 +25,23 @@ use crate::domain::Api;
 
 pub use markdown::markdown;
 
+pub(in crate::source) use retry_at::retry_after;
+
+use gateways::GATEWAYS;
 use table::{At, ROWS, Row};
+
+/// Who gave an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Front {
+    /// Enedis, asked directly.
+    Enedis,
+    /// Enedis, asked by a gateway that passed the answer on.
+    Relayed,
+    /// The gateway Conso API itself.
+    ConsoApi,
+    /// The gateway MyElectricalData itself.
+    MyElectricalData,
+}
 
 /// What an answer is the answer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +115,7 @@ const BURST_PAUSE: TimeDelta = TimeDelta::seconds(5);
 
 /// Classifies an answer that is no data. `now` is the machine's time.
 #[must_use]
-pub fn classify(endpoint: Endpoint, response: &Response, now: DateTime<Utc>) -> Refusal {
+pub fn classify(front: Front, endpoint: Endpoint, response: &Response, now: DateTime<Utc>) -> Refusal {
     let envelope = Envelope::read(&response.body);
     // An error can carry a status in the place of a code. It says nothing that the real status
     // does not, except where that claims success.
@@ -107,7 +128,8 @@ pub fn classify(endpoint: Endpoint, response: &Response, now: DateTime<Utc>) -> 
     if let Some(found) = shapeless(status, code, &envelope) {
         return own(found, Some(response.status), &envelope.text);
     }
-    let (row, code) = match find(endpoint, status, code, envelope.shape) {
+    let (row, code) = match find(front, endpoint, status, code, envelope.shape) {
+        Some(row) if row.code == code && !row.name.is_empty() => (row, row.name.to_owned()),
         // A page that refuses is no word of the API about the meter.
         Some(row) if code.is_empty() && status == 403 && envelope.shape == Shape::Html => {
             (row, Own::Html.code().to_owned())
@@ -129,14 +151,34 @@ pub fn classify(endpoint: Endpoint, response: &Response, now: DateTime<Utc>) -> 
 /// The refusal for a trouble that linkyd found itself. `detail` may be any text; it is cleaned.
 #[must_use]
 pub fn own(trouble: Own, status: Option<u16>, detail: &str) -> Refusal {
-    let row = ROWS.iter().find(|row| row.at == At::Own && row.code == trouble.code());
+    found(trouble.code(), status, detail)
+}
+
+/// The refusal of that name, which a source recognised by something else than status and code.
+pub(in crate::source) fn found(name: &'static str, status: Option<u16>, detail: &str) -> Refusal {
+    let row = rows().find(|row| row.at == At::Own && row.code == name);
     Refusal {
         status,
-        code: trouble.code().to_owned(),
+        code: name.to_owned(),
         reaction: row.map_or(Reaction::RetryLater, |row| row.reaction),
         advice: row.map_or("", |row| row.advice),
         excerpt: excerpt(detail),
     }
+}
+
+/// The code of Enedis that a text names, where it names one and no other: a gateway may put it into
+/// a message of its own.
+pub(in crate::source) fn code_within(text: &str) -> Option<&'static str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let known = |word: &str| {
+        let code = super::envelope::normalise(word);
+        // Numbers and plain words mean anything.
+        let row = ROWS.iter().find(|row| row.at != At::Own && row.code.contains('-') && row.code == code)?;
+        Some(row.code)
+    };
+    let mut codes = text.split(|c| !is_part(c)).filter_map(known);
+    let first = codes.next()?;
+    codes.all(|code| code == first).then_some(first)
 }
 
 /// What a code that was stored earlier calls for, and its advice. A code that stands in several
@@ -145,8 +187,8 @@ pub fn own(trouble: Own, status: Option<u16>, detail: &str) -> Refusal {
 pub fn row_of(code: &str) -> Option<(Reaction, &'static str)> {
     let status = code.strip_prefix("http_").and_then(|status| status.parse::<u16>().ok());
     let row = match status {
-        Some(status) => find(Endpoint::Data, status, "", Shape::Json),
-        None => ROWS.iter().find(|row| row.code == code && !code.is_empty()),
+        Some(status) => find(Front::Enedis, Endpoint::Data, status, "", Shape::Json),
+        None => rows().find(|row| row.stored() == code && !code.is_empty()),
     };
     row.map(|row| (row.reaction, row.advice))
 }
@@ -199,14 +241,20 @@ fn shapeless(status: u16, code: &str, envelope: &Envelope) -> Option<Own> {
     }
 }
 
-fn find(endpoint: Endpoint, status: u16, code: &str, shape: Shape) -> Option<&'static Row> {
+/// Every row, those of the gateways first.
+fn rows() -> impl Iterator<Item = &'static Row> {
+    GATEWAYS.iter().chain(ROWS)
+}
+
+fn find(front: Front, endpoint: Endpoint, status: u16, code: &str, shape: Shape) -> Option<&'static Row> {
     let here = |row: &&Row| match row.at {
         At::Both => true,
         At::Data => endpoint == Endpoint::Data,
         At::Token => endpoint == Endpoint::Token,
         At::Own => false,
     };
+    let theirs = |row: &&Row| row.fronts.is_empty() || row.fronts.contains(&front);
     let fits = |row: &&Row| row.status.contains(&status) && (row.shapes.is_empty() || row.shapes.contains(&shape));
-    let with = |code: &str| ROWS.iter().filter(here).filter(fits).find(|row| row.code == code);
+    let with = |code: &str| rows().filter(here).filter(theirs).filter(fits).find(|row| row.code == code);
     with(code).or_else(|| with(""))
 }

@@ -24,7 +24,7 @@ pub(super) fn next_call(response: &Response, envelope: &Envelope, now: DateTime<
 }
 
 /// `Retry-After`: seconds from now, or a date.
-fn retry_after(value: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub(in crate::source) fn retry_after(value: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<u32>() {
         return now.checked_add_signed(TimeDelta::seconds(i64::from(seconds)));

@@ -2,10 +2,12 @@
 //!
 //! A row is found by where the answer came from, its HTTP status and its normalised code; the
 //! first that fits counts. Rows with a code come first, rows for any other code after them, the
-//! most special first. docs/errors.md shows the whole table and is generated from it.
+//! most special first. What only the gateways answer stands in [`super::gateways`]. docs/errors.md
+//! shows the whole table and is generated from it.
 
 use std::ops::RangeInclusive;
 
+use super::Front;
 use crate::source::envelope::Shape;
 use crate::source::{Reaches, Reaction};
 
@@ -24,8 +26,13 @@ pub(super) enum At {
 
 /// One line of the catalogue.
 pub(super) struct Row {
+    /// Who answers like that; empty for anyone.
+    pub(super) fronts: &'static [Front],
     /// The normalised code; empty for any other.
     pub(super) code: &'static str,
+    /// The name under which it is stored and shown, where that is not the code: what the code calls
+    /// for depends on who gave it, and a stored name must lead back to this row.
+    pub(super) name: &'static str,
     /// Where it is seen.
     pub(super) at: At,
     /// With which status.
@@ -38,11 +45,18 @@ pub(super) struct Row {
     pub(super) advice: &'static str,
 }
 
-const ANY: RangeInclusive<u16> = 100..=599;
+impl Row {
+    /// What is stored of it: its name, else its code; empty where that is the status.
+    pub(super) fn stored(&self) -> &'static str {
+        if self.name.is_empty() { self.code } else { self.name }
+    }
+}
+
+pub(super) const ANY: RangeInclusive<u16> = 100..=599;
 
 /// A row for a code, whatever the status.
 const fn code(code: &'static str, at: At, reaction: Reaction, advice: &'static str) -> Row {
-    Row { code, at, status: ANY, shapes: &[], reaction, advice }
+    Row { fronts: &[], code, name: "", at, status: ANY, shapes: &[], reaction, advice }
 }
 
 /// A row for any other code.
@@ -53,7 +67,7 @@ const fn status(
     reaction: Reaction,
     advice: &'static str,
 ) -> Row {
-    Row { code: "", at, status, shapes, reaction, advice }
+    Row { fronts: &[], code: "", name: "", at, status, shapes, reaction, advice }
 }
 
 const STOP_METER: Reaction = Reaction::StopMeter(Reaches::Meter);

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::source::Reaches;
 
+const FRONTS: [Front; 4] = [Front::Enedis, Front::Relayed, Front::ConsoApi, Front::MyElectricalData];
+
 const METER: Reaction = Reaction::StopMeter(Reaches::Meter);
 const DIRECTION: Reaction = Reaction::StopMeter(Reaches::Direction);
 
@@ -14,7 +16,7 @@ fn now() -> DateTime<Utc> {
 
 fn refusal(status: u16, body: &str) -> Refusal {
     let response = Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
-    classify(Endpoint::Data, &response, now())
+    classify(Front::Enedis, Endpoint::Data, &response, now())
 }
 
 #[test]
@@ -152,9 +154,9 @@ fn a_time_that_makes_sense_is_kept_and_no_other() {
     assert_eq!(refusal(429, &body("900804").replace("2026", "9999")).reaction, Reaction::RetryAt(None));
     let mut response = Response { status: 429, headers: vec![("retry-after".into(), "3".into())], body: Vec::new() };
     let at = |seconds| Some(now() + TimeDelta::seconds(seconds));
-    assert_eq!(classify(Endpoint::Data, &response, now()).reaction, Reaction::RetryAt(at(3)));
+    assert_eq!(classify(Front::Enedis, Endpoint::Data, &response, now()).reaction, Reaction::RetryAt(at(3)));
     response.body = br#"{"code":"900807"}"#.to_vec();
-    assert_eq!(classify(Endpoint::Data, &response, now()).reaction, Reaction::Burst);
+    assert_eq!(classify(Front::Enedis, Endpoint::Data, &response, now()).reaction, Reaction::Burst);
 }
 
 #[test]
@@ -216,15 +218,18 @@ fn an_api_that_is_gone_is_told_from_one_that_has_nothing() {
 
 #[test]
 fn no_row_is_hidden_by_one_before_it() {
-    for (index, row) in ROWS.iter().enumerate() {
-        let hides = |earlier: &&Row| {
+    let all: Vec<&Row> = rows().collect();
+    for (index, row) in all.iter().enumerate() {
+        let hides = |earlier: &&&Row| {
+            let same_front = earlier.fronts.is_empty()
+                || !row.fronts.is_empty() && row.fronts.iter().all(|front| earlier.fronts.contains(front));
             let same_place = earlier.at == row.at || (earlier.at == At::Both && row.at != At::Own);
             let shapes = earlier.shapes.is_empty()
                 || !row.shapes.is_empty() && row.shapes.iter().all(|shape| earlier.shapes.contains(shape));
             let status = earlier.status.contains(row.status.start()) && earlier.status.contains(row.status.end());
-            earlier.code == row.code && same_place && shapes && status
+            earlier.code == row.code && same_front && same_place && shapes && status
         };
-        assert!(!ROWS.iter().take(index).any(|earlier| hides(&earlier)), "{} {:?}", row.code, row.status);
+        assert!(!all.iter().take(index).any(|earlier| hides(&earlier)), "{} {:?}", row.code, row.status);
         let normal = crate::source::envelope::normalise(row.code);
         assert!(row.at == At::Own || row.code == normal, "{} is never found", row.code);
         assert!(row.advice.ends_with('.') && !row.advice.contains('|'), "{}", row.advice);
@@ -235,7 +240,7 @@ proptest! {
     /// Whatever comes, the operator gets advice and a code and an excerpt that are safe to print.
     #[test]
     fn any_answer_is_classified(
-        status in 0..=1000_u16, token: bool, retry in prop::option::of(".{0,20}"),
+        status in 0..=1000_u16, token: bool, front in prop::sample::select(FRONTS.to_vec()), retry in prop::option::of(".{0,20}"),
         body in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..200),
             "[{\\[]{0,3}(\"(error|code|message|fault|detail)\":){0,2}[\"0-9a-zA-Z{}\\]]{0,30}".prop_map(String::into_bytes),
@@ -244,7 +249,7 @@ proptest! {
     ) {
         let headers = retry.map(|value| ("retry-after".to_owned(), value)).into_iter().collect();
         let endpoint = if token { Endpoint::Token } else { Endpoint::Data };
-        let refusal = classify(endpoint, &Response { status, headers, body }, now());
+        let refusal = classify(front, endpoint, &Response { status, headers, body }, now());
         prop_assert!(!refusal.advice.is_empty());
         prop_assert!((1..=40).contains(&refusal.code.len()), "{:?}", refusal.code);
         prop_assert!(refusal.code.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)), "{:?}", refusal.code);

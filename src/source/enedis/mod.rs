@@ -13,11 +13,11 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Url, form_urlencoded};
 
-use crate::domain::{Api, Dataset, Kind};
+use crate::domain::{Api, Dataset, Kind, SameDay};
 
-use super::catalogue::{self, Endpoint};
-use super::envelope::{Envelope, Shape};
-use super::{Ask, Label, Reach, Refusal, Reply, Request, Response, Source, Token};
+use super::catalogue::{self, Endpoint, Front};
+use super::envelope::is_error;
+use super::{Ask, Body, Label, Reach, Refusal, Reply, Request, Response, Scope, Source, Token, wire};
 
 /// The kind's name in the configuration.
 pub const KIND: &str = "enedis";
@@ -27,9 +27,6 @@ pub const PRODUCTION: &str = "https://gw.ext.prod.api.enedis.fr";
 
 /// Where Enedis answers with made-up data.
 pub const SANDBOX: &str = "https://gw.ext.prod-sandbox.api.enedis.fr";
-
-/// A larger body with status 200 is data; errors are short.
-const LONGEST_ERROR: usize = 4096;
 
 /// What it takes to speak to Enedis.
 #[derive(Clone)]
@@ -61,21 +58,7 @@ impl Enedis {
     /// How linkyd introduces itself unless told otherwise.
     #[must_use]
     pub fn user_agent() -> String {
-        concat!("linkyd/", env!("CARGO_PKG_VERSION")).to_owned()
-    }
-
-    /// The address of a route.
-    fn url(&self, path: &str) -> Url {
-        let mut url = self.0.base_url.clone();
-        let prefix = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{prefix}{path}"));
-        url.set_query(None);
-        url.set_fragment(None);
-        url
-    }
-
-    fn headers(&self) -> Vec<(&'static str, String)> {
-        vec![("accept", "application/json".to_owned()), ("user-agent", self.0.user_agent.clone())]
+        wire::user_agent()
     }
 }
 
@@ -94,6 +77,14 @@ impl Source for Enedis {
         KIND
     }
 
+    fn scope(&self) -> Scope {
+        Scope::Application
+    }
+
+    fn is_direct(&self) -> bool {
+        true
+    }
+
     fn account(&self) -> String {
         // The host does not belong to it: calls through a proxy are counted all the same.
         format!("{KIND}:{}", self.0.client_id)
@@ -105,13 +96,17 @@ impl Source for Enedis {
 
     fn reach(&self, dataset: Dataset) -> Option<Reach> {
         Some(match dataset.kind() {
-            Kind::LoadCurve => Reach { months: 24, days: 15, max_days: 7 },
-            Kind::DailyEnergy | Kind::MaxPower => Reach { months: 36, days: 15, max_days: 365 },
+            Kind::LoadCurve => Reach { months: 24, days: 15, max_days: 7, exact_days: 7 },
+            Kind::DailyEnergy | Kind::MaxPower => Reach { months: 36, days: 15, max_days: 365, exact_days: 365 },
         })
     }
 
     fn label(&self) -> Label {
         Label::End
+    }
+
+    fn same_day(&self) -> SameDay {
+        SameDay::Often
     }
 
     fn token_request(&self) -> Option<Request> {
@@ -122,8 +117,8 @@ impl Source for Enedis {
             .finish();
         Some(Request {
             form: Some(SecretString::from(form)),
-            url: self.url(routes::TOKEN),
-            headers: self.headers(),
+            url: wire::url(&self.0.base_url, routes::TOKEN),
+            headers: wire::headers(&self.0.user_agent),
             authorization: None,
         })
     }
@@ -135,7 +130,7 @@ impl Source for Enedis {
     fn request(&self, ask: Ask<'_>, token: Option<&Token>) -> Request {
         let route = routes::find(ask.api, ask.span.dataset());
         let names = routes::parameters(ask.api);
-        let mut url = self.url(route.map_or("/", |route| route.path));
+        let mut url = wire::url(&self.0.base_url, route.map_or("/", |route| route.path));
         url.query_pairs_mut()
             .append_pair(names.prm, ask.prm.full())
             .append_pair(names.start, &ask.span.start().to_string())
@@ -144,30 +139,16 @@ impl Source for Enedis {
         Request {
             form: None,
             url,
-            headers: self.headers(),
-            authorization: token.map(|t| SecretString::from(format!("Bearer {}", t.secret.expose_secret()))),
+            headers: wire::headers(&self.0.user_agent),
+            authorization: token.map(|t| wire::bearer(&t.secret)),
         }
     }
 
-    fn read(&self, _: Ask<'_>, response: &Response, now: DateTime<Utc>) -> Reply {
+    fn read<'r>(&self, ask: Ask<'_>, response: &'r Response, now: DateTime<Utc>) -> Reply<'r> {
         if response.status == 200 && !is_error(&response.body) {
-            return Reply::Body;
+            return Reply::Body(Body { api: ask.api, bytes: &response.body, days: Some(ask.span.days()), exact: true });
         }
-        Reply::Refused(catalogue::classify(Endpoint::Data, response, now))
-    }
-}
-
-/// Whether the body of a success is an error all the same: empty, a web page, or JSON with a code.
-/// Other oddities are left to the decoder.
-fn is_error(body: &[u8]) -> bool {
-    if body.len() > LONGEST_ERROR {
-        return body.trim_ascii_start().first() == Some(&b'<');
-    }
-    let envelope = Envelope::read(body);
-    match envelope.shape {
-        Shape::Empty | Shape::Html => true,
-        Shape::Json => !envelope.code.is_empty(),
-        Shape::Text => false,
+        Reply::Refused(catalogue::classify(Front::Enedis, Endpoint::Data, response, now))
     }
 }
 

@@ -22,7 +22,7 @@ fn with_ask<T>(dataset: Dataset, api: Api, use_it: impl FnOnce(Ask<'_>) -> T) ->
     let day = |text: &str| text.parse::<Day>().unwrap();
     let days = Days::new(day("2026-10-05"), day("2026-10-12")).unwrap();
     let span = Span::new(dataset, days, 7, days).unwrap();
-    use_it(Ask { prm: &prm, span, api })
+    use_it(Ask { prm: &prm, span, api, newest: span.days().last() })
 }
 
 fn url(base: &str, dataset: Dataset, api: Api) -> String {
@@ -108,11 +108,17 @@ fn a_success_is_a_body_unless_it_is_an_error() {
     let read = |status, body: &str| {
         let response = Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
         with_ask(Dataset::DailyConsumption, Api::V2026, |ask| {
-            enedis(PRODUCTION).read(ask, &response, DateTime::UNIX_EPOCH)
+            match enedis(PRODUCTION).read(ask, &response, DateTime::UNIX_EPOCH) {
+                Reply::Body(body) => {
+                    assert_eq!((body.bytes.len(), body.days), (response.body.len(), Some(ask.span.days())));
+                    None
+                }
+                Reply::Refused(refusal) => Some(refusal),
+            }
         })
     };
     for body in [r#"{"meter_reading":null}"#, r#"{"idPrm":"x","grandeur":[]}"#, "null", "{\"cut", "not json"] {
-        assert!(matches!(read(200, body), Reply::Body), "{body}");
+        assert!(read(200, body).is_none(), "{body}");
     }
     for (status, body, code, reaction) in [
         (200, r#"{"error":"technical_error","error_description":"x"}"#, "TECHNICAL-ERROR", Reaction::RetryLater),
@@ -124,10 +130,10 @@ fn a_success_is_a_body_unless_it_is_an_error() {
         (200, "<html></html>", "html", Reaction::RetryLater),
         (302, "", "redirect", Reaction::RetryLater),
     ] {
-        let Reply::Refused(refusal) = read(status, body) else { panic!("{body}") };
+        let refusal = read(status, body).expect(body);
         assert_eq!((refusal.code.as_str(), refusal.reaction), (code, reaction), "{body}");
         assert_eq!(refusal.status, Some(status));
     }
     let long_page = format!("<html>{}", " ".repeat(10_000));
-    assert!(matches!(read(200, &long_page), Reply::Refused(refusal) if refusal.code == "html"));
+    assert_eq!(read(200, &long_page).map(|refusal| refusal.code).as_deref(), Some("html"));
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::source::catalogue::{self, Endpoint, Own};
+use crate::source::catalogue::{self, Endpoint, Front, Own};
 use crate::source::{Refusal, Response, Token};
 
 /// No token lives longer, whatever the answer says.
@@ -26,7 +26,7 @@ struct Granted {
 /// Reads the answer to the request for a token.
 pub(super) fn read(response: &Response, now: DateTime<Utc>) -> Result<Token, Refusal> {
     if response.status != 200 {
-        return Err(catalogue::classify(Endpoint::Token, response, now));
+        return Err(catalogue::classify(Front::Enedis, Endpoint::Token, response, now));
     }
     let granted = serde_json::from_slice::<Granted>(&response.body).ok();
     let lifetime = granted.as_ref().and_then(|g| g.expires_in.as_ref()).and_then(seconds).unwrap_or(ASSUMED);
@@ -36,7 +36,7 @@ pub(super) fn read(response: &Response, now: DateTime<Utc>) -> Result<Token, Ref
         }
         // The body is not shown: it may hold a token after all.
         None if response.body.first() == Some(&b'{') && !has_token(&response.body) => {
-            Err(catalogue::classify(Endpoint::Token, response, now))
+            Err(catalogue::classify(Front::Enedis, Endpoint::Token, response, now))
         }
         None => Err(catalogue::own(Own::Undecodable, Some(response.status), "")),
     }

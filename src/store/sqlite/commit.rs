@@ -7,10 +7,13 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::SqliteConnection;
+use sqlx::{FromRow, SqliteConnection};
 
-use super::facts::{DayRow, record};
-use super::{calendar, effects, ledger, rows, sql};
+use super::batch::Batch;
+use super::connect::End;
+use super::facts::record;
+use super::{calendar, effects, ledger, provenance, rows, sql};
+use crate::domain::dispute::give_way;
 use crate::domain::merge::{Revised, merge, observe};
 use crate::domain::{
     Asked, CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Days, Interval, Kind, PeakPower, Step, Values, paris,
@@ -19,6 +22,9 @@ use crate::store::{Answer, Committed, StoreError};
 
 /// A stored peak: day, VA, wall time, instant, source.
 type PeakRow = (i32, i64, Option<i32>, Option<i64>, i64);
+
+/// A day and its record, in the order of [`DayRecord`]; JSON has no column that says yes or no.
+type DayJson = (i32, i64, i32, Option<i32>, Option<i64>, Option<i64>, Option<i64>, i64, i64);
 
 /// What storing the values of an answer came to.
 #[derive(Default)]
@@ -31,85 +37,138 @@ struct Stored {
     revisions: Vec<Revision>,
 }
 
-/// Stores an answer.
-pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Result<Committed, StoreError> {
-    let (meter, dataset) = (answer.meter.0, answer.dataset.id());
-    // From one day earlier: its last interval may reach into the first day covered.
-    let before = records(conn, answer, answer.covered.first().plus(-1)).await?;
+/// Summer and winter time last longer than this (in seconds).
+const FEW_WEEKS: i64 = 60 * 86_400;
+
+/// What an answer meets.
+struct Before {
+    /// The day records, from the day before what it covers: that day's last interval may reach
+    /// into the first day covered.
+    days: Vec<(Day, DayRecord)>,
+    /// The numbers of what the source's intervals have in common, by minutes and summer time.
+    kinds: BTreeMap<(i64, i64), i64>,
+    /// Whether the series has a row.
+    series: bool,
+    /// Whether the call has a line in the journal.
+    line: bool,
+}
+
+/// Stores an answer: a whole transaction.
+pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Result<End<Committed>, StoreError> {
+    let before = before(conn, answer).await?;
+    if !before.line {
+        return Err(ledger::never_reserved());
+    }
     // A day that has a record is in the calendar already, with its hours if it is one of a curve.
-    if !answer.covered.iter().all(|day| before.binary_search_by_key(&day, |(d, _)| *d).is_ok()) {
+    if !answer.covered.iter().all(|day| before.days.binary_search_by_key(&day, |(d, _)| *d).is_ok()) {
         let hours = (answer.dataset.kind() == Kind::LoadCurve).then_some(answer.covered);
         calendar::hold(conn, Some(answer.covered), hours).await?;
     }
-    let empty = before.iter().all(|(_, record)| record.stored == 0);
-    let stored = match &answer.values {
-        Values::Curve(points) => curve(conn, answer, points, empty).await?,
-        Values::Energy(days) => energy(conn, answer, days, empty).await?,
-        Values::Peaks(days) => peaks(conn, answer, days, empty).await?,
-    };
-    let days = cover(conn, answer, &before, &stored.seen).await?;
-    keep(conn, answer, &stored.revisions).await?;
-    if !noted(conn, answer).await? {
-        // A series that no configuration names, as an import may bring it; or no such call.
-        let add = sqlx::query(sql::SERIES_ADD).bind(meter).bind(dataset).bind(answer.source.0);
-        add.execute(&mut *conn).await?;
-        if !noted(conn, answer).await? {
-            return Err(ledger::never_reserved());
-        }
+    let mut batch = Batch::new();
+    if !before.series {
+        // No configuration names it, as an import may bring it.
+        let (meter, dataset) = (answer.meter.0, answer.dataset.id());
+        batch = batch.then(sql::SERIES_ADD).bind(meter).bind(dataset).bind(answer.source.0).seldom();
     }
-    effects::apply(conn, &answer.effects).await?;
-    Ok(Committed { inserted: stored.inserted, changed: stored.changed, days })
+    let (batch, stored) = match &answer.values {
+        Values::Curve(points) => curve(conn, batch, answer, points, before.is_empty(), before.kinds.clone()).await?,
+        Values::Energy(days) => energy(conn, batch, answer, days, before.is_empty()).await?,
+        Values::Peaks(days) => peaks(conn, batch, answer, days, before.is_empty()).await?,
+    };
+    let (batch, days) = cover(batch, answer, &before.days, &stored.seen);
+    let batch = keep(batch, answer, &stored.revisions);
+    let batch = effects::add(noted(batch, answer), &answer.effects);
+    batch.then(sql::COMMIT).execute(conn).await?;
+    Ok(End::Committed(Committed { inserted: stored.inserted, changed: stored.changed, days }))
 }
 
-/// Notes the answer in its series and in its line of the journal; whether both exist.
-async fn noted(conn: &mut SqliteConnection, answer: &Answer) -> Result<bool, StoreError> {
+/// Begins the transaction and looks at what is there.
+async fn before(conn: &mut SqliteConnection, answer: &Answer) -> Result<Before, StoreError> {
+    let (meter, dataset) = (answer.meter.0, answer.dataset.id());
+    let row = Batch::begin()
+        .then(sql::ANSWER_MEETS)
+        .bind(meter)
+        .bind(dataset)
+        .bind(answer.covered.first().plus(-1).number())
+        .bind(answer.covered.end().number())
+        .bind(answer.source.0)
+        .bind(meter)
+        .bind(dataset)
+        .bind(answer.end.call.0)
+        .row(conn)
+        .await?
+        .ok_or(sqlx::Error::RowNotFound)?;
+    let (days, kinds, series, line): (String, String, bool, bool) = FromRow::from_row(&row)?;
+    let days: Vec<DayJson> = parse("coverage", &days)?;
+    let kinds: Vec<(i64, i64, i64)> = parse("interval_kind", &kinds)?;
+    let mut before = Before {
+        days: Vec::with_capacity(days.len()),
+        kinds: kinds.into_iter().map(|(minutes, summer, id)| ((minutes, summer), id)).collect(),
+        series,
+        line,
+    };
+    for (day, state, stored, expected, checked_at, first_left_out, next_try, certain, last_try) in days {
+        let row = (day, state, stored, expected, checked_at, first_left_out, next_try, certain != 0, last_try != 0);
+        before.days.push((Day::from_number(day), record(row)?));
+    }
+    before.days.sort_unstable_by_key(|(day, _)| *day);
+    Ok(before)
+}
+
+fn array(values: &[i64]) -> Result<String, StoreError> {
+    serde_json::to_string(values).map_err(|error| StoreError::Database(sqlx::Error::Encode(error.into())))
+}
+
+fn parse<T: serde::de::DeserializeOwned>(table: &'static str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Inconsistent { table, what: error.to_string() })
+}
+
+impl Before {
+    /// Whether no values of these days are stored yet.
+    fn is_empty(&self) -> bool {
+        self.days.iter().all(|(_, record)| record.stored == 0)
+    }
+}
+
+/// Notes the answer in its series and in its line of the journal.
+fn noted(batch: Batch, answer: &Answer) -> Batch {
     let newest = match &answer.values {
         Values::Curve(points) => points.last().map(|point| point.interval),
         Values::Energy(_) | Values::Peaks(_) => None,
     };
-    let update = sqlx::query(sql::ANSWERED)
+    let (start, step) = (newest.map(|i| i.start), newest.map(|i| i64::from(i.step.minutes())));
+    batch
+        .then(sql::SERIES_ANSWERED)
+        .bind(answer.asked_at)
+        .bind(answer.asked_at)
+        .bind(step)
+        .bind(answer.dataset.direction().id())
+        .bind(start)
+        .bind(step)
         .bind(answer.meter.0)
         .bind(answer.dataset.id())
-        .bind(answer.asked_at)
-        .bind(newest.map(|interval| i64::from(interval.step.minutes())))
-        .bind(newest.map(|interval| interval.start))
-        .bind(answer.dataset.direction().id())
-        .bind(answer.end.call.0)
+        .then(sql::CALL_ANSWERED)
         .bind(ledger::ANSWERED)
         .bind(answer.end.status)
         .bind(&answer.end.code)
         .bind(i64::try_from(answer.values.len()).unwrap_or(i64::MAX))
-        .bind(answer.end.duration_ms);
-    Ok(update.execute(conn).await?.rows_affected() == 2)
+        .bind(answer.end.duration_ms)
+        .bind(answer.end.call.0)
 }
 
-/// The day records from `first` to the end of what the answer covers.
-async fn records(
-    conn: &mut SqliteConnection,
-    answer: &Answer,
-    first: Day,
-) -> Result<Vec<(Day, DayRecord)>, StoreError> {
-    let rows: Vec<DayRow> = sqlx::query_as(sql::COVERAGE_OF)
-        .bind(answer.meter.0)
-        .bind(answer.dataset.id())
-        .bind(first.number())
-        .bind(answer.covered.end().number())
-        .fetch_all(conn)
-        .await?;
-    rows.into_iter().map(|row| Ok((Day::from_number(row.0), record(row)?))).collect()
-}
-
-/// Writes the records of the days covered, those that changed in one statement.
-async fn cover(
-    conn: &mut SqliteConnection,
+/// Adds what writes the records of the days covered, those that changed in one statement.
+fn cover(
+    batch: Batch,
     answer: &Answer,
     before: &[(Day, DayRecord)],
     seen: &[DayObservation],
-) -> Result<Vec<(Day, DayRecord)>, StoreError> {
+) -> (Batch, Vec<(Day, DayRecord)>) {
     let asked = Asked {
         at: answer.asked_at,
         window_first: answer.window_first,
         certain: !answer.values.is_empty() || answer.covered.len() == 1,
+        exact: answer.exact,
+        same_day: answer.same_day,
     };
     let known = |day: Day| before.binary_search_by_key(&day, |(d, _)| *d).ok().and_then(|i| before.get(i)).map(|b| b.1);
     let mut days = Vec::with_capacity(seen.len());
@@ -123,30 +182,30 @@ async fn cover(
         }
     }
     let shared = [answer.meter.0, answer.dataset.id()];
-    rows::COVERAGE
-        .put(conn, &shared, &changed, |query, (day, record)| {
-            query
-                .bind(day.number())
-                .bind(record.state.id())
-                .bind(record.stored)
-                .bind(record.expected)
-                .bind(record.checked_at)
-                .bind(record.first_left_out)
-                .bind(record.next_try)
-                .bind(record.certain)
-                .bind(record.last_try)
-        })
-        .await?;
-    Ok(days)
+    let batch = rows::COVERAGE.add(batch, &shared, &changed, |batch, (day, record)| {
+        batch
+            .bind(day.number())
+            .bind(record.state.id())
+            .bind(record.stored)
+            .bind(record.expected)
+            .bind(record.checked_at)
+            .bind(record.first_left_out)
+            .bind(record.next_try)
+            .bind(record.certain)
+            .bind(record.last_try)
+    });
+    (batch, days)
 }
 
-/// Stores intervals.
+/// Compares intervals with the stored ones, and adds what stores them.
 async fn curve(
     conn: &mut SqliteConnection,
+    mut batch: Batch,
     answer: &Answer,
     points: &[CurvePoint],
     empty: bool,
-) -> Result<Stored, StoreError> {
+    kinds: BTreeMap<(i64, i64), i64>,
+) -> Result<(Batch, Stored), StoreError> {
     let (meter, direction) = (answer.meter.0, answer.dataset.direction().id());
     let (start, end) = (paris::start_of(answer.covered.first()), paris::start_of(answer.covered.end()));
     // The longest interval is an hour: one that starts earlier cannot reach the first day.
@@ -169,7 +228,12 @@ async fn curve(
         })?;
         stored.push(CurvePoint { interval: Interval { start: *start, step }, watts: *watts });
     }
-    let merged = merge(&stored, points);
+    let firm_sources = provenance::firm_sources(conn, answer, held.is_empty()).await?;
+    let from = |point: &CurvePoint| held.iter().find(|row| row.0 == point.interval.start).map(|row| row.3);
+    let firm: Vec<CurvePoint> =
+        stored.iter().filter(|p| from(p).is_some_and(|s| firm_sources.contains(&s))).copied().collect();
+    let (points, disputed) = give_way(&firm, points);
+    let merged = merge(&stored, &points);
     if merged.left_out > 0 {
         // Measured values are dropped here and nowhere else; that must not go unseen.
         tracing::warn!(
@@ -188,69 +252,116 @@ async fn curve(
         old_local_seconds: None,
         old_source: source_of(revised.old.interval.start),
     };
-    let revisions = merged.revised.iter().map(revision).collect();
+    let mut revisions: Vec<Revision> = merged.revised.iter().map(revision).collect();
+    let disputed = disputed.iter().map(|disputed| Revision {
+        start: disputed.came.interval.start,
+        minutes: i64::from(disputed.came.interval.step.minutes()),
+        old: disputed.came.watts,
+        new: disputed.stays,
+        old_local_seconds: None,
+        old_source: answer.source.0,
+    });
+    revisions.extend(provenance::unheard(conn, answer, disputed.collect()).await?);
     for start in &merged.removed {
-        sqlx::query(sql::CURVE_REMOVE).bind(meter).bind(direction).bind(start).execute(&mut *conn).await?;
+        batch = batch.then(sql::CURVE_REMOVE).bind(meter).bind(direction).bind(start).seldom();
     }
-    let put = with_kinds(conn, answer.source.0, &merged.put).await?;
-    rows::CURVE
-        .put(conn, &[meter, direction], &put, |query, (point, kind)| {
-            query.bind(point.interval.start).bind(*kind).bind(point.watts)
-        })
-        .await?;
-    Ok(Stored {
+    let put = with_kinds(conn, answer.source.0, kinds, &merged.put).await?;
+    let runs = runs(&put);
+    if runs.len() > 1 {
+        batch = batch.seldom();
+    }
+    for run in runs {
+        batch = batch.then(sql::CURVE_RUN).bind(meter).bind(direction);
+        batch = batch.bind(run.newest).bind(run.step).bind(run.kind).bind(array(&run.watts)?);
+    }
+    let stored = Stored {
         inserted: merged.inserted,
         changed: merged.revised.len() as u64,
         seen: answer.covered.iter().map(|day| observe(day, &merged.after)).collect(),
         revisions,
-    })
+    };
+    Ok((batch, stored))
+}
+
+/// Intervals of one kind without a hole, newest first: that is the order of the key.
+struct Run {
+    newest: i64,
+    oldest: i64,
+    step: i64,
+    kind: i64,
+    watts: Vec<i64>,
+}
+
+/// Puts together what can be written together.
+fn runs(points: &[(CurvePoint, i64)]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (CurvePoint { interval, watts }, kind) in points.iter().rev() {
+        let (start, step) = (interval.start, interval.step.seconds());
+        match runs.last_mut() {
+            Some(run) if run.kind == *kind && run.oldest - step == start => {
+                run.oldest = start;
+                run.watts.push(*watts);
+            }
+            _ => runs.push(Run { newest: start, oldest: start, step, kind: *kind, watts: vec![*watts] }),
+        }
+    }
+    runs
 }
 
 /// Adds to each interval the number of what it has in common with others.
 async fn with_kinds(
     conn: &mut SqliteConnection,
     source: i64,
+    mut known: BTreeMap<(i64, i64), i64>,
     points: &[CurvePoint],
 ) -> Result<Vec<(CurvePoint, i64)>, StoreError> {
-    let mut known = BTreeMap::new();
     let mut with_kinds = Vec::with_capacity(points.len());
-    // The clock only changes on the hour, so points of one hour share the look at its rules.
-    let mut hour = None;
+    // The clock only changes on the hour, so points of one hour share the look at its rules; and
+    // all points do where both ends of a few weeks agree, since it changes twice a year.
+    let summer = |start| paris::offset_hours(start) - 1;
+    let ends = points.first().zip(points.last()).map(|(a, b)| (a.interval.start, b.interval.start));
+    let agreed = ends.filter(|(a, b)| b - a < FEW_WEEKS).map(|(a, b)| (summer(a), summer(b)));
+    let agreed = agreed.filter(|(a, b)| a == b).map(|(a, _)| a);
+    let (mut hour, mut last) = (None, None);
     for point in points {
         let start = point.interval.start;
-        let summer = match hour {
-            Some((number, summer)) if number == start.div_euclid(3600) => summer,
-            _ => paris::offset_hours(start) - 1,
+        let summer = match (agreed, hour) {
+            (Some(summer), _) => summer,
+            (None, Some((number, summer))) if number == start.div_euclid(3600) => summer,
+            _ => summer(start),
         };
         hour = Some((start.div_euclid(3600), summer));
         let shape = (i64::from(point.interval.step.minutes()), summer);
-        let kind = match known.get(&shape) {
-            Some(kind) => *kind,
-            None => kind_of(conn, shape, source).await?,
+        let kind = match last {
+            Some((same, kind)) if same == shape => kind,
+            _ => match known.get(&shape) {
+                Some(kind) => *kind,
+                None => new_kind(conn, shape, source).await?,
+            },
         };
-        known.insert(shape, kind);
+        if last != Some((shape, kind)) {
+            known.insert(shape, kind);
+            last = Some((shape, kind));
+        }
         with_kinds.push((*point, kind));
     }
     Ok(with_kinds)
 }
 
-/// The number of intervals of that many minutes, in summer time or not, from that source.
-async fn kind_of(conn: &mut SqliteConnection, (minutes, summer): (i64, i64), source: i64) -> Result<i64, StoreError> {
-    let get = sqlx::query_as(sql::KIND_GET).bind(minutes).bind(summer).bind(source);
-    if let Some((id,)) = get.fetch_optional(&mut *conn).await? {
-        return Ok(id);
-    }
+/// Numbers intervals of that many minutes, in summer time or not, from that source.
+async fn new_kind(conn: &mut SqliteConnection, (minutes, summer): (i64, i64), source: i64) -> Result<i64, StoreError> {
     let add = sqlx::query(sql::KIND_ADD).bind(minutes).bind(summer).bind(source);
     Ok(add.execute(conn).await?.last_insert_rowid())
 }
 
-/// Stores the energy of days.
+/// Compares the energy of days with the stored ones, and adds what stores it.
 async fn energy(
     conn: &mut SqliteConnection,
+    batch: Batch,
     answer: &Answer,
     values: &[DayEnergy],
     empty: bool,
-) -> Result<Stored, StoreError> {
+) -> Result<(Batch, Stored), StoreError> {
     let (meter, direction) = (answer.meter.0, answer.dataset.direction().id());
     let held: Vec<(i32, i64, i64)> = if empty {
         Vec::new()
@@ -263,10 +374,15 @@ async fn energy(
             .fetch_all(&mut *conn)
             .await?
     };
-    let (mut put, mut stored) = (Vec::new(), Stored::default());
+    let firm = provenance::firm_sources(conn, answer, held.is_empty()).await?;
+    let (mut put, mut stored, mut disputed) = (Vec::new(), Stored::default(), Vec::new());
     for value in values {
         match held.iter().find(|(day, _, _)| *day == value.day.number()) {
             Some((_, wh, _)) if *wh == value.wh => continue,
+            Some((_, wh, source)) if firm.contains(source) => {
+                disputed.push(Revision::of_day(value.day, value.wh, *wh, answer.source.0));
+                continue;
+            }
             Some((_, wh, source)) => {
                 stored.changed += 1;
                 stored.revisions.push(Revision::of_day(value.day, *wh, value.wh, *source));
@@ -275,23 +391,23 @@ async fn energy(
         }
         put.push(*value);
     }
-    rows::ENERGY
-        .put(conn, &[meter, direction, answer.source.0], &put, |query, value| {
-            query.bind(value.day.number()).bind(value.wh)
-        })
-        .await?;
+    let batch = rows::ENERGY.add(batch, &[meter, direction, answer.source.0], &put, |batch, value| {
+        batch.bind(value.day.number()).bind(value.wh)
+    });
+    stored.revisions.extend(provenance::unheard(conn, answer, disputed).await?);
     let days = held.iter().map(|row| Day::from_number(row.0)).chain(put.iter().map(|value| value.day));
     stored.seen = one_a_day(answer.covered, days);
-    Ok(stored)
+    Ok((batch, stored))
 }
 
-/// Stores the peaks of days.
+/// Compares the peaks of days with the stored ones, and adds what stores them.
 async fn peaks(
     conn: &mut SqliteConnection,
+    batch: Batch,
     answer: &Answer,
     values: &[PeakPower],
     empty: bool,
-) -> Result<Stored, StoreError> {
+) -> Result<(Batch, Stored), StoreError> {
     let meter = answer.meter.0;
     let held: Vec<PeakRow> = if empty {
         Vec::new()
@@ -303,7 +419,8 @@ async fn peaks(
             .fetch_all(&mut *conn)
             .await?
     };
-    let (mut put, mut stored) = (Vec::new(), Stored::default());
+    let firm = provenance::firm_sources(conn, answer, held.is_empty()).await?;
+    let (mut put, mut stored, mut disputed) = (Vec::new(), Stored::default(), Vec::new());
     for value in values {
         match held.iter().find(|row| row.0 == value.day.number()) {
             // The same value without its instant says less than we know.
@@ -311,6 +428,14 @@ async fn peaks(
                 if *va == value.va
                     && ((*local, *at) == (value.local_seconds, value.at) || value.local_seconds.is_none()) =>
             {
+                continue;
+            }
+            Some((_, va, local, _, source)) if (*va != value.va || local.is_some()) && firm.contains(source) => {
+                let revision = Revision {
+                    old_local_seconds: value.local_seconds,
+                    ..Revision::of_day(value.day, value.va, *va, answer.source.0)
+                };
+                disputed.push(revision);
                 continue;
             }
             // An instant that was not known before replaces nothing.
@@ -325,31 +450,27 @@ async fn peaks(
         }
         put.push(*value);
     }
-    rows::PEAKS
-        .put(conn, &[meter, answer.source.0], &put, |query, value| {
-            query.bind(value.day.number()).bind(value.va).bind(value.local_seconds).bind(value.at)
-        })
-        .await?;
+    let batch = rows::PEAKS.add(batch, &[meter, answer.source.0], &put, |batch, value| {
+        batch.bind(value.day.number()).bind(value.va).bind(value.local_seconds).bind(value.at)
+    });
+    stored.revisions.extend(provenance::unheard(conn, answer, disputed).await?);
     let days = held.iter().map(|row| Day::from_number(row.0)).chain(put.iter().map(|value| value.day));
     stored.seen = one_a_day(answer.covered, days);
-    Ok(stored)
+    Ok((batch, stored))
 }
 
-/// Keeps old values.
-async fn keep(conn: &mut SqliteConnection, answer: &Answer, revisions: &[Revision]) -> Result<(), StoreError> {
+/// Adds what keeps old values.
+fn keep(batch: Batch, answer: &Answer, revisions: &[Revision]) -> Batch {
     let shared = [answer.meter.0, answer.dataset.id(), answer.asked_at];
-    rows::REVISIONS
-        .put(conn, &shared, revisions, |query, old| {
-            query
-                .bind(old.start)
-                .bind(old.minutes)
-                .bind(old.old)
-                .bind(old.new)
-                .bind(old.old_local_seconds)
-                .bind(old.old_source)
-        })
-        .await?;
-    Ok(())
+    rows::REVISIONS.add(batch, &shared, revisions, |batch, old| {
+        batch
+            .bind(old.start)
+            .bind(old.minutes)
+            .bind(old.old)
+            .bind(old.new)
+            .bind(old.old_local_seconds)
+            .bind(old.old_source)
+    })
 }
 
 /// What is seen of each day of a series that has one value a day.
@@ -365,13 +486,13 @@ fn one_a_day(covered: Days, with_value: impl Iterator<Item = Day>) -> Vec<DayObs
 }
 
 /// An old value that is kept.
-struct Revision {
-    start: i64,
-    minutes: i64,
-    old: i64,
-    new: i64,
-    old_local_seconds: Option<i32>,
-    old_source: i64,
+pub(super) struct Revision {
+    pub(super) start: i64,
+    pub(super) minutes: i64,
+    pub(super) old: i64,
+    pub(super) new: i64,
+    pub(super) old_local_seconds: Option<i32>,
+    pub(super) old_source: i64,
 }
 
 impl Revision {

@@ -31,6 +31,15 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// What a transaction does with its connection.
 pub(super) type Work<'c, T> = BoxFuture<'c, Result<T, StoreError>>;
 
+/// How work that begins its transaction by itself leaves it.
+#[derive(Debug)]
+pub(super) enum End<T> {
+    /// To be committed.
+    Open(T),
+    /// Its last statement was `COMMIT`.
+    Committed(T),
+}
+
 /// How a file is opened.
 pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -41,6 +50,8 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("trusted_schema", "OFF")
         // A reader that holds a snapshot for hours lets the WAL grow; it shrinks back to this.
         .pragma("journal_size_limit", "1048576")
+        // Reading thousands of rows should not stop at each fifty to wake the one who reads them.
+        .row_buffer_size(1024)
         // Statements with hundreds of rows are long; three of them and the short ones fit.
         .statement_cache_capacity(48)
         .disable_statement_logging()
@@ -99,9 +110,27 @@ impl Connection {
     /// Runs one transaction: all of it or nothing.
     pub(super) async fn transaction<T, F>(&mut self, work: F) -> Result<T, StoreError>
     where
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T>,
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
     {
-        let done = self.attempt(work).await;
+        let begin = if self.access == Access::Write { sql::BEGIN_WRITE } else { sql::BEGIN_READ };
+        self.run(Some(begin), |conn| Box::pin(async move { Ok(End::Open(work(conn).await?)) })).await
+    }
+
+    /// The same for work that sends `BEGIN` with its first statement, and perhaps `COMMIT` with its
+    /// last one.
+    pub(super) async fn whole_transaction<T, F>(&mut self, work: F) -> Result<T, StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, End<T>>,
+    {
+        self.run(None, work).await
+    }
+
+    async fn run<T, F>(&mut self, begin: Option<&'static str>, work: F) -> Result<T, StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, End<T>>,
+    {
+        let done = self.attempt(begin, work).await;
         if let Err(error) = &done {
             self.broken |= errors::breaks_connection(error);
             self.roll_back().await;
@@ -109,9 +138,9 @@ impl Connection {
         done.map_err(|error| errors::explain(&self.place, error))
     }
 
-    async fn attempt<T, F>(&mut self, work: F) -> Result<T, StoreError>
+    async fn attempt<T, F>(&mut self, begin: Option<&'static str>, work: F) -> Result<T, StoreError>
     where
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T>,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, End<T>>,
     {
         if self.open {
             self.roll_back().await;
@@ -121,10 +150,16 @@ impl Connection {
         }
         self.same_file()?;
         self.open = true;
-        let begin = if self.access == Access::Write { sql::BEGIN_WRITE } else { sql::BEGIN_READ };
-        sqlx::query(begin).execute(&mut *self.inner).await?;
-        let value = work(&mut self.inner).await?;
-        sqlx::query(sql::COMMIT).execute(&mut *self.inner).await?;
+        if let Some(begin) = begin {
+            sqlx::query(begin).execute(&mut *self.inner).await?;
+        }
+        let value = match work(&mut self.inner).await? {
+            End::Committed(value) => value,
+            End::Open(value) => {
+                sqlx::query(sql::COMMIT).execute(&mut *self.inner).await?;
+                value
+            }
+        };
         self.open = false;
         Ok(value)
     }

@@ -2,27 +2,41 @@
 
 use sqlx::SqliteConnection;
 
+use super::batch::Batch;
 use super::sql;
+use crate::budget::FARTHEST_MS;
 use crate::store::{Effect, StoreError};
 
 /// Stores effects in their order.
 pub(super) async fn apply(conn: &mut SqliteConnection, effects: &[Effect]) -> Result<(), StoreError> {
+    let batch = add(Batch::new(), effects);
+    if !batch.is_empty() {
+        batch.execute(conn).await?;
+    }
+    Ok(())
+}
+
+/// Adds what stores effects in their order.
+pub(super) fn add(mut batch: Batch, effects: &[Effect]) -> Batch {
     for effect in effects {
-        let query = match effect {
-            Effect::Series { meter, dataset, state, code, message, not_before } => sqlx::query(sql::SERIES_STATE)
-                .bind(meter.0)
-                .bind(dataset.id())
+        batch = match effect {
+            Effect::Series { meter, dataset, state, code, message, not_before } => batch
+                .then(sql::SERIES_STATE)
                 .bind(state.id())
                 .bind(code)
                 .bind(message)
-                .bind(*not_before),
-            Effect::Activation { meter, direction, known } => sqlx::query(sql::ACTIVATION_PUT)
+                .bind(*not_before)
+                .bind(meter.0)
+                .bind(dataset.id()),
+            Effect::Activation { meter, direction, known } => batch
+                .then(sql::ACTIVATION_PUT)
                 .bind(meter.0)
                 .bind(direction.id())
                 .bind(known.refused.map(crate::domain::Day::number))
                 .bind(known.accepted.map(crate::domain::Day::number))
                 .bind(known.refusals),
-            Effect::Learnt { source, dataset, known } => sqlx::query(sql::LEARNT_PUT)
+            Effect::Learnt { source, dataset, known } => batch
+                .then(sql::LEARNT_PUT)
                 .bind(source.0)
                 .bind(dataset.id())
                 .bind(known.max_days.map(|(days, _)| days))
@@ -31,14 +45,24 @@ pub(super) async fn apply(conn: &mut SqliteConnection, effects: &[Effect]) -> Re
                 .bind(known.api.map(|(api, _)| api.name()))
                 .bind(known.api.map(|(_, since)| since))
                 .bind(known.not_before),
-            Effect::Source { source, not_before_ms, code, message, slow_until_ms } => sqlx::query(sql::SOURCE_STATE)
-                .bind(source.0)
-                .bind(*not_before_ms)
-                .bind(code)
-                .bind(message)
-                .bind(*slow_until_ms),
+            Effect::Source { source, state } => batch
+                .then(sql::SOURCE_STATE)
+                .bind(state.not_before_ms)
+                .bind(&state.code)
+                .bind(&state.message)
+                .bind(state.slow_until_ms)
+                .bind(state.refusals)
+                .bind(state.strikes)
+                .bind(source.0),
+            Effect::Told { source, pool, left, at_ms, until_ms } => batch
+                .then(sql::TOLD_PUT)
+                .bind(pool.id())
+                .bind(*left)
+                .bind(*at_ms)
+                .bind((*until_ms).min(at_ms + FARTHEST_MS))
+                .bind(source.0),
         };
-        query.execute(&mut *conn).await?;
     }
-    Ok(())
+    // Two at once are rare, and come in many combinations.
+    if effects.len() > 1 { batch.seldom() } else { batch }
 }

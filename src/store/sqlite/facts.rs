@@ -6,7 +6,10 @@ use sqlx::SqliteConnection;
 
 use super::sql;
 use crate::domain::{Api, Dataset, Day, DayRecord, DayState, Days, Direction, Prm, SeriesState};
-use crate::store::{Activation, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, SourceId, StoreError};
+use crate::store::{
+    Activation, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, SourceStatus,
+    Standing, StoreError,
+};
 
 /// A day and its record, in the order of [`DayRecord`].
 pub(super) type DayRow = (i32, i64, i32, Option<i32>, Option<i64>, Option<i64>, Option<i64>, bool, bool);
@@ -14,13 +17,15 @@ pub(super) type DayRow = (i32, i64, i32, Option<i32>, Option<i64>, Option<i64>, 
 type SeriesRow = (i64, String, String, i64, i64, i64, Option<String>, Option<i64>, Option<i64>);
 type FactsDayRow = (i64, i64, i32, i64, i32, Option<i32>, Option<i64>, Option<i64>, Option<i64>, bool, bool);
 type LearntRow = (i64, i64, Option<i32>, Option<i64>, i32, Option<String>, Option<i64>, Option<i64>);
-type SourceRow = (i64, String, Option<i64>, Option<String>, Option<i64>);
+type SourceRow = (i64, String, String, Option<i64>, Option<String>, Option<String>, Option<i64>, u32, u32);
+type ElsewhereRow = (i64, i64, i64, i64, Option<String>, Option<i64>);
 type ActivationRow = (i64, i64, Option<i32>, Option<i32>, i32);
-type FailedRow = (i64, i64, i32, i32, i64, String, bool);
+type FailedRow = (i64, i64, i64, i32, i32, i64, String, bool);
 
 /// Reads the facts.
 pub(super) async fn facts(conn: &mut SqliteConnection, failed_since: i64) -> Result<Facts, StoreError> {
     let mut days = days(conn).await?;
+    let mut elsewhere = elsewhere(conn).await?;
     let mut series = Vec::new();
     let rows: Vec<SeriesRow> = sqlx::query_as(sql::FACTS_SERIES).fetch_all(&mut *conn).await?;
     for (meter, prm, name, dataset, source, state, code, not_before, last_success_at) in rows {
@@ -30,6 +35,7 @@ pub(super) async fn facts(conn: &mut SqliteConnection, failed_since: i64) -> Res
             name,
             dataset: dataset_of(dataset)?,
             source: SourceId(source),
+            elsewhere: elsewhere.remove(&(meter, dataset)).unwrap_or_default(),
             state: series_state(state)?,
             code,
             not_before,
@@ -57,6 +63,33 @@ async fn days(conn: &mut SqliteConnection) -> Result<BTreeMap<(i64, i64), ByDay>
     Ok(all)
 }
 
+type Standings = BTreeMap<SourceId, Standing>;
+
+async fn elsewhere(conn: &mut SqliteConnection) -> Result<BTreeMap<(i64, i64), Standings>, StoreError> {
+    let rows: Vec<ElsewhereRow> = sqlx::query_as(sql::FACTS_ELSEWHERE).fetch_all(conn).await?;
+    let mut all: BTreeMap<(i64, i64), Standings> = BTreeMap::new();
+    for (meter, dataset, source, state, code, not_before) in rows {
+        let standing = Standing { state: series_state(state)?, code, not_before };
+        all.entry((meter, dataset)).or_default().insert(SourceId(source), standing);
+    }
+    Ok(all)
+}
+
+/// How the configured sources stand.
+pub(super) async fn source_states(conn: &mut SqliteConnection) -> Result<Vec<SourceStatus>, StoreError> {
+    let rows: Vec<SourceRow> = sqlx::query_as(sql::FACTS_SOURCES).fetch_all(conn).await?;
+    let mut all: Vec<SourceStatus> = rows
+        .into_iter()
+        .map(|(_, name, kind, not_before_ms, code, message, slow_until_ms, refusals, strikes)| SourceStatus {
+            name,
+            kind,
+            state: SourceState { not_before_ms, code, message, slow_until_ms, refusals, strikes },
+        })
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
 async fn sources(conn: &mut SqliteConnection) -> Result<Vec<SourceFacts>, StoreError> {
     let mut learnt: BTreeMap<i64, BTreeMap<Dataset, Learnt>> = BTreeMap::new();
     let rows: Vec<LearntRow> = sqlx::query_as(sql::FACTS_LEARNT).fetch_all(&mut *conn).await?;
@@ -70,14 +103,15 @@ async fn sources(conn: &mut SqliteConnection) -> Result<Vec<SourceFacts>, StoreE
         learnt.entry(source).or_default().insert(dataset_of(dataset)?, known);
     }
     let rows: Vec<SourceRow> = sqlx::query_as(sql::FACTS_SOURCES).fetch_all(conn).await?;
-    let facts = rows.into_iter().map(|(id, name, not_before_ms, code, slow_until_ms)| SourceFacts {
-        id: SourceId(id),
-        name,
-        not_before_ms,
-        code,
-        slow_until_ms,
-        learnt: learnt.remove(&id).unwrap_or_default(),
-    });
+    let facts =
+        rows.into_iter().map(|(id, name, _, not_before_ms, code, message, slow_until_ms, refusals, strikes)| {
+            SourceFacts {
+                id: SourceId(id),
+                name,
+                state: SourceState { not_before_ms, code, message, slow_until_ms, refusals, strikes },
+                learnt: learnt.remove(&id).unwrap_or_default(),
+            }
+        });
     Ok(facts.collect())
 }
 
@@ -99,10 +133,11 @@ async fn activations(conn: &mut SqliteConnection) -> Result<BTreeMap<(MeterId, D
 async fn failed(conn: &mut SqliteConnection, since: i64) -> Result<Vec<FailedCall>, StoreError> {
     let rows: Vec<FailedRow> = sqlx::query_as(sql::FACTS_FAILED).bind(since).fetch_all(conn).await?;
     let mut all = Vec::new();
-    for (meter, dataset, first, end, at, code, healed) in rows {
+    for (meter, dataset, source, first, end, at, code, healed) in rows {
         let days = Days::new(Day::from_number(first), Day::from_number(end))
             .ok_or_else(|| inconsistent("call", "start day", i64::from(first)))?;
-        all.push(FailedCall { meter: MeterId(meter), dataset: dataset_of(dataset)?, days, at, code, healed });
+        let (meter, dataset, source) = (MeterId(meter), dataset_of(dataset)?, SourceId(source));
+        all.push(FailedCall { meter, dataset, source, days, at, code, healed });
     }
     Ok(all)
 }

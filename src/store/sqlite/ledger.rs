@@ -1,10 +1,13 @@
 //! The journal of calls, which is the budget: a line is there before its call is made.
 
-use sqlx::SqliteConnection;
+use sqlx::{FromRow as _, SqliteConnection};
 
+use super::batch::Batch;
+use super::connect::End;
 use super::sql;
 use crate::budget::{self, Limits, Usage, Verdict};
-use crate::store::{CallEnd, CallId, NewCall, Reserved, SourceId, Spent, StoreError};
+use crate::source::Pool;
+use crate::store::{CallEnd, CallId, NewCall, Pause, Reserved, SourceId, Spent, StoreError};
 
 /// Outcome of a call that brought what was asked for, or the certainty that there is nothing.
 pub(super) const ANSWERED: i64 = 1;
@@ -12,47 +15,74 @@ pub(super) const ANSWERED: i64 = 1;
 /// Outcome of a call that was refused or failed.
 pub(super) const REFUSED: i64 = 0;
 
-/// An account, and when some of its calls started: the latest, and one for each limit.
-type UsageRow = (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+/// An account, until when it rests, when some of its calls started (the latest, and one for each
+/// limit), and what the source said it still takes, until when.
+type UsageRow =
+    (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
 
-/// Decides on the journal's lines and adds one. The transaction has the write lock, so nobody
-/// decides on the same lines at the same time.
+/// An account and its rest: until when, code, message, refusals, strikes.
+type RestRow = (i64, Option<i64>, Option<String>, Option<String>, i64, i64);
+
+/// Decides on the journal's lines and adds one: a whole transaction. It has the write lock, so
+/// nobody decides on the same lines at the same time.
 pub(super) async fn reserve(
     conn: &mut SqliteConnection,
     call: &NewCall,
     limits: &Limits,
     now_ms: i64,
-) -> Result<Reserved, StoreError> {
-    // One statement, since each costs a trip to the database's thread and back. A limit of nothing
-    // counts as a limit of one: it can only be more careful.
+) -> Result<End<Reserved>, StoreError> {
+    // A limit of nothing counts as a limit of one: it can only be more careful.
     let behind = |limit: Option<u32>| i64::from(limit.unwrap_or(1).max(1)) - 1;
-    let found: Option<UsageRow> = sqlx::query_as(sql::USAGE)
-        .bind(call.source.0)
+    let kept = limits.per_day.zip(call.keep).map(|(per_day, keep)| per_day.saturating_sub(keep.calls));
+    let found = Batch::begin()
+        .then(sql::USAGE)
         .bind(behind(Some(limits.per_second)))
+        .bind(call.pool.id())
         .bind(behind(limits.per_hour))
+        .bind(call.pool.id())
         .bind(behind(limits.per_day))
-        .fetch_optional(&mut *conn)
+        .bind(call.pool.id())
+        .bind(behind(kept))
+        .bind(call.pool.id())
+        .bind(call.pool.id())
+        .bind(call.source.0)
+        .row(conn)
         .await?;
-    let Some((account, last, second, hour, day)) = found else {
+    let Some(found) = found else {
         return Err(StoreError::Inconsistent { table: "source", what: "there is no source of that number".to_owned() });
     };
-    let usage = Usage { last, second, hour: limits.per_hour.and(hour), day: limits.per_day.and(day) };
-    let verdict = budget::decide(now_ms, &usage, limits);
-    let Verdict::Go { at } = verdict else { return Ok(Reserved::Wait(verdict)) };
+    let (account, rests_until, last, second, hour, day, keep, told_left, told_until) = UsageRow::from_row(&found)?;
+    // The source may have been left to rest by another process, or for another source's calls.
+    if let Some(until) = rests_until.filter(|until| *until > now_ms && !call.despite_rest) {
+        return Ok(End::Open(Reserved::Rests(until)));
+    }
+    let usage = Usage {
+        last,
+        second,
+        hour: limits.per_hour.and(hour),
+        day: limits.per_day.and(day),
+        keep: kept.and(keep),
+        told: told_left.zip(told_until),
+    };
+    let verdict = budget::decide(now_ms, &usage, limits, call.keep);
+    let Verdict::Go { at } = verdict else { return Ok(End::Open(Reserved::Wait(verdict))) };
     let asks = call.asks.as_ref();
-    let added = sqlx::query(sql::CALL_ADD)
+    let added = Batch::new()
+        .then(sql::CALL_ADD)
         .bind(account)
         .bind(at)
         .bind(call.asked_at)
         .bind(call.source.0)
+        .bind(call.pool.id())
         .bind(call.api.map(crate::domain::Api::name))
         .bind(asks.map(|(meter, _, _)| meter.0))
         .bind(asks.map(|(_, dataset, _)| dataset.id()))
         .bind(asks.map(|(_, _, days)| days.first().number()))
         .bind(asks.map(|(_, _, days)| days.end().number()))
-        .execute(&mut *conn)
+        .then(sql::COMMIT)
+        .execute(conn)
         .await?;
-    Ok(Reserved::Go { call: CallId(added.last_insert_rowid()), at_ms: at })
+    Ok(End::Committed(Reserved::Go { call: CallId(added.last_insert_rowid()), at_ms: at }))
 }
 
 /// Completes a line.
@@ -73,13 +103,29 @@ pub(super) fn never_reserved() -> StoreError {
     StoreError::Inconsistent { table: "call", what: "a call ends that was never reserved".to_owned() }
 }
 
-/// What the account of a source has spent; nothing where the source is unknown.
-pub(super) async fn spent(conn: &mut SqliteConnection, source: &str, now_ms: i64) -> Result<Spent, StoreError> {
+/// What the account of a source has spent of one counter; nothing where the source is unknown.
+pub(super) async fn spent(
+    conn: &mut SqliteConnection,
+    source: &str,
+    pool: Pool,
+    now_ms: i64,
+) -> Result<Spent, StoreError> {
     let account: Option<(i64,)> =
         sqlx::query_as(sql::SOURCE_ACCOUNT_BY_NAME).bind(source).fetch_optional(&mut *conn).await?;
     let Some((account,)) = account else { return Ok(Spent::default()) };
-    let (hour, day, ever) = sqlx::query_as(sql::SPENT).bind(account).bind(now_ms).fetch_one(conn).await?;
-    Ok(Spent { hour, day, ever })
+    let (hour, day, told_left) =
+        sqlx::query_as(sql::SPENT).bind(account).bind(now_ms).bind(pool.id()).fetch_one(conn).await?;
+    Ok(Spent { hour, day, told_left })
+}
+
+/// Lifts the rest of a source's account.
+pub(super) async fn resume(conn: &mut SqliteConnection, source: &str) -> Result<Option<Pause>, StoreError> {
+    let found: Option<RestRow> = sqlx::query_as(sql::RESTING).bind(source).fetch_optional(&mut *conn).await?;
+    let Some((account, until, code, message, refusals, strikes)) = found else { return Ok(None) };
+    if until.is_some() || refusals > 0 || strikes > 0 {
+        sqlx::query(sql::RESUME).bind(account).execute(conn).await?;
+    }
+    Ok(until.map(|until_ms| Pause { code, message, until_ms }))
 }
 
 /// The token calls of a source's account that were refused since then.

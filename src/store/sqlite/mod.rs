@@ -6,6 +6,7 @@
 //! transaction does is in `setup` (configuration, calendar, windows), `commit` (answers), `ledger`
 //! (the journal of calls), `effects` (what was learnt) and `facts` (everything that is read).
 
+mod batch;
 mod calendar;
 mod check;
 mod commit;
@@ -14,6 +15,7 @@ mod effects;
 mod errors;
 mod facts;
 mod ledger;
+mod provenance;
 mod readings;
 mod rows;
 mod schema;
@@ -35,14 +37,15 @@ pub use check::Finding;
 pub(crate) use errors::MISSING_FOLDER;
 pub use schema::NEWEST as NEWEST_SCHEMA;
 
-use self::connect::{Access, Connection, Work};
+use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::{
-    Answer, CallEnd, CallTally, Committed, Effect, Facts, NewCall, Reserved, SeriesStatus, Setup, SourceId, Spent,
-    Store, StoreError, Window,
+    Answer, CallEnd, CallTally, Committed, Effect, Facts, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId,
+    SourceStatus, Spent, Store, StoreError, Switch, Window,
 };
 use crate::budget::Limits;
 use crate::domain::{Dataset, Prm, Values};
+use crate::source::Pool;
 
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,11 +138,24 @@ impl SqliteStore {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
     {
-        let Some(writer) = &self.writer else {
+        run(self.writer()?, work).await
+    }
+
+    /// The same for work whose statements begin the transaction and may end it.
+    async fn write_whole<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, End<T>> + Send + 'static,
+    {
+        let writer = Arc::clone(self.writer()?);
+        finished(tokio::spawn(async move { writer.lock().await.whole_transaction(work).await })).await
+    }
+
+    fn writer(&self) -> Result<&Arc<Mutex<Connection>>, StoreError> {
+        self.writer.as_ref().ok_or_else(|| {
             let reason = "it was opened to read only".to_owned();
-            return Err(StoreError::NotWritable { place: self.place.clone(), reason });
-        };
-        run(writer, work).await
+            StoreError::NotWritable { place: self.place.clone(), reason }
+        })
     }
 
     /// Runs one transaction that reads: all its statements see the same instant.
@@ -158,7 +174,10 @@ where
     F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
 {
     let connection = Arc::clone(connection);
-    let task = tokio::spawn(async move { connection.lock().await.transaction(work).await });
+    finished(tokio::spawn(async move { connection.lock().await.transaction(work).await })).await
+}
+
+async fn finished<T>(task: tokio::task::JoinHandle<Result<T, StoreError>>) -> Result<T, StoreError> {
     task.await.map_err(|_| StoreError::Database(sqlx::Error::WorkerCrashed))?
 }
 
@@ -200,6 +219,14 @@ impl Store for SqliteStore {
         self.write(move |conn| Box::pin(async move { setup::set_up(conn, &setup).await })).await
     }
 
+    async fn serve(&self, switches: &[Switch]) -> Result<(), StoreError> {
+        if switches.is_empty() {
+            return Ok(());
+        }
+        let switches = switches.to_vec();
+        self.write(move |conn| Box::pin(async move { setup::serve(conn, &switches).await })).await
+    }
+
     async fn open_windows(&self, windows: &[Window], now: i64) -> Result<(), StoreError> {
         let windows = windows.to_vec();
         self.write(move |conn| Box::pin(async move { setup::open_windows(conn, &windows, now).await })).await
@@ -211,11 +238,11 @@ impl Store for SqliteStore {
 
     async fn reserve(&self, call: &NewCall, limits: &Limits, now_ms: i64) -> Result<Reserved, StoreError> {
         let (call, limits) = (call.clone(), *limits);
-        self.write(move |conn| Box::pin(async move { ledger::reserve(conn, &call, &limits, now_ms).await })).await
+        self.write_whole(move |conn| Box::pin(async move { ledger::reserve(conn, &call, &limits, now_ms).await })).await
     }
 
     async fn commit(&self, answer: Answer) -> Result<Committed, StoreError> {
-        self.write(move |conn| Box::pin(async move { commit::commit(conn, &answer).await })).await
+        self.write_whole(move |conn| Box::pin(async move { commit::commit(conn, &answer).await })).await
     }
 
     async fn settle(&self, end: CallEnd, effects: Vec<Effect>) -> Result<(), StoreError> {
@@ -240,9 +267,18 @@ impl Store for SqliteStore {
         self.read(|conn| Box::pin(status::status(conn))).await
     }
 
-    async fn spent(&self, source: &str, now_ms: i64) -> Result<Spent, StoreError> {
+    async fn sources(&self) -> Result<Vec<SourceStatus>, StoreError> {
+        self.read(|conn| Box::pin(facts::source_states(conn))).await
+    }
+
+    async fn spent(&self, source: &str, pool: Pool, now_ms: i64) -> Result<Spent, StoreError> {
         let source = source.to_owned();
-        self.read(move |conn| Box::pin(async move { ledger::spent(conn, &source, now_ms).await })).await
+        self.read(move |conn| Box::pin(async move { ledger::spent(conn, &source, pool, now_ms).await })).await
+    }
+
+    async fn resume(&self, source: &str) -> Result<Option<Pause>, StoreError> {
+        let source = source.to_owned();
+        self.write(move |conn| Box::pin(async move { ledger::resume(conn, &source).await })).await
     }
 
     async fn refused_tokens(&self, source: SourceId, since_ms: i64) -> Result<i64, StoreError> {
@@ -256,12 +292,12 @@ impl Store for SqliteStore {
     async fn tidy(&self) -> Result<(), StoreError> {
         let Some(writer) = self.writer.as_ref().map(Arc::clone) else { return Ok(()) };
         let reader = Arc::clone(&self.reader);
-        let task = tokio::spawn(async move {
+        let tidied = tokio::spawn(async move {
             let done = writer.lock().await.checkpoint().await;
             writer.lock().await.shrink().await;
             reader.lock().await.shrink().await;
             done
         });
-        task.await.map_err(|_| StoreError::Database(sqlx::Error::WorkerCrashed))?
+        finished(tidied).await
     }
 }

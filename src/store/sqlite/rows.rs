@@ -1,11 +1,12 @@
 //! Statements that write many rows at once: the only SQL that is put together at run time.
 //!
 //! One statement for all rows of an answer is some sixty times faster than one for each. Nothing
-//! but the number of rows varies; values are always bound.
+//! but the number of rows varies; values are always bound. Intervals come by the hundred and have
+//! a shorter way ([`super::sql::CURVE_RUN`]).
 
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
+use sqlx::SqliteConnection;
+
+use super::batch::Batch;
 
 /// The beginning and the end of a statement with many rows.
 #[derive(Debug)]
@@ -18,22 +19,12 @@ pub(super) struct Shape {
     own: usize,
     /// After the rows.
     tail: &'static str,
-    /// Rows of one statement at the most. A full one is kept prepared, so this is the usual size
-    /// of an answer.
+    /// Rows of one statement at the most. Full ones are kept prepared, so this is the usual size of
+    /// an answer.
     chunk: usize,
     /// Another usual size, kept prepared too.
     often: usize,
 }
-
-/// Intervals: meter, direction; start, kind, watts.
-pub(super) const CURVE: Shape = Shape {
-    head: "INSERT INTO load_curve (meter, direction, start, kind, watts) VALUES ",
-    shared: 2,
-    own: 3,
-    tail: " ON CONFLICT (meter, direction, start) DO UPDATE SET kind = excluded.kind, watts = excluded.watts",
-    chunk: 336,
-    often: 48,
-};
 
 /// Energy of days: meter, direction, source; day, wh.
 pub(super) const ENERGY: Shape = Shape {
@@ -97,9 +88,7 @@ pub(super) const HOURS: Shape = Shape {
 
 /// Every shape, for the test that prepares them.
 #[cfg(test)]
-pub(super) const ALL: [Shape; 7] = [CURVE, ENERGY, PEAKS, COVERAGE, REVISIONS, CALENDAR, HOURS];
-
-type Bound = Query<'static, Sqlite, SqliteArguments>;
+pub(super) const ALL: [Shape; 6] = [ENERGY, PEAKS, COVERAGE, REVISIONS, CALENDAR, HOURS];
 
 impl Shape {
     /// The statement for that many rows. Its parameters have no numbers: sqlx asks SQLite for the
@@ -120,25 +109,39 @@ impl Shape {
         sql
     }
 
-    /// Writes the rows; `bind` adds the own parameters of one row.
+    /// Writes the rows now; `bind` adds the own parameters of one row.
     pub(super) async fn put<T>(
         &self,
         conn: &mut SqliteConnection,
         shared: &[i64],
         rows: &[T],
-        bind: impl Fn(Bound, &T) -> Bound,
+        bind: impl Fn(Batch, &T) -> Batch,
     ) -> Result<(), sqlx::Error> {
         for chunk in rows.chunks(self.chunk) {
-            let mut query = sqlx::query(AssertSqlSafe(self.sql(chunk.len())))
-                .persistent([self.chunk, self.often].contains(&chunk.len()));
-            for row in chunk {
-                for value in shared {
-                    query = query.bind(*value);
-                }
-                query = bind(query, row);
-            }
-            query.execute(&mut *conn).await?;
+            self.add(Batch::new(), shared, chunk, &bind).execute(&mut *conn).await?;
         }
         Ok(())
+    }
+
+    /// Adds what writes the rows; `bind` adds the own parameters of one row.
+    pub(super) fn add<T>(
+        &self,
+        mut batch: Batch,
+        shared: &[i64],
+        rows: &[T],
+        bind: impl Fn(Batch, &T) -> Batch,
+    ) -> Batch {
+        batch = batch.expect(rows.len() * (shared.len() + self.own));
+        for chunk in rows.chunks(self.chunk) {
+            batch = batch.then(&self.sql(chunk.len()));
+            for row in chunk {
+                for value in shared {
+                    batch = batch.bind(*value);
+                }
+                batch = bind(batch, row);
+            }
+        }
+        let usual = rows.len().is_multiple_of(self.chunk) || rows.len() == self.often;
+        if usual { batch } else { batch.seldom() }
     }
 }

@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 
 use super::{calendar, sql};
 use crate::domain::{Days, Kind};
-use crate::store::{Setup, StoreError, Window};
+use crate::store::{Setup, StoreError, Switch, Window};
 
 /// Makes sources, meters and series those of the configuration. Writes only what differs.
 pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result<(), StoreError> {
@@ -16,6 +16,7 @@ pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result
             .bind(&source.name)
             .bind(source.kind)
             .bind(&source.account)
+            .bind(source.direct)
             .execute(&mut *conn)
             .await?;
     }
@@ -44,6 +45,9 @@ pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result
             let what = format!("the source of meter {} is not configured", meter.prm);
             return Err(StoreError::Inconsistent { table: "meter", what });
         };
+        if let Some(until) = meter.consent_until {
+            sqlx::query(sql::CONSENT_PUT).bind(id).bind(until).execute(&mut *conn).await?;
+        }
         for (position, dataset) in (0_i64..).zip(&meter.datasets) {
             wanted.insert((id, dataset.id()));
             let put = sqlx::query(sql::SERIES_PUT).bind(id).bind(dataset.id()).bind(source).bind(position);
@@ -53,6 +57,17 @@ pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result
     let known: Vec<(i64, i64)> = sqlx::query_as(sql::SERIES_CONFIGURED).fetch_all(&mut *conn).await?;
     for (meter, dataset) in known.into_iter().filter(|series| !wanted.contains(series)) {
         sqlx::query(sql::SERIES_LEAVES).bind(meter).bind(dataset).execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// Lets other sources serve series, and keeps how these stand at the sources that they leave.
+pub(super) async fn serve(conn: &mut SqliteConnection, switches: &[Switch]) -> Result<(), StoreError> {
+    for switch in switches {
+        for statement in [sql::SERVE_PARK, sql::SERVE_TAKE, sql::SERVE_TAKEN] {
+            let query = sqlx::query(statement).bind(switch.meter.0).bind(switch.dataset.id()).bind(switch.to.0);
+            query.execute(&mut *conn).await?;
+        }
     }
     Ok(())
 }

@@ -34,10 +34,11 @@ statements! {
     // Setting up.
     ACCOUNT_ADD = "INSERT INTO account (key) VALUES (?1) ON CONFLICT DO NOTHING";
     SOURCE_PUT =
-        "INSERT INTO source (name, kind, account, configured)
-         SELECT ?1, ?2, a.id, 1 FROM account a WHERE a.key = ?3
-         ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, account = excluded.account, configured = 1
-         WHERE kind <> excluded.kind OR account <> excluded.account OR configured <> 1";
+        "INSERT INTO source (name, kind, account, configured, direct)
+         SELECT ?1, ?2, a.id, 1, ?4 FROM account a WHERE a.key = ?3
+         ON CONFLICT (name) DO UPDATE
+         SET kind = excluded.kind, account = excluded.account, configured = 1, direct = excluded.direct
+         WHERE kind <> excluded.kind OR account <> excluded.account OR configured <> 1 OR direct <> excluded.direct";
     SOURCE_IDS = "SELECT id, name, configured FROM source";
     SOURCE_LEAVES = "UPDATE source SET configured = 0 WHERE id = ?1";
     METER_PUT =
@@ -51,13 +52,22 @@ statements! {
     METER_LEAVES = "UPDATE meter SET configured = 0 WHERE id = ?1";
     SERIES_PUT =
         "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?1, ?2, ?3, 1, ?4)
-         ON CONFLICT (meter, dataset) DO UPDATE
-         SET source = excluded.source, configured = 1, position = excluded.position,
-             state = CASE WHEN source = excluded.source THEN state ELSE 0 END,
-             code = CASE WHEN source = excluded.source THEN code END,
-             message = CASE WHEN source = excluded.source THEN message END,
-             not_before = CASE WHEN source = excluded.source THEN not_before END
-         WHERE source <> excluded.source OR configured <> 1 OR position <> excluded.position";
+         ON CONFLICT (meter, dataset) DO UPDATE SET configured = 1, position = excluded.position
+         WHERE configured <> 1 OR position <> excluded.position";
+    CONSENT_PUT =
+        "INSERT INTO consent (meter, until) VALUES (?1, ?2)
+         ON CONFLICT (meter) DO UPDATE SET until = excluded.until WHERE until IS NOT excluded.until";
+    /// How the series stands at the source that serves it is kept, unless there is nothing to say.
+    SERVE_PARK =
+        "INSERT INTO elsewhere (meter, dataset, source, state, code, message, not_before)
+         SELECT meter, dataset, source, state, code, message, not_before FROM series
+         WHERE meter = ?1 AND dataset = ?2 AND source <> ?3 AND (state <> 0 OR not_before IS NOT NULL)";
+    SERVE_TAKE =
+        "UPDATE series SET (source, state, code, message, not_before) = (
+             SELECT ?3, coalesce(e.state, 0), e.code, e.message, e.not_before
+             FROM (SELECT 1) LEFT JOIN elsewhere e ON e.meter = ?1 AND e.dataset = ?2 AND e.source = ?3
+         ) WHERE meter = ?1 AND dataset = ?2";
+    SERVE_TAKEN = "DELETE FROM elsewhere WHERE meter = ?1 AND dataset = ?2 AND source = ?3";
     SERIES_CONFIGURED = "SELECT meter, dataset FROM series WHERE configured = 1";
     SERIES_LEAVES = "UPDATE series SET configured = 0 WHERE meter = ?1 AND dataset = ?2";
 
@@ -93,78 +103,119 @@ statements! {
     CURVE_HELD =
         "SELECT l.start, k.minutes, l.watts, k.source FROM load_curve l CROSS JOIN interval_kind k ON k.id = l.kind
          WHERE l.meter = ?1 AND l.direction = ?2 AND l.start > ?3 AND l.start < ?4 ORDER BY l.start";
-    KIND_GET = "SELECT id FROM interval_kind WHERE minutes = ?1 AND summer = ?2 AND source = ?3";
     /// Numbers from 0: the first two take no room in a row.
     KIND_ADD =
         "INSERT INTO interval_kind (id, minutes, summer, source)
          SELECT count(*), ?1, ?2, ?3 FROM interval_kind";
-    CURVE_REMOVE = "DELETE FROM load_curve WHERE meter = ?1 AND direction = ?2 AND start = ?3";
+    /// A run of intervals that follow each other and are alike, newest first: the start of the newest,
+    /// their length in seconds, their kind, and a JSON array of watts. A statement of rows would have
+    /// five parameters an interval, which cost more than the insert.
+    CURVE_RUN =
+        "INSERT INTO load_curve (meter, direction, start, kind, watts)
+         SELECT ?, ?, ? - ? * w.key, ?, w.value FROM json_each(?) w WHERE true
+         ON CONFLICT (meter, direction, start) DO UPDATE SET kind = excluded.kind, watts = excluded.watts";
+    CURVE_REMOVE = "DELETE FROM load_curve WHERE meter = ? AND direction = ? AND start = ?";
     ENERGY_HELD =
         "SELECT day, wh, source FROM daily_energy
          WHERE meter = ?1 AND direction = ?2 AND day >= ?3 AND day < ?4 ORDER BY day";
+    DIRECT_SOURCES = "SELECT id FROM source WHERE direct = 1";
+    REVISION_HAS =
+        "SELECT EXISTS (
+             SELECT 1 FROM revision WHERE meter = ?1 AND dataset = ?2 AND start = ?3
+                AND old_value = ?4 AND new_value = ?5 AND old_source = ?6)";
     PEAKS_HELD =
         "SELECT day, va, local_seconds, at, source FROM max_power
          WHERE meter = ?1 AND day >= ?2 AND day < ?3 ORDER BY day";
 
     // Coverage and series.
-    COVERAGE_OF =
-        "SELECT day, state, stored, expected, checked_at, first_left_out, next_try, certain, last_try
-         FROM coverage WHERE meter = ?1 AND dataset = ?2 AND day >= ?3 AND day < ?4 ORDER BY day";
+    /// What an answer meets: day records, the numbers of kinds, whether its series and its line of
+    /// the journal are there. It is one row with two JSON arrays, since each value of each row is
+    /// copied on its way from the database's thread, and each row wakes the one who waits.
+    ANSWER_MEETS =
+        "SELECT
+            (SELECT json_group_array(json_array(day, state, stored, expected, checked_at, first_left_out,
+                                                next_try, certain, last_try))
+             FROM coverage WHERE meter = ? AND dataset = ? AND day >= ? AND day < ?),
+            (SELECT json_group_array(json_array(minutes, summer, id)) FROM interval_kind WHERE source = ?),
+            EXISTS (SELECT 1 FROM series WHERE meter = ? AND dataset = ?),
+            EXISTS (SELECT 1 FROM call WHERE id = ?)";
     SERIES_ADD =
-        "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?1, ?2, ?3, 0, 0)
+        "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?, ?, ?, 0, 0)
          ON CONFLICT DO NOTHING";
-    /// The series and the journal's line of an answer, in one trip to the database's thread. ?4 is
-    /// the step of the answer's newest interval, ?5 its start, ?6 the direction: the step of the
-    /// series is that of its newest interval. From ?7 on it is the line.
-    ANSWERED =
+    /// The step of a series is that of its newest interval: it stays where the answer has none, and
+    /// where an interval is stored that starts later than the answer's newest.
+    SERIES_ANSWERED =
         "UPDATE series SET state = 0, code = NULL, message = NULL, not_before = NULL,
-             last_success_at = max(coalesce(last_success_at, ?3), ?3),
+             last_success_at = max(coalesce(last_success_at, ?), ?),
              step = CASE
-                 WHEN ?4 IS NULL OR step = ?4 OR EXISTS (
-                     SELECT 1 FROM load_curve l WHERE l.meter = ?1 AND l.direction = ?6 AND l.start > ?5
+                 WHEN ? IS NULL OR EXISTS (
+                     SELECT 1 FROM load_curve l
+                     WHERE l.meter = series.meter AND l.direction = ? AND l.start > ?
                  ) THEN step
-                 ELSE ?4
+                 ELSE ?
              END
-         WHERE meter = ?1 AND dataset = ?2;
-         UPDATE call SET outcome = ?8, status = ?9, code = ?10, row_count = ?11, duration_ms = ?12 WHERE id = ?7";
+         WHERE meter = ? AND dataset = ?";
+    CALL_ANSWERED =
+        "UPDATE call SET outcome = ?, status = ?, code = ?, row_count = ?, duration_ms = ? WHERE id = ?";
     SERIES_STATE =
-        "UPDATE series SET state = ?3, code = ?4, message = ?5, not_before = ?6
-         WHERE meter = ?1 AND dataset = ?2";
+        "UPDATE series SET state = ?, code = ?, message = ?, not_before = ? WHERE meter = ? AND dataset = ?";
     ACTIVATION_PUT =
-        "INSERT INTO activation (meter, direction, refused, accepted, refusals) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO activation (meter, direction, refused, accepted, refusals) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (meter, direction) DO UPDATE
          SET refused = excluded.refused, accepted = excluded.accepted, refusals = excluded.refusals";
     LEARNT_PUT =
         "INSERT INTO learnt (source, dataset, max_days, max_days_until, history_short, api, api_since, not_before)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (source, dataset) DO UPDATE
          SET max_days = excluded.max_days, max_days_until = excluded.max_days_until,
              history_short = excluded.history_short, api = excluded.api, api_since = excluded.api_since,
              not_before = excluded.not_before";
     SOURCE_STATE =
-        "UPDATE source SET not_before_ms = ?2, code = ?3, message = ?4, slow_until_ms = ?5 WHERE id = ?1";
+        "UPDATE account SET not_before_ms = ?, code = ?, message = ?, slow_until_ms = ?, refusals = ?, strikes = ?
+         WHERE id = (SELECT account FROM source WHERE id = ?)";
+    TOLD_PUT =
+        "INSERT INTO told (account, pool, calls_left, at_ms, until_ms)
+         SELECT s.account, ?, ?, ?, ? FROM source s WHERE s.id = ?
+         ON CONFLICT (account, pool) DO UPDATE
+         SET calls_left = excluded.calls_left, at_ms = excluded.at_ms, until_ms = excluded.until_ms";
+    RESTING =
+        "SELECT a.id, a.not_before_ms, a.code, a.message, a.refusals, a.strikes
+         FROM source s JOIN account a ON a.id = s.account WHERE s.name = ?1";
+    RESUME =
+        "UPDATE account SET not_before_ms = NULL, code = NULL, message = NULL, refusals = 0, strikes = 0 WHERE id = ?1";
 
     // The journal.
     SOURCE_ACCOUNT_BY_NAME = "SELECT account FROM source WHERE name = ?1";
-    /// The account, when its latest call started, and when those did that are ?2, ?3 and ?4 back
-    /// behind it.
+    /// The account and until when it rests; when its latest call started, and the one that is so many
+    /// back behind it; when those of one pool did that are so many back (the hour, the day, the day
+    /// less what is kept); and what the source said last about that pool: calls left, until when.
     USAGE =
-        "SELECT s.account,
+        "SELECT s.account, a.not_before_ms,
             (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1),
-            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?2),
-            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?3),
-            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?4)
-         FROM source s WHERE s.id = ?1";
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account AND k.pool = ?
+             ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account AND k.pool = ?
+             ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?),
+            (SELECT k.at_ms FROM call k WHERE k.account = s.account AND k.pool = ?
+             ORDER BY k.at_ms DESC LIMIT 1 OFFSET ?),
+            t.calls_left - (SELECT count(*) FROM call k WHERE k.account = s.account AND k.pool = ? AND k.at_ms > t.at_ms),
+            t.until_ms
+         FROM source s JOIN account a ON a.id = s.account
+         LEFT JOIN told t ON t.account = s.account AND t.pool = ?
+         WHERE s.id = ?";
     CALL_ADD =
-        "INSERT INTO call (account, at_ms, asked_at, source, api, meter, dataset, start_day, end_day)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        "INSERT INTO call (account, at_ms, asked_at, source, pool, api, meter, dataset, start_day, end_day)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     CALL_END =
         "UPDATE call SET outcome = ?2, status = ?3, code = ?4, duration_ms = ?5 WHERE id = ?1";
     SPENT =
         "SELECT
-            (SELECT count(*) FROM call WHERE account = ?1 AND at_ms > ?2 - 3600000),
-            (SELECT count(*) FROM call WHERE account = ?1 AND at_ms > ?2 - 86400000),
-            (SELECT count(*) FROM call WHERE account = ?1)";
+            (SELECT count(*) FROM call WHERE account = ?1 AND pool = ?3 AND at_ms > ?2 - 3600000),
+            (SELECT count(*) FROM call WHERE account = ?1 AND pool = ?3 AND at_ms > ?2 - 86400000),
+            (SELECT max(0, t.calls_left - (
+                 SELECT count(*) FROM call WHERE account = ?1 AND pool = ?3 AND at_ms > t.at_ms
+             )) FROM told t WHERE t.account = ?1 AND t.pool = ?3 AND t.until_ms > ?2)";
     REFUSED_TOKENS =
         "SELECT count(*) FROM call
          WHERE account = (SELECT account FROM source WHERE id = ?1) AND at_ms >= ?2
@@ -191,15 +242,18 @@ statements! {
          FROM series s CROSS JOIN coverage v ON v.meter = s.meter AND v.dataset = s.dataset
          WHERE s.configured = 1 AND (v.state <> 1 OR v.checked_at IS NOT NULL)";
     FACTS_SOURCES =
-        "SELECT id, name, not_before_ms, code, slow_until_ms FROM source WHERE configured = 1 ORDER BY id";
+        "SELECT s.id, s.name, s.kind, a.not_before_ms, a.code, a.message, a.slow_until_ms, a.refusals, a.strikes
+         FROM source s JOIN account a ON a.id = s.account WHERE s.configured = 1 ORDER BY s.id";
+    FACTS_ELSEWHERE = "SELECT meter, dataset, source, state, code, not_before FROM elsewhere";
     FACTS_LEARNT =
         "SELECT source, dataset, max_days, max_days_until, history_short, api, api_since, not_before FROM learnt";
     FACTS_ACTIVATIONS = "SELECT meter, direction, refused, accepted, refusals FROM activation";
     FACTS_FAILED =
-        "SELECT k.meter, k.dataset, k.start_day, k.end_day, k.asked_at, coalesce(k.code, ''),
+        "SELECT k.meter, k.dataset, k.source, k.start_day, k.end_day, k.asked_at, coalesce(k.code, ''),
                 EXISTS (
                     SELECT 1 FROM call n
-                    WHERE n.id > k.id AND n.meter = k.meter AND n.dataset = k.dataset AND n.outcome = 1
+                    WHERE n.id > k.id AND n.meter = k.meter AND n.dataset = k.dataset AND n.source = k.source
+                      AND n.outcome = 1
                 )
          FROM call k
          WHERE k.outcome = 0 AND k.asked_at >= ?1 AND k.dataset IS NOT NULL ORDER BY k.asked_at, k.id";
@@ -207,8 +261,9 @@ statements! {
     // What the operator sees.
     STATUS_SERIES =
         "SELECT s.meter, m.prm, m.name, o.name, s.dataset, s.state, s.code, s.message, s.last_success_at,
-                s.not_before, s.end_day
+                s.not_before, s.end_day, n.until
          FROM series s JOIN meter m ON m.id = s.meter JOIN source o ON o.id = s.source
+         LEFT JOIN consent n ON n.meter = s.meter
          WHERE s.configured = 1 ORDER BY m.position, m.id, s.position, s.dataset";
     /// Complete days count wherever they lie, all others only in the window.
     STATUS_DAYS =

@@ -9,8 +9,20 @@ use super::sql;
 use crate::domain::{Day, DayState};
 use crate::store::{SeriesStatus, StoreError};
 
-type SeriesRow =
-    (i64, String, String, String, i64, i64, Option<String>, Option<String>, Option<i64>, Option<i64>, Option<i32>);
+type SeriesRow = (
+    i64,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+    Option<i32>,
+    Option<i64>,
+);
 type TallyRow = (i64, i64, i64, i32, i32, Option<i64>, Option<i64>);
 
 /// What the days of one series in one state amount to: newest, oldest, next try, how many of them
@@ -31,7 +43,9 @@ pub(super) async fn status(conn: &mut SqliteConnection) -> Result<Vec<SeriesStat
         gaps.into_iter().map(|(prm, dataset, count)| ((prm, dataset), count)).collect();
     let rows: Vec<SeriesRow> = sqlx::query_as(sql::STATUS_SERIES).fetch_all(conn).await?;
     let mut lines = Vec::with_capacity(rows.len());
-    for (meter, prm, name, source, dataset, state, code, message, last_success_at, not_before, end) in rows {
+    for (meter, prm, name, source, dataset, state, code, message, last_success_at, not_before, end, consent_until) in
+        rows
+    {
         let kind = dataset_of(dataset)?;
         let own = tallies.get(&(meter, dataset));
         let complete = own.and_then(|t| t.get(&DayState::Complete)).copied();
@@ -51,6 +65,7 @@ pub(super) async fn status(conn: &mut SqliteConnection) -> Result<Vec<SeriesStat
             message,
             last_success_at,
             next_try_at: not_before.or(due),
+            consent_until,
         });
     }
     Ok(lines)

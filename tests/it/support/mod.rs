@@ -23,6 +23,8 @@ use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+pub(crate) mod gateways;
+
 /// Calls the simulator's router without a socket.
 #[derive(Debug)]
 pub(crate) struct InMemory(pub(crate) Simulator);
@@ -77,7 +79,6 @@ pub(crate) fn prm(text: &str) -> Prm {
 pub(crate) struct Rig {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) simulator: Simulator,
-    #[expect(dead_code, reason = "kept so that the folder lives as long as the rig")]
     pub(crate) folder: tempfile::TempDir,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) apis: Vec<Api>,
@@ -88,6 +89,8 @@ pub(crate) struct Rig {
     pub(crate) transport: Option<Arc<dyn Transport>>,
     /// The address of the source.
     pub(crate) base: String,
+    /// Gateways beside it.
+    pub(crate) gateways: Vec<ActiveSource>,
 }
 
 impl Rig {
@@ -102,7 +105,7 @@ impl Rig {
             .map(|(n, meter)| ActiveMeter {
                 prm: meter.prm.clone(),
                 name: format!("Meter {n}"),
-                source: "enedis".to_owned(),
+                sources: vec!["enedis".to_owned()],
                 datasets: datasets.to_vec(),
                 since: None,
             })
@@ -121,6 +124,7 @@ impl Rig {
             every: BTreeMap::new(),
             transport: None,
             base: "http://localhost/".to_owned(),
+            gateways: Vec::new(),
         }
     }
 
@@ -144,15 +148,17 @@ impl Rig {
             user_agent: Enedis::user_agent(),
         }));
         let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&self.store);
+        let enedis = ActiveSource {
+            source,
+            transport: self.transport.clone().unwrap_or_else(|| Arc::new(InMemory(self.simulator.clone()))),
+            limits: self.limits,
+            cached: None,
+        };
         Engine {
             store,
             calendar: Calendar::new(Arc::clone(&clock), None),
             clock,
-            sources: vec![ActiveSource {
-                source,
-                transport: self.transport.clone().unwrap_or_else(|| Arc::new(InMemory(self.simulator.clone()))),
-                limits: self.limits,
-            }],
+            sources: std::iter::once(enedis).chain(self.gateways.iter().cloned()).collect(),
             meters: self.meters.clone(),
             every: self.every.clone(),
         }
@@ -173,6 +179,16 @@ impl Rig {
     pub(crate) async fn pass_with(&self, selection: Selection) -> Report {
         let pass = async { self.engine().pass(&selection, &CancellationToken::new(), &|_| ()).await.unwrap() };
         tokio::time::timeout(Duration::from_mins(2), pass).await.expect("the pass ends")
+    }
+
+    /// The rows that a statement finds; its only column is text.
+    pub(crate) async fn rows(&self, statement: String) -> Vec<String> {
+        use sqlx::{ConnectOptions as _, Row as _};
+        let path = self.folder.path().join("linkyd.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).read_only(true);
+        let mut conn = options.connect().await.unwrap();
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement)).fetch_all(&mut conn).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
     }
 
     /// Moves on to the next morning at the given Paris time.

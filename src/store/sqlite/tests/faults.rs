@@ -178,7 +178,15 @@ async fn a_file_that_is_replaced_is_noticed() {
     std::fs::rename(world.path(), world.folder.path().join("aside.db")).unwrap();
     let span = days("2026-11-17", "2026-11-24");
     let asks = Some((METER, CURVE, span));
-    let call = NewCall { source: SOURCE, api: None, asks, asked_at: 0 };
+    let call = NewCall {
+        source: SOURCE,
+        api: None,
+        pool: crate::source::Pool::Live,
+        asks,
+        keep: None,
+        despite_rest: false,
+        asked_at: 0,
+    };
     let error = world.store.reserve(&call, &LIMITS, 0).await.unwrap_err();
     assert!(error.to_string().contains("replaced"), "{error}");
 }
@@ -208,7 +216,8 @@ async fn damage_is_found_and_named() {
 #[tokio::test]
 async fn a_damaged_page_is_an_error_with_advice() {
     let world = World::new().await;
-    let span = days("2026-10-01", "2026-11-24");
+    // Enough that the second half of the file is nothing but rows.
+    let span = days("2026-07-01", "2026-11-24");
     world.store_curve(span, curve(span, 10, |_| 1)).await;
     world.store.tidy().await.unwrap();
     let copy = world.folder.path().join("copy.db");

@@ -1,11 +1,20 @@
 //! The journal is the budget.
 
 use super::*;
-use crate::budget::Verdict;
-use crate::store::{Effect, Learnt};
+use crate::budget::{Exhausted, Verdict};
+use crate::source::Pool;
+use crate::store::{Effect, Learnt, SourceState};
 
 fn call(world: &World, asks: Option<(MeterId, Dataset, Days)>) -> NewCall {
-    NewCall { source: SOURCE, api: asks.map(|_| Api::V5), asks, asked_at: world.now() }
+    NewCall {
+        source: SOURCE,
+        api: asks.map(|_| Api::V5),
+        pool: Pool::Live,
+        asks,
+        keep: None,
+        despite_rest: false,
+        asked_at: world.now(),
+    }
 }
 
 #[tokio::test]
@@ -31,8 +40,8 @@ async fn calls_are_paced_and_counted_by_account() {
     world.store.set_up(&renamed).await.unwrap();
     let other = NewCall { source: SourceId(2), ..call(&world, None) };
     assert!(matches!(world.store.reserve(&other, &limits, now + 2000).await.unwrap(), Reserved::Wait(_)));
-    let spent = world.store.spent("other", now + 3_600_500).await.unwrap();
-    assert_eq!((spent.hour, spent.day, spent.ever), (4, 7, 7));
+    let spent = world.store.spent("other", Pool::Live, now + 3_600_500).await.unwrap();
+    assert_eq!((spent.hour, spent.day, spent.told_left), (4, 7, None));
     assert_eq!(world.one("SELECT count(*) FROM v_call").await, "6");
 }
 
@@ -81,16 +90,66 @@ async fn refused_tokens_are_counted_apart() {
 async fn what_was_learnt_about_a_source_comes_back() {
     let world = World::new().await;
     let known = Learnt { max_days: Some((3, 77)), history_short: 2, api: Some((Api::V5, 55)), not_before: Some(99) };
-    let source = Effect::Source {
-        source: SOURCE,
+    let state = SourceState {
         not_before_ms: Some(5),
         code: Some("900804".into()),
         message: Some("too fast".into()),
         slow_until_ms: Some(6),
+        refusals: 7,
+        strikes: 1,
     };
+    let source = Effect::Source { source: SOURCE, state: state.clone() };
     let learnt = Effect::Learnt { source: SOURCE, dataset: CURVE, known };
     world.store.apply(vec![source, learnt]).await.unwrap();
     let facts = world.store.facts(0).await.unwrap();
     assert_eq!(facts.sources[0].learnt[&CURVE], known);
-    assert_eq!((facts.sources[0].not_before_ms, facts.sources[0].slow_until_ms), (Some(5), Some(6)));
+    assert_eq!(facts.sources[0].state, state);
+    assert_eq!(world.store.sources().await.unwrap()[0].state, state);
+}
+
+#[tokio::test]
+async fn a_source_that_rests_takes_no_call_whoever_asks() {
+    let world = World::new().await;
+    let now = world.now() * 1000;
+    let rest = SourceState {
+        not_before_ms: Some(now + 5_000),
+        code: Some("banned".into()),
+        strikes: 2,
+        ..SourceState::default()
+    };
+    world.store.apply(vec![Effect::Source { source: SOURCE, state: rest }]).await.unwrap();
+    let resting = world.store.reserve(&call(&world, None), &LIMITS, now).await.unwrap();
+    assert_eq!(resting, Reserved::Rests(now + 5_000));
+    assert_eq!(world.one("SELECT count(*) FROM call").await, "0");
+    let mended = NewCall { despite_rest: true, ..call(&world, None) };
+    assert!(matches!(world.store.reserve(&mended, &LIMITS, now).await.unwrap(), Reserved::Go { .. }));
+    let pause = world.store.resume("enedis").await.unwrap().unwrap();
+    assert_eq!((pause.until_ms, pause.code.as_deref()), (now + 5_000, Some("banned")));
+    assert!(matches!(world.store.reserve(&call(&world, None), &LIMITS, now).await.unwrap(), Reserved::Go { .. }));
+    assert_eq!(world.store.resume("enedis").await.unwrap(), None);
+    assert_eq!(world.store.facts(0).await.unwrap().sources[0].state, SourceState::default());
+}
+
+#[tokio::test]
+async fn counters_are_apart_and_what_the_source_says_counts_at_once() {
+    let world = World::new().await;
+    let limits = Limits { per_second: 1000, per_hour: None, per_day: Some(2) };
+    let now = world.now() * 1000;
+    let cached = NewCall { pool: Pool::Cached, ..call(&world, None) };
+    let goes = |reserved| matches!(reserved, Reserved::Go { .. });
+    for _ in 0..2 {
+        assert!(goes(world.store.reserve(&call(&world, None), &limits, now).await.unwrap()));
+    }
+    assert!(!goes(world.store.reserve(&call(&world, None), &limits, now).await.unwrap()));
+    assert!(goes(world.store.reserve(&cached, &limits, now).await.unwrap()), "the cache has a counter of its own");
+    let told = Effect::Told { source: SOURCE, pool: Pool::Cached, left: 1, at_ms: now + 10, until_ms: now + 3_600_000 };
+    world.store.apply(vec![told]).await.unwrap();
+    let later = now + 1_000;
+    let wide = Limits { per_second: 1000, per_hour: None, per_day: Some(400) };
+    assert_eq!(world.store.spent("enedis", Pool::Cached, later).await.unwrap().told_left, Some(1));
+    assert!(goes(world.store.reserve(&cached, &wide, later).await.unwrap()));
+    let fourth = world.store.reserve(&cached, &wide, later).await.unwrap();
+    let expected = Verdict::Wait { until: now + 3_600_000, limit: Exhausted::Told };
+    assert_eq!(fourth, Reserved::Wait(expected));
+    assert!(goes(world.store.reserve(&cached, &wide, now + 3_600_001).await.unwrap()));
 }

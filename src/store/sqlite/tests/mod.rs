@@ -45,11 +45,13 @@ fn days(first: &str, end: &str) -> Days {
 }
 
 fn setup() -> Setup {
-    let sources = vec![SourceSetup { name: "enedis".into(), kind: "enedis", account: "enedis:app".into() }];
+    let sources =
+        vec![SourceSetup { name: "enedis".into(), kind: "enedis", account: "enedis:app".into(), direct: true }];
     let meter = MeterSetup {
         prm: PRM.parse().unwrap(),
         name: "Maison".into(),
         source: "enedis".into(),
+        consent_until: None,
         datasets: Dataset::ALL.to_vec(),
     };
     Setup { sources, meters: vec![meter] }
@@ -116,20 +118,31 @@ impl World {
 
     async fn reserve(&self, dataset: Dataset, covered: Days) -> CallId {
         let asks = Some((METER, dataset, covered));
-        let call = NewCall { source: SOURCE, api: Some(Api::V2026), asks, asked_at: self.now() };
+        let call = NewCall {
+            source: SOURCE,
+            api: Some(Api::V2026),
+            pool: crate::source::Pool::Live,
+            asks,
+            keep: None,
+            despite_rest: false,
+            asked_at: self.now(),
+        };
         match self.store.reserve(&call, &LIMITS, self.now() * 1000).await.unwrap() {
             Reserved::Go { call, .. } => call,
-            Reserved::Wait(verdict) => panic!("{verdict:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
     fn answer(&self, call: CallId, dataset: Dataset, covered: Days, values: Values) -> Answer {
         Answer {
             end: CallEnd { call, status: Some(200), code: None, duration_ms: 412 },
+            direct: true,
             meter: METER,
             dataset,
             source: SOURCE,
             covered,
+            exact: true,
+            same_day: crate::domain::SameDay::Often,
             values,
             asked_at: self.now(),
             window_first: day("2024-11-09"),

@@ -69,7 +69,7 @@ async fn the_ledger_is_read_by_its_key() {
         (sql::REFUSED_TOKENS, "call_by_account"),
         (sql::FACTS_FAILED, "call_failed"),
         (sql::CURVE_HELD, "(meter=? AND direction=? AND start>? AND start<?)"),
-        (sql::COVERAGE_OF, "(meter=? AND dataset=? AND day>? AND day<?)"),
+        (sql::ANSWER_MEETS, "(meter=? AND dataset=? AND day>? AND day<?)"),
     ] {
         let plan = plan(&world, sql).await;
         assert!(plan.contains(key) && !plan.contains("SCAN k"), "{plan}");

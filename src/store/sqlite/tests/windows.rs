@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::{Direction, SeriesState};
-use crate::store::{Activation, Effect};
+use crate::store::{Activation, Effect, Standing, Switch};
 
 #[tokio::test]
 async fn each_day_of_the_window_has_a_row_and_runs_are_gaps() {
@@ -147,19 +147,30 @@ async fn a_series_tells_why_it_is_suspended_until_it_is_answered() {
 }
 
 #[tokio::test]
-async fn another_source_of_a_meter_starts_without_the_troubles_of_the_first() {
+async fn each_source_of_a_series_keeps_its_own_troubles() {
     let world = World::new().await;
     let (state, code, message) = (SeriesState::NotOffered, Some("x".into()), None);
     let effect = Effect::Series { meter: METER, dataset: CURVE, state, code, message, not_before: Some(9) };
     world.store.apply(vec![effect]).await.unwrap();
     let mut other = setup();
-    other.sources.push(SourceSetup { name: "home".into(), kind: "conso-api", account: "conso:1".into() });
+    other.sources.push(SourceSetup {
+        name: "home".into(),
+        kind: "conso-api",
+        account: "conso:1".into(),
+        direct: false,
+    });
     other.meters[0].source = "home".into();
     world.store.set_up(&other).await.unwrap();
+    let serve = |to| [Switch { meter: METER, dataset: CURVE, to }];
+    world.store.serve(&serve(SourceId(2))).await.unwrap();
     let facts = world.store.facts(0).await.unwrap();
-    assert_eq!(
-        (facts.series[0].state, facts.series[0].not_before, facts.series[0].source),
-        (SeriesState::Ok, None, SourceId(2))
-    );
-    assert_eq!(facts.sources.len(), 2);
+    let series = &facts.series[0];
+    assert_eq!((series.state, series.not_before, series.source), (SeriesState::Ok, None, SourceId(2)));
+    let standing = Standing { state: SeriesState::NotOffered, code: Some("x".into()), not_before: Some(9) };
+    assert_eq!(series.elsewhere.get(&SOURCE), Some(&standing));
+    world.store.serve(&serve(SOURCE)).await.unwrap();
+    let facts = world.store.facts(0).await.unwrap();
+    let series = &facts.series[0];
+    assert_eq!((series.state, series.not_before, series.source), (SeriesState::NotOffered, Some(9), SOURCE));
+    assert!(series.elsewhere.is_empty());
 }

@@ -1,0 +1,311 @@
+//! The one call that each source is asked for.
+//!
+//! Its line is in the journal before it is made, so it counts like any other; where the budget is
+//! used up or the source pauses, there is none. What it teaches about a pause is kept.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Finding, Verdict, consent};
+use crate::budget::Exhausted;
+use crate::cli::Trouble;
+use crate::cli::render::number;
+use crate::cli::sources::PauseView;
+use crate::config::MeterConfig;
+use crate::domain::{Api, Dataset, Day, Days, Kind, Prm, Span};
+use crate::engine::knowledge::published_end;
+use crate::engine::{ActiveSource, Engine, react};
+use crate::exit::Exit;
+use crate::source::{Ask, Grant, Pool, Reaction, Refusal, Reply, Request, Response, catalogue};
+use crate::store::{CallEnd, Effect, NewCall, Reserved, SourceFacts, SourceState, StoreError};
+
+/// Days of the call for data, where nothing cheaper shows whether a source answers.
+const DAYS: i32 = 2;
+
+/// The time as a source gave it in an answer.
+#[derive(Debug, Clone)]
+pub(super) struct Dated {
+    /// Whose time.
+    pub(super) source: String,
+    /// What it said.
+    said: DateTime<Utc>,
+    /// This machine's time when the answer came.
+    ours: DateTime<Utc>,
+}
+
+impl Dated {
+    /// The time in the `Date` header of an answer that came at `ours`.
+    fn of(source: &str, response: &Response, ours: DateTime<Utc>) -> Option<Self> {
+        let said = DateTime::parse_from_rfc2822(response.header("date")?).ok()?.with_timezone(&Utc);
+        Some(Self { source: source.to_owned(), said, ours })
+    }
+
+    #[cfg(test)]
+    pub(super) fn at(source: &str, said: DateTime<Utc>, ours: DateTime<Utc>) -> Self {
+        Self { source: source.to_owned(), said, ours }
+    }
+
+    /// How far this machine's clock is behind; less than nothing where it is ahead.
+    pub(super) fn behind(&self) -> TimeDelta {
+        self.said - self.ours
+    }
+}
+
+/// What a call brought.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// What was found out.
+    pub(super) findings: Vec<Finding>,
+    /// What time the source says it is.
+    pub(super) dated: Option<Dated>,
+}
+
+/// The cheapest question that a source answers.
+enum Question {
+    /// Whether it takes the credentials.
+    Check(Request),
+    /// A token.
+    Token(Request),
+    /// Data of a few days.
+    Data { prm: Prm, span: Span, api: Api, newest: Day },
+}
+
+/// Asks sources through the journal.
+pub(super) struct Caller {
+    engine: Engine,
+}
+
+impl Caller {
+    /// Asks with the store and the clock of this engine.
+    pub(super) fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+
+    /// Asks a source; `meters` are those that it serves.
+    pub(super) async fn ask(&self, active: &ActiveSource, meters: &[&MeterConfig]) -> Asked {
+        let name = active.source.name();
+        let asked = match self.question(active, meters) {
+            Some(question) => self.put(active, question, meters).await,
+            None => Ok(told(Finding::new("source", Verdict::Well, "not asked: it has no meter to ask for"))),
+        };
+        let mut asked = asked.unwrap_or_else(|error| {
+            let trouble = Trouble::from(error);
+            told(Finding::new("database", Verdict::from(&trouble), trouble.message))
+        });
+        for finding in &mut asked.findings {
+            finding.subject = Some(name.to_owned());
+        }
+        asked
+    }
+
+    fn question(&self, active: &ActiveSource, meters: &[&MeterConfig]) -> Option<Question> {
+        if let Some(request) = active.source.check_request() {
+            return Some(Question::Check(request));
+        }
+        if let Some(request) = active.source.token_request() {
+            return Some(Question::Token(request));
+        }
+        let named = active.source.grant().prms;
+        let meter = meters.iter().find(|meter| named.as_ref().is_none_or(|prms| prms.contains(&meter.prm)))?;
+        let dataset = cheapest(active, &meter.datasets)?;
+        let end = published_end(self.engine.calendar.now());
+        let served = Days::new(end.plus(-DAYS), end)?;
+        Some(Question::Data {
+            prm: meter.prm.clone(),
+            span: Span::new(dataset, served, DAYS, served)?,
+            api: active.source.apis().first().copied()?,
+            newest: end.plus(-1),
+        })
+    }
+
+    async fn put(
+        &self,
+        active: &ActiveSource,
+        question: Question,
+        meters: &[&MeterConfig],
+    ) -> Result<Asked, StoreError> {
+        let facts = self.facts(active).await?;
+        if let Some(pause) = PauseView::of(active.source.name(), &facts.state, self.engine.clock.now()) {
+            let message = format!("not asked, it {}", pause.sentence(active.source.name()));
+            return Ok(told(Finding::new("source", Verdict::Problem(Exit::TryLater), message)));
+        }
+        let request = match &question {
+            Question::Check(request) | Question::Token(request) => request.clone(),
+            Question::Data { prm, span, api, newest } => {
+                active.source.request(Ask { prm, span: *span, api: *api, newest: *newest }, None)
+            }
+        };
+        let pool = match &question {
+            Question::Data { prm, span, api, newest } => {
+                active.source.pool(&Ask { prm, span: *span, api: *api, newest: *newest })
+            }
+            Question::Check(_) | Question::Token(_) => Pool::Live,
+        };
+        let api = if let Question::Data { api, .. } = &question { Some(*api) } else { None };
+        let new = NewCall {
+            source: facts.id,
+            api,
+            pool,
+            asks: None,
+            keep: None,
+            despite_rest: false,
+            asked_at: self.engine.calendar.now().timestamp(),
+        };
+        let now_ms = self.engine.clock.now().timestamp_millis();
+        let call = match self.engine.store.reserve(&new, &active.limits_of(pool), now_ms).await? {
+            Reserved::Go { call, at_ms } => {
+                let wait = u64::try_from(at_ms - now_ms).unwrap_or_default();
+                self.engine.clock.sleep(Duration::from_millis(wait)).await;
+                call
+            }
+            Reserved::Wait(verdict) => return Ok(told(used_up(verdict))),
+            Reserved::Rests(until) => {
+                let until = DateTime::from_timestamp_millis(until).map(number::wall).unwrap_or_default();
+                let message = format!("not asked, it pauses until {until} (Paris)");
+                return Ok(told(Finding::new("source", Verdict::Problem(Exit::TryLater), message)));
+            }
+        };
+        let began = self.engine.clock.monotonic();
+        let result = active.transport.send(&request).await;
+        let took = self.engine.clock.monotonic().saturating_sub(began);
+        let now = self.engine.clock.now();
+        let read = match &result {
+            Ok(response) => read(active, &question, response, now),
+            Err(error) => Err(catalogue::own(error.trouble(), None, "")),
+        };
+        let end = CallEnd {
+            call,
+            status: result.as_ref().ok().map(|response| response.status),
+            code: read.as_ref().err().map(|refusal| refusal.code.clone()),
+            duration_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
+        };
+        let mut effects = Vec::new();
+        if let Err(refusal) = &read {
+            effects.extend(pause(&facts, refusal, now));
+        }
+        self.engine.store.settle(end, effects).await?;
+        let dated = result.ok().and_then(|response| Dated::of(active.source.name(), &response, now));
+        let findings = match read {
+            Ok(grant) => {
+                let mut findings = vec![answered(&question, took)];
+                let known = active.source.grant();
+                // What the credentials say by themselves was told already.
+                let news = Grant {
+                    prms: grant.prms.filter(|_| known.prms.is_none()),
+                    until: grant.until.filter(|_| known.until.is_none()),
+                };
+                findings.extend(consent::of_grant(active.source.name(), &news, meters, now));
+                findings
+            }
+            Err(refusal) => vec![refused(&refusal, took)],
+        };
+        Ok(Asked { findings, dated })
+    }
+
+    /// What is known of a source, after the store was told of it where it has not been.
+    async fn facts(&self, active: &ActiveSource) -> Result<SourceFacts, StoreError> {
+        let name = active.source.name();
+        let since = self.engine.calendar.now().timestamp();
+        let known = |sources: Vec<SourceFacts>| sources.into_iter().find(|source| source.name == name);
+        if let Some(found) = known(self.engine.store.facts(since).await?.sources) {
+            return Ok(found);
+        }
+        self.engine.store.set_up(&self.engine.setup()).await?;
+        known(self.engine.store.facts(since).await?.sources).ok_or_else(|| StoreError::Inconsistent {
+            table: "source",
+            what: "a source that was just written is not there".to_owned(),
+        })
+    }
+}
+
+/// Nothing but a finding.
+fn told(finding: Finding) -> Asked {
+    Asked { findings: vec![finding], dated: None }
+}
+
+/// What is to be kept of a refusal: a pause that the source asked for, or that a ban makes wise. That
+/// credentials are refused is not kept: somebody is about to mend that.
+fn pause(facts: &SourceFacts, refusal: &Refusal, now: DateTime<Utc>) -> Option<Effect> {
+    let until = match refusal.reaction {
+        Reaction::Ban => now.timestamp_millis() + react::BAN_MS,
+        Reaction::RetryAt(told) => react::resume_at(told, now, fastrand::u32(0..=1_000)),
+        _ => return None,
+    };
+    let state = SourceState {
+        not_before_ms: Some(until),
+        code: Some(refusal.code.clone()),
+        message: Some(react::message(refusal)),
+        ..facts.state.clone()
+    };
+    Some(Effect::Source { source: facts.id, state })
+}
+
+/// The dataset whose answer is the smallest: of daily values rather than a curve.
+fn cheapest(active: &ActiveSource, datasets: &[Dataset]) -> Option<Dataset> {
+    let offered = |dataset: &&Dataset| active.source.reach(**dataset).is_some();
+    let daily = datasets.iter().filter(offered).find(|dataset| dataset.kind() != Kind::LoadCurve);
+    daily.or_else(|| datasets.iter().find(offered)).copied()
+}
+
+fn read(active: &ActiveSource, question: &Question, response: &Response, now: DateTime<Utc>) -> Result<Grant, Refusal> {
+    match question {
+        Question::Check(_) => active.source.read_check(response, now),
+        Question::Token(_) => active.source.read_token(response, now).map(|_| Grant::default()),
+        Question::Data { prm, span, api, newest } => {
+            let ask = Ask { prm, span: *span, api: *api, newest: *newest };
+            match active.source.read(ask, response, now) {
+                Reply::Refused(refusal) if !shows_access(refusal.reaction) => Err(refusal),
+                Reply::Body(_) | Reply::Refused(_) => Ok(Grant::default()),
+            }
+        }
+    }
+}
+
+/// Whether a refusal comes from behind the door: the credentials were taken.
+fn shows_access(reaction: Reaction) -> bool {
+    matches!(
+        reaction,
+        Reaction::NoData
+            | Reaction::Narrow
+            | Reaction::ClampHistory
+            | Reaction::ClampActivation
+            | Reaction::StopDataset
+    )
+}
+
+fn answered(question: &Question, took: Duration) -> Finding {
+    let what = match question {
+        Question::Check(_) => "answers and takes the credentials",
+        Question::Token(_) => "answers and gives a token",
+        Question::Data { .. } => "answers and takes the token",
+    };
+    Finding::new("source", Verdict::Well, format!("{what} ({})", number::duration(took)))
+}
+
+fn refused(refusal: &Refusal, took: Duration) -> Finding {
+    let exit = match refusal.reaction {
+        Reaction::Reauth | Reaction::StopApp { .. } => Exit::CredentialsRefused,
+        Reaction::RetryShort | Reaction::RetryLater | Reaction::RetryAt(_) | Reaction::Burst | Reaction::Ban => {
+            Exit::TryLater
+        }
+        _ => Exit::Failed,
+    };
+    let message = format!("{} [{}, {}]", react::message(refusal), refusal.code, number::duration(took));
+    Finding::new("source", Verdict::Problem(exit), message)
+}
+
+fn used_up(verdict: crate::budget::Verdict) -> Finding {
+    let message = match verdict {
+        crate::budget::Verdict::Wait { until, limit } => {
+            let which = match limit {
+                Exhausted::Hour => "hour",
+                Exhausted::Day | Exhausted::Kept | Exhausted::Told => "day",
+            };
+            let until = DateTime::from_timestamp_millis(until).map(number::wall).unwrap_or_default();
+            format!("not asked: the calls of the {which} are used up until {until} (Paris)")
+        }
+        crate::budget::Verdict::Go { .. } => "not asked: no call was to be had".to_owned(),
+    };
+    Finding::new("source", Verdict::Problem(Exit::TryLater), message)
+}

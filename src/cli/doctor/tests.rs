@@ -1,0 +1,114 @@
+//! What the checks say of what they find; the calls are tested with the real binary.
+
+use chrono::TimeDelta;
+
+use super::calls::Dated;
+use super::*;
+use crate::config::MeterConfig;
+use crate::domain::Dataset;
+use crate::source::Grant;
+
+fn now() -> DateTime<Utc> {
+    "2026-11-24T07:30:00Z".parse().unwrap()
+}
+
+fn meter(name: &str, prm: &str) -> MeterConfig {
+    MeterConfig {
+        prm: prm.parse().unwrap(),
+        name: name.to_owned(),
+        sources: vec!["home".to_owned()],
+        datasets: vec![Dataset::DailyConsumption],
+        since: None,
+    }
+}
+
+fn said(findings: &[Finding]) -> String {
+    let lines = findings.iter().map(|finding| format!("{:?}: {}", finding.verdict, finding.message));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_worst_finding_decides_how_it_ends() {
+    let found = |verdicts: &[Verdict]| -> Vec<Finding> {
+        verdicts.iter().map(|verdict| Finding::new("config", *verdict, "x")).collect()
+    };
+    assert_eq!(exit(&found(&[Verdict::Well, Verdict::Warning])), Exit::Done);
+    assert_eq!(exit(&found(&[Verdict::Problem(Exit::InputOutput)])), Exit::Failed);
+    let mut all = vec![Verdict::Problem(Exit::Failed)];
+    for worse in [Exit::TryLater, Exit::CredentialsRefused, Exit::DatabaseUnreachable, Exit::Configuration] {
+        all.push(Verdict::Problem(worse));
+        assert_eq!(exit(&found(&all)), worse);
+    }
+}
+
+#[test]
+fn a_tokens_end_and_its_meters_are_told() {
+    let (house, flat) = (meter("Maison", "01234567890123"), meter("Studio", "12345678909999"));
+    let grant = |days: i64| Grant {
+        prms: Some(vec![house.prm.clone()]),
+        until: Some(now() + TimeDelta::days(days) + TimeDelta::hours(1)),
+    };
+    assert_eq!(
+        said(&consent::of_grant("home", &grant(400), &[&house], now())),
+        "Well: the token holds until 2027-12-29, for 400 days\nWell: the credentials are for Maison"
+    );
+    assert_eq!(
+        said(&consent::of_grant("home", &grant(29), &[&house, &flat], now())),
+        "Warning: the token ends on 2026-12-23, in 29 days; renew it before: give the consent again and put the new \
+         token in the place of the old one\n\
+         Problem(Failed): meter Studio (…9999) is not among those that the credentials are for (…0123); give the \
+         consent for it, or take the source from its sources"
+    );
+    assert_eq!(
+        said(&consent::of_grant("home", &grant(-2), &[], now())),
+        "Problem(CredentialsRefused): the token ended on 2026-11-22; renew it: give the consent again and put the \
+         new token in the place of the old one\n\
+         Well: no meter is asked for; the credentials are for …0123"
+    );
+    assert!(consent::of_grant("home", &Grant::default(), &[&house], now()).is_empty());
+}
+
+#[test]
+fn a_clock_is_compared_with_the_sources() {
+    let off = |seconds: i64| machine::clock(now(), &[Dated::at("enedis", now() + TimeDelta::seconds(seconds), now())]);
+    assert_eq!(said(&[off(-3)]), "Well: it is 2026-11-24 08:30 (Paris), as source enedis says");
+    assert_eq!(
+        said(&[off(120)]),
+        "Warning: the clock is 2 min behind that of source enedis; set it, or let it be set over the network \
+         (timedatectl set-ntp true)"
+    );
+    assert!(said(&[off(-7200)]).starts_with("Problem(Failed): the clock is 2 h ahead of that of source enedis"));
+    assert_eq!(machine::clock(now(), &[]).verdict, Verdict::Well);
+    let unset = machine::clock("1970-01-01T00:10:00Z".parse().unwrap(), &[]);
+    assert!(said(&[unset]).starts_with("Problem(Failed): the clock shows 1970-01-01 01:10 (Paris), which cannot be"));
+}
+
+#[test]
+fn old_rules_of_the_time_zone_are_worth_a_warning() {
+    assert_eq!(machine::zone(now()).verdict, Verdict::Well);
+    assert_eq!(machine::zone("2046-01-01T00:00:00Z".parse().unwrap()).verdict, Verdict::Warning);
+}
+
+#[test]
+fn reports_mask_whatever_comes_in() {
+    let findings = [
+        Finding::new("config", Verdict::Well, "config.toml: 1 source, 1 meter"),
+        Finding::new("source", Verdict::Problem(Exit::CredentialsRefused), "refused for 01234567890123").of("enedis"),
+        Finding::new("files", Verdict::Warning, "can be read"),
+    ];
+    insta::assert_snapshot!(text(&findings, false), @r#"
+    RESULT   CHECK          WHAT
+    ok       config         config.toml: 1 source, 1 meter
+    problem  source enedis  refused for …0123
+    warning  files          can be read
+
+    1 problem, 1 warning.
+    "#);
+    let document = document(&findings, now());
+    assert_eq!((&document["ok"], &document["exit"]), (&json!(false), &json!(77)));
+    assert_eq!(
+        document["checks"][1],
+        json!({"check": "source", "subject": "enedis", "result": "problem", "message": "refused for …0123"})
+    );
+    assert_eq!(text(&findings[..1], false).lines().last(), Some("All is well."));
+}

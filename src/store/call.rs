@@ -1,0 +1,158 @@
+//! A call in the store: its line before it is made, and what comes of it.
+
+use crate::budget::{Keep, Verdict};
+use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SameDay, SeriesState, Values};
+
+use crate::source::Pool;
+
+use super::{Activation, CallId, Learnt, MeterId, SourceId, SourceState};
+
+/// A call that is about to be made.
+#[derive(Debug, Clone)]
+pub struct NewCall {
+    /// The source.
+    pub source: SourceId,
+    /// The API it speaks; `None` for a token.
+    pub api: Option<Api>,
+    /// Which of the source's counters it belongs to.
+    pub pool: Pool,
+    /// What it asks for; `None` for a token.
+    pub asks: Option<(MeterId, Dataset, Days)>,
+    /// What it leaves for calls that may not wait, if it can wait itself.
+    pub keep: Option<Keep>,
+    /// Whether it is made although the source rests, because an operator has just mended what the
+    /// rest is for.
+    pub despite_rest: bool,
+    /// When (calendar).
+    pub asked_at: i64,
+}
+
+/// The outcome of [`Store::reserve`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserved {
+    /// The line is written; the call starts at this instant (machine, ms), which can lie ahead.
+    Go {
+        /// The line.
+        call: CallId,
+        /// When the call starts.
+        at_ms: i64,
+    },
+    /// Nothing was written: the budget says later.
+    Wait(Verdict),
+    /// Nothing was written: the source rests until this instant (machine, ms).
+    Rests(i64),
+}
+
+/// How a call ended, for its line in the journal.
+#[derive(Debug, Clone)]
+pub struct CallEnd {
+    /// The line.
+    pub call: CallId,
+    /// HTTP status, where an answer came.
+    pub status: Option<u16>,
+    /// The code of a refusal.
+    pub code: Option<String>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: i64,
+}
+
+/// Something learnt, stored together with the end of the call that taught it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// A series changes its state; `message` is what the operator reads.
+    Series {
+        /// Whose series.
+        meter: MeterId,
+        /// Which dataset.
+        dataset: Dataset,
+        /// Its new state.
+        state: SeriesState,
+        /// The code behind it.
+        code: Option<String>,
+        /// What happened and what to do.
+        message: Option<String>,
+        /// When it may be asked again (calendar).
+        not_before: Option<i64>,
+    },
+    /// What is known about an activation.
+    Activation {
+        /// Which meter.
+        meter: MeterId,
+        /// Which direction.
+        direction: Direction,
+        /// All that is known now.
+        known: Activation,
+    },
+    /// What is known about a source's dataset.
+    Learnt {
+        /// Which source.
+        source: SourceId,
+        /// Which dataset.
+        dataset: Dataset,
+        /// All that is known now.
+        known: Learnt,
+    },
+    /// A source rests or slows down, or is well again.
+    Source {
+        /// Which source.
+        source: SourceId,
+        /// How it stands now.
+        state: SourceState,
+    },
+    /// What a source said about its own quota at this instant (machine, ms): it takes `left` more
+    /// calls until then. Believed for a day at most.
+    Told {
+        /// Which source.
+        source: SourceId,
+        /// Which counter.
+        pool: Pool,
+        /// Calls that it still takes.
+        left: u32,
+        /// When it said so.
+        at_ms: i64,
+        /// Until when it holds.
+        until_ms: i64,
+    },
+}
+
+/// An answer to be stored. An answer that says that there is nothing has no values.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// How the call ended.
+    pub end: CallEnd,
+    /// Whose data.
+    pub meter: MeterId,
+    /// Which dataset.
+    pub dataset: Dataset,
+    /// From which source.
+    pub source: SourceId,
+    /// Whether that is Enedis itself. Where another source disagrees with it, its value stays and the
+    /// other one is kept as a revision.
+    pub direct: bool,
+    /// The days that the answer covers: only of these is anything concluded.
+    pub covered: Days,
+    /// Whether a day that it leaves out is one that the source does not have
+    /// ([`crate::source::Reach::exact_days`]).
+    pub exact: bool,
+    /// How often the source may be asked on the same day.
+    pub same_day: SameDay,
+    /// The values, ascending, all inside `covered`.
+    pub values: Values,
+    /// When it was asked (calendar).
+    pub asked_at: i64,
+    /// The first day that the source still serves.
+    pub window_first: Day,
+    /// What else it taught.
+    pub effects: Vec<Effect>,
+}
+
+/// What storing an answer changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Committed {
+    /// Values that were not there before.
+    pub inserted: u64,
+    /// Values that differ from those stored before; the old ones are kept as revisions.
+    pub changed: u64,
+    /// The records of the days covered.
+    pub days: Vec<(Day, DayRecord)>,
+}
