@@ -31,3 +31,8 @@ simulate:
 # Write docs/errors.md again from the error catalogue.
 docs-errors:
     UPDATE_DOCS=1 cargo test --locked catalogue
+
+# Manual pages, completions and a Debian package (needs cargo-deb).
+package:
+    cargo run --locked --example packaging
+    cargo deb --locked

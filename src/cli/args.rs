@@ -43,6 +43,8 @@ pub struct Invocation {
 /// A command and its options.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
+    /// Run as a daemon: fetch every morning, answer signals, serve the status page
+    Run,
     /// Fetch what is missing now, then exit
     Sync(SyncArgs),
     /// Show the calls that sync would make, without making any

@@ -6,18 +6,23 @@ use serde_json::json;
 
 use super::args::DbCommand;
 use super::{Trouble, wiring};
+use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::exit::Exit;
 use crate::store::Store as _;
 use crate::store::sqlite::{Mode, NEWEST_SCHEMA, SqliteStore};
 
-pub(super) async fn db(command: &DbCommand, loaded: &Loaded) -> Result<Exit, Trouble> {
+pub(super) async fn db(command: &DbCommand, loaded: &Loaded, clock: &dyn Clock) -> Result<Exit, Trouble> {
     let path = &loaded.config.database.path;
     let place = wiring::place(path);
     let mut out = io::stdout().lock();
     match command {
         DbCommand::Migrate(args) => {
-            let store = SqliteStore::open(path, Mode::Create, "linkyd db migrate").await?;
+            let stop = wiring::stop_on_signals()?;
+            let command = "linkyd db migrate";
+            let Some(store) = wiring::open_in_turn(path, Mode::Create, command, &stop, clock).await? else {
+                return Ok(Exit::Done);
+            };
             let version = NEWEST_SCHEMA;
             store.tidy().await?;
             if args.json {

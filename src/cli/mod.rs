@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Environment, Loaded, LogConfig, Secrets};
+use crate::daemon::signals;
 use crate::exit::Exit;
-use crate::observe::{Surroundings, init_logs};
+use crate::observe::{LogHandle, Surroundings, init_logs};
 use crate::store::StoreError;
 
 pub mod args;
@@ -25,11 +26,12 @@ mod plan;
 mod progress;
 pub mod render;
 mod resume;
+mod run;
 mod simulate;
 #[cfg(test)]
 mod snapshots;
 mod sources;
-mod status;
+pub(crate) mod status;
 mod sync;
 mod wiring;
 
@@ -121,6 +123,14 @@ async fn run(invocation: &Invocation, environment: &Environment) -> Result<Exit,
     let surroundings = Surroundings::detect(environment);
     let path = invocation.config.as_deref();
     match &invocation.command {
+        Command::Run => {
+            // Before anything else: until then some signals would end the process.
+            let asked = signals::install().map_err(|error| Trouble::new(Exit::Internal, &error))?;
+            let loaded = crate::config::load(path, environment, Secrets::Read)?;
+            loaded.require_meters()?;
+            let log = begin(&loaded, surroundings)?;
+            run::run(run::Started { loaded, log, asked, clock, path: path.map(Path::to_owned), environment }).await
+        }
         Command::Sync(args) => {
             let loaded = for_a_pass(path, environment, surroundings, Secrets::Read)?;
             sync::sync(args, &loaded, clock).await
@@ -158,7 +168,7 @@ async fn run(invocation: &Invocation, environment: &Environment) -> Result<Exit,
         }
         Command::Db(command) => {
             let loaded = load(path, environment, surroundings, Secrets::Skip)?;
-            db::db(command, &loaded).await
+            db::db(command, &loaded, &*clock).await
         }
     }
 }
@@ -194,15 +204,15 @@ fn for_a_pass(
     Ok(loaded)
 }
 
-fn begin(loaded: &Loaded, surroundings: Surroundings) -> Result<(), Trouble> {
-    logs(&loaded.config.log, surroundings)?;
+fn begin(loaded: &Loaded, surroundings: Surroundings) -> Result<LogHandle, Trouble> {
+    let log = logs(&loaded.config.log, surroundings)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(())
+    Ok(log)
 }
 
-fn logs(config: &LogConfig, surroundings: Surroundings) -> Result<(), Trouble> {
+fn logs(config: &LogConfig, surroundings: Surroundings) -> Result<LogHandle, Trouble> {
     init_logs(config, surroundings).map_err(|error| Trouble::new(Exit::Internal, &error))
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::args::ResumeArgs;
 use super::render::number;
-use super::{Trouble, sources};
+use super::{Trouble, sources, wiring};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::exit::Exit;
@@ -22,7 +22,9 @@ pub(super) async fn resume(args: &ResumeArgs, loaded: &Loaded, clock: Arc<dyn Cl
     known(&args.source, config)?;
     // Read first: a database of another version is to stay as it is.
     SqliteStore::open(&config.database.path, Mode::Read, COMMAND).await?;
-    let store = SqliteStore::open(&config.database.path, Mode::Write, COMMAND).await?;
+    let stop = wiring::stop_on_signals()?;
+    let turn = wiring::open_in_turn(&config.database.path, Mode::Write, COMMAND, &stop, &*clock).await?;
+    let Some(store) = turn else { return Ok(Exit::Done) };
     let now = clock.now();
     let lifted = store.resume(&args.source).await?.filter(|pause| pause.until_ms > now.timestamp_millis());
     if let Some(pause) = &lifted {

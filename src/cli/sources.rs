@@ -101,12 +101,12 @@ pub(crate) async fn gather(
 
 impl Counter {
     /// Its windows: the name of each, the limit and what of it is spent.
-    fn windows(&self) -> [(&'static str, Option<u32>, i64); 2] {
+    pub(crate) fn windows(&self) -> [(&'static str, Option<u32>, i64); 2] {
         [("hour", self.limits.per_hour, self.spent.hour), ("day", self.limits.per_day, self.spent.day)]
     }
 
     /// Calls that are left of a limit, or that the source said it still takes where that is less.
-    fn left(&self, limit: Option<u32>, used: i64) -> Option<i64> {
+    pub(crate) fn left(&self, limit: Option<u32>, used: i64) -> Option<i64> {
         let own = limit.map(|limit| (i64::from(limit) - used).max(0));
         match (own, self.spent.told_left.map(|told| told.max(0))) {
             (Some(own), Some(told)) => Some(own.min(told)),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
 use super::args::StatusArgs;
@@ -13,11 +13,14 @@ use super::sources::{self, SourceView};
 use super::{Trouble, colours, wiring};
 use crate::clock::{Calendar, Clock};
 use crate::config::{Config, Loaded};
+use crate::daemon::agenda::Agenda;
+use crate::daemon::reload::policy;
 use crate::domain::{Day, DayState, Prm, SeriesState};
 use crate::engine::knowledge::published_end;
 use crate::exit::Exit;
+use crate::plan::wake::Wake;
 use crate::store::sqlite::{Mode, SqliteStore};
-use crate::store::{SeriesStatus, Store};
+use crate::store::{SeriesStatus, Store, StoreError, lock};
 
 /// Days that a series may lag behind before it is late: a meter that reports a day late is usual.
 const USUAL_LAG: i32 = 2;
@@ -27,20 +30,87 @@ pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Cl
     let store = SqliteStore::open(&config.database.path, Mode::Read, "linkyd status").await?;
     let machine = clock.now();
     let now = Calendar::new(clock, args.at).now();
-    let series: Vec<SeriesStatus> = store.status().await?.into_iter().map(|s| as_of(s, published_end(now))).collect();
-    let standing = sources::gather(&store, &wiring::counted(config), machine).await?;
+    let view = View::gather(&store, config, now, machine).await?;
+    let daemon = lock::daemon_lives(&config.database.path);
     let mut out = io::stdout().lock();
     if args.json {
-        writeln!(out, "{:#}", document(&series, &standing, config, now))?;
+        let mut document = view.document();
+        if let Some(object) = document.as_object_mut() {
+            object.insert("daemon".to_owned(), json!(daemon));
+        }
+        writeln!(out, "{document:#}")?;
     } else {
-        out.write_all(text(&series, &standing, config, now, colours()).as_bytes())?;
+        out.write_all(view.text(colours()).as_bytes())?;
+        if daemon {
+            writeln!(out, "{}", view.next_pass())?;
+        }
     }
-    // A series that no pass has seen yet is late as well.
-    let bad = !unseen(&series, config).is_empty()
-        || series
-            .iter()
-            .any(|s| matches!(s.state, SeriesState::Failing | SeriesState::Suspended) || is_late(s, config, now));
-    Ok(if args.check && bad { Exit::Failed } else { Exit::Done })
+    Ok(if args.check && view.is_bad() { Exit::Failed } else { Exit::Done })
+}
+
+/// Everything that a status says, at one instant: for the command, the daemon's log and its page.
+#[derive(Debug)]
+pub(crate) struct View<'c> {
+    config: &'c Config,
+    now: DateTime<Utc>,
+    /// The lines, with the days that were published since the last pass.
+    pub(crate) series: Vec<SeriesStatus>,
+    /// How each source stands.
+    pub(crate) sources: Vec<SourceView>,
+    wake: Wake,
+}
+
+impl<'c> View<'c> {
+    /// Looks at the database. `now` is the calendar's, `machine` the machine's time.
+    pub(crate) async fn gather(
+        store: &dyn Store,
+        config: &'c Config,
+        now: DateTime<Utc>,
+        machine: DateTime<Utc>,
+    ) -> Result<Self, StoreError> {
+        let status = store.status().await?;
+        let wake = Agenda::from_status(policy(config), &status, config).next(now.timestamp());
+        let sources = sources::gather(store, &wiring::counted(config), machine).await?;
+        let series = status.into_iter().map(|s| as_of(s, published_end(now))).collect();
+        Ok(Self { config, now, series, sources, wake })
+    }
+
+    /// The document of `status --json`.
+    pub(crate) fn document(&self) -> serde_json::Value {
+        let mut document = document(&self.series, &self.sources, self.config, self.now);
+        if let Some(object) = document.as_object_mut() {
+            let at = DateTime::from_timestamp(self.wake.at, 0).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+            object.insert("next_wake".to_owned(), json!({"at": at, "why": self.wake.why.name()}));
+        }
+        document
+    }
+
+    /// What a person reads.
+    pub(crate) fn text(&self, colours: bool) -> String {
+        text(&self.series, &self.sources, self.config, self.now, colours)
+    }
+
+    /// Whether a series is complete up to where it can be expected to be.
+    pub(crate) fn is_late(&self, series: &SeriesStatus) -> bool {
+        is_late(series, self.config, self.now)
+    }
+
+    /// Whether some series is late, failing, suspended, or was never asked.
+    pub(crate) fn is_bad(&self) -> bool {
+        // A series that no pass has seen yet is late as well.
+        let bad = |s: &SeriesStatus| matches!(s.state, SeriesState::Failing | SeriesState::Suspended);
+        !unseen(&self.series, self.config).is_empty() || self.series.iter().any(|s| bad(s) || self.is_late(s))
+    }
+
+    /// When the daemon looks again.
+    fn next_pass(&self) -> String {
+        let at = DateTime::from_timestamp(self.wake.at, 0).unwrap_or(self.now);
+        if at <= self.now {
+            "The daemon is at work, or about to be.".to_owned()
+        } else {
+            format!("The daemon's next pass: {} (Paris).", number::wall(at))
+        }
+    }
 }
 
 /// The series of the configuration that no pass has seen yet.

@@ -14,13 +14,16 @@ use crate::config::Loaded;
 use crate::domain::SeriesState;
 use crate::engine::Report;
 use crate::exit::Exit;
-use crate::store::sqlite::{Mode, SqliteStore};
+use crate::store::sqlite::Mode;
 
 pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
     let config = &loaded.config;
     let selection = wiring::selection(&args.narrow, args.refetch, config)?;
     let stop = wiring::stop_on_signals()?;
-    let store = SqliteStore::open(&config.database.path, Mode::Create, "linkyd sync").await?;
+    let path = &config.database.path;
+    let Some(store) = wiring::open_in_turn(path, Mode::Create, "linkyd sync", &stop, &*clock).await? else {
+        return Ok(Exit::Done);
+    };
     let engine = wiring::engine(config, Arc::new(store), clock, args.at)?;
     let bar = progress::bar(args.json);
     let report = engine.pass(&selection, &stop, &|done| progress::show(&bar, done)).await;

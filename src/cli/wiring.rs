@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -22,7 +23,9 @@ use crate::source::conso_api::{ConsoApi, ConsoApiSettings};
 use crate::source::enedis::{Enedis, EnedisSettings};
 use crate::source::myelectricaldata::{MyElectricalData, MyElectricalDataSettings};
 use crate::source::{Pool, Source};
-use crate::store::Store;
+use crate::store::lock::{self, DAEMON};
+use crate::store::sqlite::{Mode, SqliteStore};
+use crate::store::{Store, StoreError};
 
 /// A source without the way to it: enough to plan and to count.
 #[derive(Debug, Clone)]
@@ -176,6 +179,35 @@ pub(super) fn engine(
         meters: meters(config),
         every: every(config),
     })
+}
+
+/// How long a command waits between two looks at whether the daemon's pass has ended.
+const TURN_AGAIN: Duration = Duration::from_millis(250);
+
+/// Opens the database for writing. Where a daemon is at one of its passes, or where this is the
+/// daemon and a command writes, it waits until that has ended; `None` where `stop` came first.
+pub(super) async fn open_in_turn(
+    path: &Path,
+    mode: Mode,
+    command: &str,
+    stop: &CancellationToken,
+    clock: &dyn Clock,
+) -> Result<Option<SqliteStore>, StoreError> {
+    let mut told = false;
+    loop {
+        match SqliteStore::open(path, mode, command).await {
+            Err(busy @ StoreError::Busy { .. }) if command == DAEMON || lock::daemon_writes(path) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::info!("waiting for a turn: {busy}");
+                }
+            }
+            opened => return opened.map(Some),
+        }
+        tokio::select! {
+            () = clock.sleep(TURN_AGAIN) => {}
+            () = stop.cancelled() => return Ok(None),
+        }
+    }
 }
 
 /// What the arguments narrow a pass to. A meter that is not configured is a mistake.

@@ -103,7 +103,7 @@ fn sections(top: &Table<'_>, environment: &Environment, secrets: Secrets) -> Opt
     let sources = source::all(&top.table("source"), environment, secrets);
     let schedule = section::schedule(&top.table("schedule"));
     let log = section::log(&top.table("log"));
-    let http = section::http(&top.table("http"));
+    let http = section::http(&top.table("http"), environment, secrets);
     let meters = meter::all(&top.table("meter"), &names);
     Some(Config {
         database: database?,
@@ -125,10 +125,10 @@ fn read(path: &Path) -> io::Result<(String, bool)> {
 
 fn refuse_open_secrets(top: &Table<'_>) {
     let sources = top.table("source");
-    for name in sources.keys() {
-        let source = sources.table(name);
+    let tables = sources.keys().into_iter().map(|name| sources.table(name)).chain([top.table("http")]);
+    for table in tables {
         for key in ["client_secret", "token"] {
-            if let (Some(_), Some(origin @ Origin::File { .. })) = (source.filled(key), source.origin_of(key)) {
+            if let (Some(_), Some(origin @ Origin::File { .. })) = (table.filled(key), table.origin_of(key)) {
                 let message = format!(
                     "{key} stands in a file that every user of this machine can read; run chmod 640 on it, \
                      or name a file with {key}_file"

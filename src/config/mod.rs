@@ -26,6 +26,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::NaiveTime;
+use secrecy::SecretString;
 use url::Url;
 
 use crate::domain::{Dataset, Day, Prm};
@@ -191,10 +192,17 @@ impl Default for LogConfig {
 }
 
 /// `[http]`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct HttpConfig {
     /// Where the status page listens; `None`: nowhere.
     pub listen: Option<SocketAddr>,
+    /// Whether it may listen where other machines can reach it. Then there is a token as well,
+    /// wherever secrets were asked for.
+    pub allow_remote: bool,
+    /// Names by which browsers may call it, besides the loopback's and its address.
+    pub hosts: Vec<String>,
+    /// What whoever looks must show.
+    pub token: Option<SecretString>,
 }
 
 /// One `[[meter]]`.

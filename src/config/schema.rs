@@ -42,7 +42,7 @@ pub const LIMITS_OF_EVERY_KIND: [&str; 5] =
     ["requests_per_second", "requests_per_hour", "requests_per_day", "reserved_per_day", "negotiated"];
 
 /// Every key; `*` stands for a name of the operator's, a dataset or the position of a meter.
-pub const KEYS: [&str; 32] = [
+pub const KEYS: [&str; 36] = [
     "database.url",
     "source.*.kind",
     "source.*.environment",
@@ -70,6 +70,10 @@ pub const KEYS: [&str; 32] = [
     "log.filter",
     "log.format",
     "http.listen",
+    "http.allow_remote",
+    "http.hosts",
+    "http.token",
+    "http.token_file",
     "meter.*.prm",
     "meter.*.name",
     "meter.*.sources",
@@ -119,7 +123,7 @@ mod tests {
     fn knows_what_stands_below_what() {
         assert_eq!(children(&[]).unwrap(), ["database", "source", "schedule", "log", "http", "meter"]);
         assert_eq!(children(&["source"]), None);
-        assert_eq!(children(&["http"]).unwrap(), ["listen"]);
+        assert_eq!(children(&["http"]).unwrap(), ["listen", "allow_remote", "hosts", "token", "token_file"]);
         assert_eq!(children(&["meter", "0"]).unwrap().len(), 5);
         assert_eq!(homes("listen"), ["[http]"]);
         assert_eq!(homes("requests_per_day"), ["[source.NAME.limits]"]);

@@ -1,13 +1,16 @@
 //! The small sections: `[database]`, `[schedule]`, `[log]` and `[http]`.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::NaiveTime;
 use tracing_subscriber::EnvFilter;
 
 use super::explain::{Origin, alternatives, nearest, quoted};
+use super::layers::Environment;
 use super::read::{Found, Table};
+use super::secret::{self, Secrets};
 use super::{DatabaseConfig, HttpConfig, LogConfig, LogFormat, Schedule, schema};
 use crate::domain::Dataset;
 
@@ -132,19 +135,60 @@ fn check_filter(filter: &str) -> Result<(), String> {
 }
 
 /// `[http]`
-pub(super) fn http(table: &Table<'_>) -> Option<HttpConfig> {
+pub(super) fn http(table: &Table<'_>, environment: &Environment, secrets: Secrets) -> Option<HttpConfig> {
     let listen = or_default(table.text("listen"), schema::HTTP_LISTEN);
+    let allow_remote = table.flag("allow_remote").is_some_and(|found| found.value);
+    let hosts = hosts(table);
+    let problems = table.reader.problem_count();
+    let token = secret::find(table, "http", "token", environment, secrets);
+    let sound = table.reader.problem_count() == problems;
     if listen.value.is_empty() {
-        return Some(HttpConfig { listen: None });
+        return Some(HttpConfig { listen: None, allow_remote, hosts: hosts?, token });
     }
-    let Ok(address) = listen.value.parse() else {
+    let Ok(address) = listen.value.parse::<SocketAddr>() else {
         let given = quoted(&listen.value);
         let message =
             format!("listen = {given} is no address with a port; write \"{}\", or \"\" for none", schema::HTTP_LISTEN);
         table.reader.problem(&listen.origin, &message);
         return None;
     };
-    Some(HttpConfig { listen: Some(address) })
+    let complaint = if address.ip().is_loopback() {
+        None
+    } else if !allow_remote {
+        Some(
+            "listen: other machines can reach this address; write a loopback one (127.0.0.1), or add \
+             allow_remote = true and a token",
+        )
+    } else if sound && token.is_none() && secrets == Secrets::Read {
+        Some("listen: other machines can reach this address; add token_file, with a secret that they have to show")
+    } else {
+        None
+    };
+    if let Some(complaint) = complaint {
+        table.reader.problem(&listen.origin, complaint);
+        return None;
+    }
+    Some(HttpConfig { listen: Some(address), allow_remote, hosts: hosts?, token })
+}
+
+/// Names of this machine, as a browser sends them: without a port.
+fn hosts(table: &Table<'_>) -> Option<Vec<String>> {
+    let Some(list) = table.list("hosts") else {
+        return table.origin_of("hosts").is_none().then(Vec::new);
+    };
+    let mut names = Vec::new();
+    for found in list {
+        let name = found.value.trim_end_matches('.').to_ascii_lowercase();
+        let well_formed = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        if !well_formed {
+            let message =
+                format!("hosts: {} is no name of a machine; write it without port and scheme", quoted(&found.value));
+            table.reader.problem(&found.origin, &message);
+            return None;
+        }
+        names.push(name);
+    }
+    Some(names)
 }
 
 /// Reports a value that is not among those there are.

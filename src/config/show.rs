@@ -132,7 +132,17 @@ fn sections(loaded: &Loaded) -> Vec<Section> {
     let log = &config.log;
     all.push(named("log", vec![("filter", json!(log.filter)), ("format", json!(log.format.name()))]));
     let listen = config.http.listen.map(|address| address.to_string()).unwrap_or_default();
-    all.push(named("http", vec![("listen", json!(listen))]));
+    let mut values = vec![("listen", json!(listen))];
+    if config.http.allow_remote {
+        values.push(("allow_remote", json!(true)));
+    }
+    if !config.http.hosts.is_empty() {
+        values.push(("hosts", json!(config.http.hosts)));
+    }
+    if *loaded.provenance.origin("http.token") != Origin::Default {
+        values.push(("token", json!("***")));
+    }
+    all.push(named("http", values));
     for (index, meter) in config.meters.iter().enumerate() {
         let datasets: Vec<&str> = meter.datasets.iter().map(|dataset| dataset.name()).collect();
         let mut values = vec![

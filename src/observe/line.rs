@@ -93,6 +93,31 @@ where
     }
 }
 
+/// An event for the journal, which keeps level, place and values apart.
+pub(super) struct Entry {
+    /// What a person reads: message and values.
+    pub(super) text: String,
+    /// The values, by their names.
+    pub(super) fields: Vec<(&'static str, String)>,
+}
+
+/// An event as the journal takes it. No text in it has a line break, and together they stay
+/// well below what a datagram holds.
+pub(super) fn entry(event: &Event<'_>) -> Entry {
+    let mut entry = Entry { text: String::new(), fields: Vec::new() };
+    for cut in CUTS {
+        let mut values = Values::new(cut);
+        event.record(&mut values);
+        let text = format!("{}{}", values.message.as_deref().unwrap_or_default(), values.text());
+        text.trim_start().clone_into(&mut entry.text);
+        entry.fields = values.fields.into_iter().map(|(name, shown)| (name, shown.into_text())).collect();
+        if entry.text.len() < LONGEST {
+            break;
+        }
+    }
+    entry
+}
+
 fn text_line(style: Style, at: &str, level: Level, target: &str, spans: &str, values: &Values) -> String {
     let (dim, colour, off) = match style {
         Style::Terminal { colours: true } => ("\u{1b}[2m", colour(level), "\u{1b}[0m"),
@@ -150,6 +175,15 @@ enum Shown {
     Written(String),
     /// A number, or yes or no.
     Scalar(Value),
+}
+
+impl Shown {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) | Self::Written(text) => text,
+            Self::Scalar(value) => value.to_string(),
+        }
+    }
 }
 
 /// The values of an event or a span.

@@ -1,16 +1,23 @@
 //! The log: one line per event on standard error.
 //!
-//! [`init_logs`] sets it up once, at the start. Which lines are written is the configuration's
-//! filter; how they look depends on where they go ([`Surroundings`]). What values from outside may
+//! [`init_logs`] sets it up once, at the start; the [`LogHandle`] it returns changes the filter
+//! later. Which lines are written is the configuration's filter; how they look depends on where
+//! they go ([`Surroundings`]): the journal gets them in its own protocol (`journal`). What values from outside may
 //! do to a line is limited in `line`, and [`MaskingWriter`] stands behind everything: no line
 //! of any level and of any crate can carry a meter's number.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
 
+use super::journal::Journal;
 use super::line::{Fields, Lines, Style};
 use super::mask::MaskingWriter;
 use crate::config::{Environment, LogConfig, LogFormat};
@@ -31,7 +38,8 @@ impl Surroundings {
     #[must_use]
     pub fn detect(environment: &Environment) -> Self {
         let is_set = |name| environment.get(name).is_some_and(|value| !value.is_empty());
-        Self { terminal: io::stderr().is_terminal(), journal: is_set("JOURNAL_STREAM"), no_color: is_set("NO_COLOR") }
+        let journal = environment.get("JOURNAL_STREAM").is_some_and(is_standard_error);
+        Self { terminal: io::stderr().is_terminal(), journal, no_color: is_set("NO_COLOR") }
     }
 
     fn style(self, format: LogFormat) -> Style {
@@ -45,6 +53,14 @@ impl Surroundings {
     }
 }
 
+/// Whether `stream`, device and inode as systemd names the journal's stream, is what standard
+/// error really is: it may have been redirected since.
+fn is_standard_error(stream: &str) -> bool {
+    let Some((device, inode)) = stream.split_once(':') else { return false };
+    let metadata = io::stderr().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+    metadata.is_ok_and(|m| device.parse() == Ok(m.dev()) && inode.parse() == Ok(m.ino()))
+}
+
 /// Why the log could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -54,25 +70,70 @@ pub enum LogError {
     /// Somebody else set up a log in this process.
     #[error("the log is set up already")]
     Twice(#[source] tracing::subscriber::SetGlobalDefaultError),
+    /// The log that is to be changed is gone.
+    #[error("the log filter cannot be changed")]
+    Gone,
 }
 
-/// Sets up the log of this process, on standard error.
-pub fn init_logs(log: &LogConfig, surroundings: Surroundings) -> Result<(), LogError> {
-    let subscriber = subscriber(log, surroundings, io::stderr)?;
-    tracing::subscriber::set_global_default(subscriber).map_err(LogError::Twice)
+/// Changes the log of this process while it runs.
+pub struct LogHandle {
+    set: Box<dyn Fn(EnvFilter) -> bool + Send + Sync>,
+}
+
+impl LogHandle {
+    fn new<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> Self {
+        Self { set: Box::new(move |filter| handle.reload(filter).is_ok()) }
+    }
+
+    /// A handle for a process that has no log.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { set: Box::new(|_| true) }
+    }
+
+    /// Writes other lines from now on.
+    pub fn set_filter(&self, filter: &str) -> Result<(), LogError> {
+        let filter = EnvFilter::builder().parse(filter).map_err(LogError::Filter)?;
+        if (self.set)(filter) { Ok(()) } else { Err(LogError::Gone) }
+    }
+}
+
+impl std::fmt::Debug for LogHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LogHandle")
+    }
+}
+
+/// Sets up the log of this process: in the journal where standard error ends there, else on
+/// standard error.
+pub fn init_logs(log: &LogConfig, surroundings: Surroundings) -> Result<LogHandle, LogError> {
+    let journal = (surroundings.style(log.format) == Style::Journal).then(Journal::open).and_then(Result::ok);
+    if let Some(journal) = journal {
+        let filter = EnvFilter::builder().parse(&log.filter).map_err(LogError::Filter)?;
+        let (filter, handle) = reload::Layer::new(filter);
+        let subscriber = tracing_subscriber::registry().with(filter).with(journal);
+        tracing::subscriber::set_global_default(subscriber).map_err(LogError::Twice)?;
+        return Ok(LogHandle::new(handle));
+    }
+    let (subscriber, handle) = subscriber(log, surroundings, io::stderr)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(LogError::Twice)?;
+    Ok(handle)
 }
 
 fn subscriber<W>(
     log: &LogConfig,
     surroundings: Surroundings,
     writer: W,
-) -> Result<impl Subscriber + Send + Sync, LogError>
+) -> Result<(impl Subscriber + Send + Sync, LogHandle), LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::builder().parse(&log.filter).map_err(LogError::Filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).fmt_fields(Fields);
-    Ok(builder.event_format(Lines(surroundings.style(log.format))).with_writer(Masked(writer)).finish())
+    let builder = builder.event_format(Lines(surroundings.style(log.format))).with_writer(Masked(writer));
+    let builder = builder.with_filter_reloading();
+    let handle = LogHandle::new(builder.reload_handle());
+    Ok((builder.finish(), handle))
 }
 
 /// Puts the mask in front of each writer.
@@ -110,7 +171,7 @@ mod tests {
         let out = Captured::default();
         let log = LogConfig { filter: "trace".to_owned(), format };
         let writer = out.clone();
-        let subscriber = subscriber(&log, surroundings, move || writer.clone()).unwrap();
+        let (subscriber, _) = subscriber(&log, surroundings, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, act);
         let bytes = out.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -137,6 +198,31 @@ mod tests {
         assert!(terminal.contains("\u{1b}[33m WARN\u{1b}[0m"), "{terminal:?}");
         let sober = captured(LogFormat::Auto, Surroundings { no_color: true, ..TERMINAL }, event);
         assert!(!sober.contains('\u{1b}'), "{sober:?}");
+    }
+
+    #[test]
+    fn the_filter_can_be_changed() {
+        let out = Captured::default();
+        let log = LogConfig { filter: "warn".to_owned(), format: LogFormat::Auto };
+        let writer = out.clone();
+        let (subscriber, handle) = subscriber(&log, JOURNAL, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("one");
+            handle.set_filter("info").unwrap();
+            tracing::info!("two");
+            assert!(handle.set_filter("linkyd=nonsense=").is_err());
+            tracing::info!("three");
+        });
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert!(!text.contains("one") && text.contains("two") && text.contains("three"), "{text}");
+    }
+
+    #[test]
+    fn the_journal_is_only_where_standard_error_really_ends_there() {
+        assert!(!is_standard_error("1:2") && !is_standard_error("") && !is_standard_error("x:y"));
+        let fd = io::stderr().as_fd().try_clone_to_owned().unwrap();
+        let metadata = File::from(fd).metadata().unwrap();
+        assert!(is_standard_error(&format!("{}:{}", metadata.dev(), metadata.ino())));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::domain::{Dataset, Day, DayRecord, Days};
 pub mod cover;
 pub mod order;
 pub mod search;
+pub mod wake;
 pub mod want;
 
 /// Whether a series takes part.

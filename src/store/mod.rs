@@ -21,6 +21,7 @@ mod status;
 use async_trait::async_trait;
 
 use crate::budget::Limits;
+use crate::domain::Dataset;
 use crate::source::Pool;
 
 pub use call::{Answer, CallEnd, Committed, Effect, NewCall, Reserved};
@@ -40,6 +41,32 @@ pub struct SourceId(pub i64);
 /// The number of a line of the call journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(pub i64);
+
+/// Milliseconds up to which [`CallTally::within`] counts answers.
+pub const DURATIONS_MS: [i64; 7] = [100, 250, 500, 1_000, 2_500, 5_000, 10_000];
+
+/// Calls of the journal that ended alike, for metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallTally {
+    /// The source's name.
+    pub source: String,
+    /// The API; `None` for tokens.
+    pub api: Option<String>,
+    /// The dataset; `None` for tokens.
+    pub dataset: Option<Dataset>,
+    /// Whether they brought what was asked for, or the certainty that there is nothing.
+    pub answered: bool,
+    /// HTTP status, where an answer came.
+    pub status: Option<u16>,
+    /// The code of the refusal.
+    pub code: Option<String>,
+    /// How many there were, ever.
+    pub calls: i64,
+    /// What they took together, in milliseconds.
+    pub duration_ms: i64,
+    /// How many took at most that long ([`DURATIONS_MS`]).
+    pub within: [i64; 7],
+}
 
 /// The database behind linkyd.
 #[async_trait]
@@ -86,6 +113,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The calls of a source's account since then (machine, ms) that brought no token, or whose token
     /// was refused.
     async fn refused_tokens(&self, source: SourceId, since_ms: i64) -> Result<i64, StoreError>;
+
+    /// The calls of the journal by how they ended. Those that never ended are left out.
+    async fn call_tally(&self) -> Result<Vec<CallTally>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// Leaves the file as small and as readable as it can be, after a pass.
     async fn tidy(&self) -> Result<(), StoreError>;

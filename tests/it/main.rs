@@ -23,6 +23,18 @@ mod cli_rig;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod daemon_http;
+#[cfg(test)]
+mod daemon_inside;
+#[cfg(test)]
+mod daemon_rig;
+#[cfg(test)]
+mod daemon_schedule;
+#[cfg(test)]
+mod daemon_signals;
+#[cfg(test)]
+mod daemon_units;
+#[cfg(test)]
 mod gateways;
 #[cfg(test)]
 mod reactions;

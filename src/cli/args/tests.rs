@@ -36,6 +36,7 @@ fn sync_takes_everything() {
 #[test]
 fn the_other_commands_parse() {
     for line in [
+        "run",
         "plan --json --refetch",
         "status --check --json --at 2026-11-24T08:00:00Z",
         "--config x.toml simulate",
@@ -77,7 +78,7 @@ fn usage_errors_say_what_to_write() {
         ),
         ("sync 01234567890123", "error: unexpected argument '…0123' found"),
         ("snyc", "error: unrecognized subcommand 'snyc'"),
-        ("run", "error: unrecognized subcommand 'run'"),
+        ("run --json", "error: unexpected argument '--json' found"),
     ] {
         assert_eq!(refused(line), message);
     }
@@ -107,6 +108,7 @@ fn help_reads_well() {
     Usage: linkyd [OPTIONS] <COMMAND>
 
     Commands:
+      run       Run as a daemon: fetch every morning, answer signals, serve the status page
       sync      Fetch what is missing now, then exit
       plan      Show the calls that sync would make, without making any
       status    Show what is there, what is missing and why

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn unknown_keys_are_named_with_line_and_nearest_key() {
     let all = problems(
-        "[databse]\nurl = \"x\"\n[schedule]\nwakeat = \"09:00\"\nlisten = \"\"\n[http]\nport = 1\n[source.enedis]\n\
+        "[databse]\nurl = \"x\"\n[schedule]\nwakeat = \"09:00\"\nlisten = \"\"\n[http]\nlistne = 1\n[source.enedis]\n\
          client_id = \"a\"\nclient_secert = \"s3cr3t-canary\"\nclient_secret = \"s3cr3t-canary\"\n\
          [source.enedis.limits]\nrequests_per_minute = 3\n[[meter]]\nprm = \"01234567890123\"\ndataset = []\n",
     );
@@ -14,7 +14,7 @@ fn unknown_keys_are_named_with_line_and_nearest_key() {
         "config.toml:1: unknown key \"databse\"; the nearest known key is \"database\"\n\
          config.toml:4: unknown key \"wakeat\" in [schedule]; the nearest known key is \"wake_at\"\n\
          config.toml:5: unknown key \"listen\" in [schedule]; it belongs into [http]\n\
-         config.toml:7: unknown key \"port\" in [http]; the nearest known key is \"listen\"\n\
+         config.toml:7: unknown key \"listne\" in [http]; the nearest known key is \"listen\"\n\
          config.toml:10: unknown key \"client_secert\" in [source.enedis]; the nearest known key is \"client_secret\"\n\
          config.toml:13: unknown key \"requests_per_minute\" in [source.enedis.limits]; the nearest known key is \
          \"requests_per_hour\"\n\
@@ -120,6 +120,19 @@ fn sections_are_checked() {
         (
             "[http]\nlisten = \"localhost\"",
             "listen = \"localhost\" is no address with a port; write \"127.0.0.1:9764\", or \"\" for none",
+        ),
+        (
+            "[http]\nlisten = \"0.0.0.0:9764\"",
+            "listen: other machines can reach this address; write a loopback one (127.0.0.1), or add \
+             allow_remote = true and a token",
+        ),
+        (
+            "[http]\nlisten = \"[::]:9764\"\nallow_remote = true",
+            "listen: other machines can reach this address; add token_file, with a secret that they have to show",
+        ),
+        (
+            "[http]\nhosts = [\"http://nas:80\"]",
+            "hosts: \"http://nas:80\" is no name of a machine; write it without port and scheme",
         ),
     ] {
         assert_eq!(problem(lines), format!("config.toml:7: {message}"));

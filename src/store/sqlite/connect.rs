@@ -187,6 +187,12 @@ impl Connection {
         }
     }
 
+    /// Gives back the memory that pages of the last pass take: a daemon rests for most of the day.
+    pub(super) async fn shrink(&mut self) {
+        // It is only memory: what could go wrong here shows at the next statement.
+        let _ = sqlx::query(sql::SHRINK).execute(&mut *self.inner).await;
+    }
+
     /// Replaces the connection after an error of the disk. The new one is there before the old one
     /// is closed, so that the old one is not the last and leaves the WAL alone.
     async fn reopen(&mut self) -> Result<(), StoreError> {

@@ -22,6 +22,7 @@ mod schema;
 mod setup;
 mod sql;
 mod status;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -39,8 +40,8 @@ pub use schema::NEWEST as NEWEST_SCHEMA;
 use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::{
-    Answer, CallEnd, Committed, Effect, Facts, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus,
-    Spent, Store, StoreError, Switch, Window,
+    Answer, CallEnd, CallTally, Committed, Effect, Facts, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId,
+    SourceStatus, Spent, Store, StoreError, Switch, Window,
 };
 use crate::budget::Limits;
 use crate::domain::{Dataset, Prm, Values};
@@ -64,7 +65,7 @@ pub struct SqliteStore {
     place: String,
     writer: Option<Arc<Mutex<Connection>>>,
     reader: Arc<Mutex<Connection>>,
-    _lock: Option<ProcessLock>,
+    lock: Option<ProcessLock>,
 }
 
 /// The file that a `sqlite://…` address names, or what is wrong with the address.
@@ -99,13 +100,19 @@ impl SqliteStore {
                 return Err(StoreError::Older { place, found: version, known: schema::NEWEST });
             }
             let reader = Arc::new(Mutex::new(reader));
-            return Ok(Self { path: path.to_owned(), place, writer: None, reader, _lock: None });
+            return Ok(Self { path: path.to_owned(), place, writer: None, reader, lock: None });
         }
         let writer = prepare(path, &place, version).await.map_err(|e| errors::explain(&place, e))?;
         // Opened again: what it saw of an empty file was no WAL yet.
         let reader = Connection::open(path, &place, Access::Read).await?;
         let (writer, reader) = (Some(Arc::new(Mutex::new(writer))), Arc::new(Mutex::new(reader)));
-        Ok(Self { path: path.to_owned(), place, writer, reader, _lock: lock })
+        Ok(Self { path: path.to_owned(), place, writer, reader, lock })
+    }
+
+    /// Gives up the lock that [`SqliteStore::open`] took: from now on whoever uses this store takes
+    /// it before writing ([`ProcessLock`]).
+    pub fn unlock(&mut self) {
+        self.lock = None;
     }
 
     /// The file.
@@ -278,8 +285,19 @@ impl Store for SqliteStore {
         self.read(move |conn| Box::pin(ledger::refused_tokens(conn, source, since_ms))).await
     }
 
+    async fn call_tally(&self) -> Result<Vec<CallTally>, StoreError> {
+        self.read(|conn| Box::pin(tally::tally(conn))).await
+    }
+
     async fn tidy(&self) -> Result<(), StoreError> {
         let Some(writer) = self.writer.as_ref().map(Arc::clone) else { return Ok(()) };
-        finished(tokio::spawn(async move { writer.lock().await.checkpoint().await })).await
+        let reader = Arc::clone(&self.reader);
+        let tidied = tokio::spawn(async move {
+            let done = writer.lock().await.checkpoint().await;
+            writer.lock().await.shrink().await;
+            reader.lock().await.shrink().await;
+            done
+        });
+        finished(tidied).await
     }
 }

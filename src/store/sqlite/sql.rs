@@ -26,6 +26,8 @@ statements! {
     PATIENCE_SHORT = "PRAGMA busy_timeout = 200";
     PATIENCE_LONG = "PRAGMA busy_timeout = 60000";
     CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)";
+    /// Gives memory back that the cache of pages holds.
+    SHRINK = "PRAGMA shrink_memory";
     INTEGRITY = "PRAGMA integrity_check(20)";
     FOREIGN_KEYS = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check";
 
@@ -218,6 +220,16 @@ statements! {
         "SELECT count(*) FROM call
          WHERE account = (SELECT account FROM source WHERE id = ?1) AND at_ms >= ?2
            AND outcome = 0 AND (dataset IS NULL OR status = 401)";
+
+    /// The durations are those of `DURATIONS_MS`.
+    TALLY =
+        "SELECT s.name, k.api, k.dataset, k.outcome, k.status, k.code, count(*), coalesce(sum(k.duration_ms), 0),
+            count(*) FILTER (WHERE k.duration_ms <= 100), count(*) FILTER (WHERE k.duration_ms <= 250),
+            count(*) FILTER (WHERE k.duration_ms <= 500), count(*) FILTER (WHERE k.duration_ms <= 1000),
+            count(*) FILTER (WHERE k.duration_ms <= 2500), count(*) FILTER (WHERE k.duration_ms <= 5000),
+            count(*) FILTER (WHERE k.duration_ms <= 10000)
+         FROM call k JOIN source s ON s.id = k.source
+         WHERE k.outcome IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6";
 
     // What the planner needs.
     FACTS_SERIES =

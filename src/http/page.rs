@@ -1,0 +1,184 @@
+//! The first page: how every series stands, for people; and the same as a document.
+//!
+//! It is text in HTML, without scripts, images and anything from elsewhere.
+
+use std::fmt::Write as _;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use serde_json::{Value, json};
+
+use super::Page;
+use crate::cli::render::number;
+use crate::cli::status::View;
+use crate::daemon::board::{Board, instant};
+use crate::domain::{DayState, SeriesState};
+use crate::observe::mask;
+use crate::store::SeriesStatus;
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222;\
+background:#fff}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;width:100%}\
+th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #ddd}td.n,th.n{text-align:right}\
+.good{color:#176b2c}.warning{color:#8a5a00}.bad{color:#b00020}.faint{color:#666}footer{margin-top:2rem;color:#666}\
+@media(prefers-color-scheme:dark){body{color:#ddd;background:#151515}th,td{border-color:#333}.good{color:#7bd88f}\
+.warning{color:#e5b567}.bad{color:#ff7b8a}.faint,footer{color:#999}a{color:#8ab4f8}}";
+
+/// `/`
+pub(super) async fn page(State(page): State<Page>) -> Response {
+    let board = page.board.read();
+    let now = page.clock.now();
+    match View::gather(&*page.store, &board.config, now, now).await {
+        Ok(view) => Html(html(&board, &view)).into_response(),
+        Err(error) => {
+            let text = mask::digits(&error.to_string()).into_owned();
+            let type_of = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+            let body = document(&format!("<p class=bad>{}</p>", escape(&text)));
+            (StatusCode::SERVICE_UNAVAILABLE, type_of, body).into_response()
+        }
+    }
+}
+
+/// `/status`: what `linkyd status --json` prints, with meter numbers masked.
+pub(super) async fn status(State(page): State<Page>) -> Response {
+    let board = page.board.read();
+    let now = page.clock.now();
+    match View::gather(&*page.store, &board.config, now, now).await {
+        Ok(view) => {
+            let mut document = view.document();
+            mask_meters(&mut document);
+            if let Some(object) = document.as_object_mut() {
+                object.insert("daemon".to_owned(), json!(true));
+                object.insert("now".to_owned(), json!(board.line()));
+            }
+            Json(document).into_response()
+        }
+        Err(error) => {
+            let text = mask::digits(&error.to_string()).into_owned();
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"error": text}))).into_response()
+        }
+    }
+}
+
+fn mask_meters(document: &mut Value) {
+    for meter in document.get_mut("meters").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(prm) = meter.get_mut("prm") {
+            *prm = json!(mask::digits(prm.as_str().unwrap_or_default()));
+        }
+    }
+}
+
+fn html(board: &Board, view: &View<'_>) -> String {
+    let mut body = format!("<p>{}.</p>", escape(board.line().trim_end_matches('.')));
+    if let Some(last) = &board.last {
+        let at = instant(last.ended).map(number::wall).unwrap_or_default();
+        let _infallible = write!(body, "<p class=faint>Last pass {at} (Paris): {}.</p>", escape(&last.told));
+    }
+    if !board.reloaded.well {
+        body.push_str(
+            "<p class=warning>The configuration cannot be used; the one from before is in force. The log says why.</p>",
+        );
+    }
+    body.push_str(
+        "<table><tr><th>Meter<th>Dataset<th>State<th>Newest<th>Oldest<th class=n>Complete<th class=n>Open<th class=n>Absent</tr>",
+    );
+    for series in &view.series {
+        row(&mut body, series, view.is_late(series));
+    }
+    body.push_str("</table>");
+    let mut told: Vec<&str> = Vec::new();
+    for series in &view.series {
+        if let Some(message) = series.message.as_deref().filter(|message| !told.contains(message)) {
+            told.push(message);
+            let _infallible = write!(body, "<p><b>{}</b>: {}</p>", escape(&series.name), escape(message));
+        }
+    }
+    body.push_str("<h2>Calls</h2><table><tr><th>Source<th class=n>Last hour<th class=n>Last 24 hours</tr>");
+    let of = |used: i64, limit: Option<u32>| match limit {
+        Some(limit) => format!("{} of {}", number::thousands(used), number::thousands(i64::from(limit))),
+        None => number::thousands(used),
+    };
+    for source in &view.sources {
+        for counter in &source.counters {
+            let (limits, spent) = (counter.limits, counter.spent);
+            let (hour, day) = (of(spent.hour, limits.per_hour), of(spent.day, limits.per_day));
+            let pool = if source.counters.len() > 1 { counter.pool.name() } else { "" };
+            let name = escape(&source.name);
+            let _infallible = write!(body, "<tr><td>{name} {pool}<td class=n>{hour}<td class=n>{day}</tr>");
+        }
+    }
+    body.push_str("</table>");
+    for (source, pause) in view.sources.iter().filter_map(|source| Some((source, source.pause.as_ref()?))) {
+        let told = format!("Source {} {}", source.name, pause.sentence(&source.name));
+        let _infallible = write!(body, "<p class=warning>{}</p>", escape(&mask::digits(&told)));
+    }
+    document(&body)
+}
+
+fn row(body: &mut String, series: &SeriesStatus, late: bool) {
+    let (tone, state) = match series.state {
+        SeriesState::Failing | SeriesState::Suspended => ("bad", series.state.name()),
+        SeriesState::Waiting => ("warning", "waiting"),
+        SeriesState::NotOffered => ("faint", "not offered"),
+        SeriesState::Ok if late => ("warning", "late"),
+        SeriesState::Ok => ("good", "ok"),
+    };
+    let count =
+        |states: &[DayState]| number::thousands(states.iter().filter_map(|state| series.days.get(state)).sum::<i64>());
+    let day = |day: Option<crate::domain::Day>| day.map_or_else(|| "-".to_owned(), |day| day.to_string());
+    let _infallible = write!(
+        body,
+        "<tr><td>{}<td>{}<td class={tone}>{state}<td>{}<td>{}<td class=n>{}<td class=n>{}<td class=n>{}</tr>",
+        escape(&series.name),
+        series.dataset.name(),
+        day(series.newest_day),
+        day(series.oldest_day),
+        count(&[DayState::Complete]),
+        count(&[DayState::Missing, DayState::Partial, DayState::Pending]),
+        count(&[DayState::Absent]),
+    );
+}
+
+fn document(body: &str) -> String {
+    format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+         <title>linkyd</title><style>{STYLE}</style><h1>linkyd</h1>{body}\
+         <footer>linkyd {} · <a href=/status>status</a> · <a href=/metrics>metrics</a></footer></html>\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// Text for HTML: names of meters are the operator's, messages may quote a server.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_text_is_markup() {
+        assert_eq!(escape("<b a='1'>\"&\n"), "&lt;b a=&#39;1&#39;&gt;&quot;&amp; ");
+    }
+
+    #[test]
+    fn meters_are_masked_in_the_document() {
+        let mut document = json!({"meters": [{"prm": "01234567890123", "name": "Maison"}]});
+        mask_meters(&mut document);
+        assert_eq!(document["meters"][0]["prm"], "…0123");
+    }
+}

@@ -1,0 +1,33 @@
+//! The journal in figures, for metrics.
+
+use sqlx::{Row as _, SqliteConnection};
+
+use super::facts::dataset_of;
+use super::ledger::ANSWERED;
+use super::sql;
+use crate::store::{CallTally, StoreError};
+
+/// Counts the journal's lines by how their calls ended.
+pub(super) async fn tally(conn: &mut SqliteConnection) -> Result<Vec<CallTally>, StoreError> {
+    let mut tallies = Vec::new();
+    for row in sqlx::query(sql::TALLY).fetch_all(conn).await? {
+        let dataset: Option<i64> = row.try_get(2)?;
+        let outcome: i64 = row.try_get(3)?;
+        let mut within = [0; 7];
+        for (place, count) in within.iter_mut().enumerate() {
+            *count = row.try_get(8 + place)?;
+        }
+        tallies.push(CallTally {
+            source: row.try_get(0)?,
+            api: row.try_get(1)?,
+            dataset: dataset.map(dataset_of).transpose()?,
+            answered: outcome == ANSWERED,
+            status: row.try_get(4)?,
+            code: row.try_get(5)?,
+            calls: row.try_get(6)?,
+            duration_ms: row.try_get(7)?,
+            within,
+        });
+    }
+    Ok(tallies)
+}
