@@ -258,7 +258,13 @@ fn meters() -> Outcome<Setup> {
         });
     }
     Ok(Setup {
-        sources: vec![SourceSetup { name: source(), kind: "enedis", account: "bench".to_owned(), direct: true }],
+        sources: vec![SourceSetup {
+            name: source(),
+            kind: "enedis",
+            account: "bench".to_owned(),
+            direct: true,
+            credentials: String::new(),
+        }],
         meters,
     })
 }

@@ -54,7 +54,8 @@ CREATE TABLE source (
     kind TEXT NOT NULL,
     account INTEGER NOT NULL REFERENCES account,
     configured INTEGER NOT NULL,
-    direct INTEGER NOT NULL
+    direct INTEGER NOT NULL,
+    credentials TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE learnt (

@@ -15,6 +15,7 @@ use super::{Trouble, colours, wiring};
 use crate::budget::Limits;
 use crate::clock::{Calendar, Clock};
 use crate::config::Loaded;
+use crate::domain::SeriesState;
 use crate::engine::pass::{PlannedCall, plan_calls};
 use crate::engine::serving::Moment;
 use crate::exit::Exit;
@@ -48,6 +49,7 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
         Facts::default()
     };
     let pauses = pauses(&facts, machine);
+    let kept = facts.series.iter().any(|s| matches!(s.state, SeriesState::Suspended | SeriesState::Failing));
     let moment = Moment { calendar: now, machine_ms: now_ms };
     let calls =
         plan_calls(&sources, &wiring::meters(config), &wiring::every(config), facts, &spent, &selection, moment);
@@ -71,7 +73,7 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
         let at = now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         writeln!(out, "{:#}", json!({"at": at, "calls": list, "total": calls.len()}))?;
     } else {
-        out.write_all(text(&calls, &budget, colours()).as_bytes())?;
+        out.write_all(text(&calls, kept, &budget, colours()).as_bytes())?;
         if !calls.is_empty() {
             out.write_all(pauses.as_bytes())?;
         }
@@ -87,7 +89,10 @@ pub(super) struct Budget<'a> {
     pub(super) spent: Spent,
 }
 
-pub(super) fn text(calls: &[PlannedCall], budget: &[Budget<'_>], colours: bool) -> String {
+pub(super) fn text(calls: &[PlannedCall], kept: bool, budget: &[Budget<'_>], colours: bool) -> String {
+    if calls.is_empty() && kept {
+        return "No call can be made now for what is missing: `linkyd status` says why.\n".to_owned();
+    }
     if calls.is_empty() {
         return format!("{NOTHING}\n");
     }

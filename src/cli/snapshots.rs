@@ -228,7 +228,7 @@ fn planned(dataset: Dataset, first: &str, end: &str, reason: Reason) -> PlannedC
 fn plan_text(calls: &[PlannedCall], spent: Spent, limits: &str) -> String {
     let config = configured(&CONFIG.replace("[[meter]]", &format!("{limits}\n[[meter]]")));
     let (_, limits) = wiring::counted(&config)[0].counters().next().unwrap();
-    plan::text(calls, &[plan::Budget { source: "enedis", limits, spent }], false).replace('\u{a0}', "_")
+    plan::text(calls, false, &[plan::Budget { source: "enedis", limits, spent }], false).replace('\u{a0}', "_")
 }
 
 #[test]
@@ -278,6 +278,9 @@ fn report(states: [(SeriesState, Option<&str>); 3]) -> Report {
     let datasets = datasets.into_iter().zip(states).map(|(dataset, (state, error))| DatasetReport {
         series: (MeterId(1), dataset),
         unserved: false,
+        left: 0,
+        source: "enedis".to_owned(),
+        stands_in: false,
         dataset,
         state,
         code: None,

@@ -74,8 +74,12 @@ impl PauseView {
 pub(super) fn reason(source: &str, code: Option<&str>, message: Option<&str>) -> String {
     let advice = || code.and_then(catalogue::row_of).map_or("", |(_, advice)| advice);
     let text = message.filter(|message| !message.is_empty()).unwrap_or_else(advice);
-    // The catalogue does not know what the operator calls the source.
-    text.trim_end_matches('.').replace("linkyd resume NAME", &format!("linkyd resume {source}"))
+    named(text.trim_end_matches('.'), source)
+}
+
+/// A text of the catalogue, which does not know what the operator calls the source.
+pub(super) fn named(text: &str, source: &str) -> String {
+    text.replace("linkyd resume NAME", &format!("linkyd resume {source}"))
 }
 
 /// Looks at the sources' counters and pauses; `now` is the machine's.

@@ -151,7 +151,7 @@ fn lag(series: &SeriesStatus, now: DateTime<Utc>) -> Option<i32> {
 }
 
 /// A meter's name, its trouble, and when it is asked again.
-type Note<'a> = (&'a str, &'a str, Option<i64>);
+type Note<'a> = (&'a str, String, Option<i64>);
 
 fn document(series: &[SeriesStatus], sources: &[SourceView], config: &Config, now: DateTime<Utc>) -> serde_json::Value {
     let rfc =
@@ -206,7 +206,9 @@ pub(super) fn text(
     if series.is_empty() {
         return "No pass has been made yet: run `linkyd sync`.\n".to_owned();
     }
-    let mut table = Table::new([
+    // Who serves is worth a column where it can be one or the other.
+    let choice = config.meters.iter().any(|meter| meter.sources.len() > 1);
+    let mut columns = vec![
         ("METER", Align::Left),
         ("DATASET", Align::Left),
         ("STATE", Align::Left),
@@ -215,7 +217,13 @@ pub(super) fn text(
         ("COMPLETE", Align::Right),
         ("OPEN", Align::Right),
         ("ABSENT", Align::Right),
-    ]);
+    ];
+    if choice {
+        columns.push(("SOURCE", Align::Left));
+    }
+    let mut table = Table::new(columns);
+    // What is said of a source as a whole stands with the source.
+    let said: Vec<&str> = sources.iter().filter_map(|s| Some(s.pause.as_ref()?.reason.as_str())).collect();
     let mut notes: Vec<(Note<'_>, Vec<&str>)> = Vec::new();
     for one in series {
         let late = is_late(one, config, now);
@@ -231,7 +239,7 @@ pub(super) fn text(
         let count = |states: &[DayState]| states.iter().filter_map(|s| one.days.get(s)).sum::<i64>();
         let day = |day: Option<Day>| day.map_or_else(|| "-".to_owned(), |d| d.to_string());
         let open = count(&[DayState::Missing, DayState::Partial, DayState::Pending]);
-        table.row([
+        let mut cells = vec![
             one.name.as_str().into(),
             one.dataset.name().into(),
             Cell::toned(state, tone),
@@ -240,9 +248,14 @@ pub(super) fn text(
             number::thousands(count(&[DayState::Complete])).into(),
             Cell::toned(number::thousands(open), if open > 0 { Tone::Warning } else { Tone::Plain }),
             number::thousands(count(&[DayState::Absent])).into(),
-        ]);
-        if let Some(message) = &one.message {
-            let note = (one.name.as_str(), message.as_str(), one.next_try_at);
+        ];
+        if choice {
+            cells.push(one.source.as_str().into());
+        }
+        table.row(cells);
+        let message = one.message.as_deref().map(|message| sources::named(message, &one.source));
+        if let Some(message) = message.filter(|m| !said.contains(&m.trim_end_matches('.'))) {
+            let note = (one.name.as_str(), message, one.next_try_at);
             match notes.iter_mut().find(|(known, _)| *known == note) {
                 Some((_, datasets)) => datasets.push(one.dataset.name()),
                 None => notes.push((note, vec![one.dataset.name()])),

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::args::SyncArgs;
 use super::render::number;
-use super::{Trouble, progress, wiring};
+use super::{Trouble, progress, sources, wiring};
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::domain::SeriesState;
@@ -56,7 +56,7 @@ pub(super) fn document(report: &Report) -> serde_json::Value {
                 .datasets
                 .iter()
                 .map(
-                    |d| json!({"dataset": d.dataset.name(), "state": d.state.name(), "error": d.error, "code": d.code}),
+                    |d| json!({"dataset": d.dataset.name(), "state": d.state.name(), "error": d.error, "code": d.code, "source": d.source}),
                 )
                 .collect();
             json!({"prm": meter.prm.full(), "name": meter.name, "datasets": datasets})
@@ -86,7 +86,14 @@ fn instant(ms: i64) -> Option<String> {
 pub(super) fn text(report: &Report) -> String {
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let quiet = report.calls == 0 && report.left == 0 && report.interruptions.is_empty() && !report.stopped;
-    let mut text = if quiet {
+    let kept = report
+        .meters
+        .iter()
+        .flat_map(|m| &m.datasets)
+        .any(|d| matches!(d.state, SeriesState::Failing | SeriesState::Suspended | SeriesState::Waiting));
+    let mut text = if quiet && kept {
+        "Nothing was asked: what is missing cannot be asked for now.\n".to_owned()
+    } else if quiet {
         format!("{}\n", super::plan::NOTHING)
     } else {
         format!(
@@ -107,8 +114,22 @@ pub(super) fn text(report: &Report) -> String {
                 None => groups.push((one.state, why, vec![one.dataset.name()])),
             }
         }
+        let mut stand_ins: Vec<(&str, Vec<&str>)> = Vec::new();
+        for one in meter.datasets.iter().filter(|d| d.stands_in) {
+            match stand_ins.iter_mut().find(|(source, _)| *source == one.source) {
+                Some((_, names)) => names.push(one.dataset.name()),
+                None => stand_ins.push((&one.source, vec![one.dataset.name()])),
+            }
+        }
+        for (source, names) in stand_ins {
+            let names = names.join(", ");
+            let _infallible =
+                writeln!(text, "{}, {names}: source {source} stands in for the preferred one.", meter.name);
+        }
         for (state, why, names) in groups {
-            let why = why.map(|why| format!(". {}", why.trim_end_matches('.'))).unwrap_or_default();
+            let source = meter.datasets.first().map(|d| d.source.as_str()).unwrap_or_default();
+            let why = why.map(|why| format!(". {}", sources::named(why.trim_end_matches('.'), source)));
+            let why = why.unwrap_or_default();
             let state = state.name().replace('_', " ");
             let _infallible = writeln!(text, "{}, {}: {state}{why}.", meter.name, names.join(", "));
         }
@@ -116,8 +137,8 @@ pub(super) fn text(report: &Report) -> String {
     for interruption in &report.interruptions {
         let until = interruption.until_ms.and_then(chrono::DateTime::from_timestamp_millis);
         let until = until.map(|at| format!(" Not before {} (Paris).", number::wall(at))).unwrap_or_default();
-        let _infallible =
-            writeln!(text, "Source {}: {}.{until}", interruption.source, interruption.message.trim_end_matches('.'));
+        let message = sources::named(interruption.message.trim_end_matches('.'), &interruption.source);
+        let _infallible = writeln!(text, "Source {}: {message}.{until}", interruption.source);
     }
     if report.left > 0 {
         let _infallible = writeln!(text, "{} left for later.", number::counted(count(report.left), "call", "calls"));

@@ -4,7 +4,7 @@
 //! of conso-api cannot be expressed. A key that means nothing to the kind is a mistake, and the
 //! message says which keys it has.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::explain::Origin;
 use super::layers::Environment;
@@ -165,12 +165,32 @@ pub(super) fn settings(
             let (client_id, client_secret) = (give.text("client_id"), give.secret("client_secret"));
             Some(SourceSettings::Enedis { environment: environment?, api: api?, client_id, client_secret })
         }
-        SourceKind::ConsoApi => Some(SourceSettings::ConsoApi { token: give.secret("token") }),
+        SourceKind::ConsoApi => {
+            let token = give.secret("token");
+            if let Some(complaint) = token.as_ref().and_then(|token| unlike_a_token(token.expose_secret())) {
+                table.reader.problem(&table.origin, &format!("source {name:?}: {complaint}"));
+            }
+            Some(SourceSettings::ConsoApi { token })
+        }
         SourceKind::MyElectricalData => {
             let version = version(table);
             let (client_id, client_secret) = (give.text("client_id"), give.secret("client_secret"));
             version.map(|()| SourceSettings::MyElectricalData { client_id, client_secret })
         }
+    }
+}
+
+/// What is wrong with a token that Conso API cannot have made: it is three words joined by dots.
+fn unlike_a_token(token: &str) -> Option<&'static str> {
+    let words: Vec<&str> = token.split('.').collect();
+    let plain =
+        |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b));
+    if token.split_whitespace().count() > 1 {
+        Some("the token holds a space; leave out the word Bearer and copy the token alone")
+    } else if words.len() != 3 || !words.iter().all(|word| plain(word)) {
+        Some("the token is not whole: it has three parts joined by dots; copy all that conso.boris.sh shows")
+    } else {
+        None
     }
 }
 

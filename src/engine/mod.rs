@@ -100,6 +100,7 @@ impl Engine {
                     kind: s.source.kind(),
                     account: s.source.account(),
                     direct: s.source.is_direct(),
+                    credentials: s.source.credentials(),
                 })
                 .collect(),
             meters: self

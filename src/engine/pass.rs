@@ -18,7 +18,8 @@ use super::source_pass::SourcePass;
 use super::{ActiveMeter, ActiveSource, Engine, Report};
 use crate::domain::{Dataset, Days, Prm, SeriesState, paris};
 use crate::plan::{self, Allowance, Reason, Request};
-use crate::store::{Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, Spent, StoreError};
+use crate::source::{Reaction, catalogue};
+use crate::store::{Effect, Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, Spent, StoreError};
 
 /// What a pass is narrowed to.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +71,8 @@ impl Engine {
         stop: &CancellationToken,
         observer: Observer<'_>,
     ) -> Result<Report, StoreError> {
-        self.store.set_up(&self.setup()).await?;
+        let renewed = self.store.set_up(&self.setup()).await?;
+        self.forgive(&renewed).await?;
         let shared = super::source_pass::Shared::new(observer);
         let mut report = Report::default();
         let mut tried = BTreeSet::new();
@@ -126,6 +128,31 @@ impl Engine {
             report.absorb(part?);
         }
         Ok(report)
+    }
+
+    /// What a source refused for its former credentials is asked again with the new ones.
+    async fn forgive(&self, renewed: &[String]) -> Result<(), StoreError> {
+        if renewed.is_empty() {
+            return Ok(());
+        }
+        let facts = self.facts().await?;
+        let mut effects = Vec::new();
+        for source in facts.sources.iter().filter(|s| renewed.contains(&s.name)) {
+            let reaction = source.state.code.as_deref().and_then(catalogue::reaction_of);
+            if matches!(reaction, Some(Reaction::StopApp { .. } | Reaction::Reauth)) {
+                effects.push(Effect::Source { source: source.id, state: SourceState::default() });
+            }
+            let refused = facts.series.iter().filter(|s| s.source == source.id && s.state == SeriesState::Suspended);
+            effects.extend(refused.map(|s| Effect::Series {
+                meter: s.meter,
+                dataset: s.dataset,
+                state: SeriesState::Waiting,
+                code: None,
+                message: None,
+                not_before: None,
+            }));
+        }
+        self.store.apply(effects).await
     }
 
     fn moment(&self) -> Moment {

@@ -14,6 +14,12 @@ pub struct DatasetReport {
     pub series: SeriesKey,
     /// Whether its source cannot serve it just now.
     pub unserved: bool,
+    /// Calls for it that were still wanted when the pass ended.
+    pub left: u64,
+    /// The source that served it.
+    pub source: String,
+    /// Whether that one stands in for the source that the meter prefers.
+    pub stands_in: bool,
     /// Which dataset.
     pub dataset: Dataset,
     /// Its state after the pass.
@@ -110,7 +116,12 @@ impl Report {
         for meter in other.meters {
             match self.meters.iter_mut().find(|m| m.prm == meter.prm) {
                 Some(known) => {
-                    known.datasets.retain(|old| meter.datasets.iter().all(|new| new.series != old.series));
+                    // What another source has taken over is left to that one.
+                    known.datasets.retain(|old| {
+                        let replaced = meter.datasets.iter().any(|new| new.series == old.series);
+                        self.left -= if replaced { old.left.min(self.left) } else { 0 };
+                        !replaced
+                    });
                     known.datasets.extend(meter.datasets);
                 }
                 None => self.meters.push(meter),

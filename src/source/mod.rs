@@ -193,6 +193,20 @@ pub fn is_loopback(url: &url::Url) -> bool {
     }
 }
 
+/// A short text that is the same for the same credentials only, and from which they cannot be found.
+#[must_use]
+pub fn fingerprint(parts: &[&str]) -> String {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for part in parts {
+        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    context.finish().as_ref().iter().take(8).fold(String::new(), |mut text, byte| {
+        let _infallible = fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+        text
+    })
+}
+
 /// An HTTP answer as a value, its body whole and bounded.
 #[derive(Clone)]
 pub struct Response {
@@ -372,6 +386,10 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The key of what it counts calls by: budgets and pauses belong to the key, so that renaming
     /// the source refills nothing, and several sources behind one address share what it allows.
     fn account(&self) -> String;
+
+    /// What tells its credentials from others without giving them away ([`fingerprint`]): where they
+    /// were changed, refusals of the former ones say nothing any more.
+    fn credentials(&self) -> String;
 
     /// Whether it is Enedis itself: where two sources disagree, its values win.
     fn is_direct(&self) -> bool {

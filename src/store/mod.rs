@@ -73,7 +73,8 @@ pub struct CallTally {
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// Makes sources, meters and series those of the configuration. What left the configuration
     /// keeps its rows and is no longer reported.
-    async fn set_up(&self, setup: &Setup) -> Result<(), StoreError>;
+    /// Names the sources whose credentials are others than before.
+    async fn set_up(&self, setup: &Setup) -> Result<Vec<String>, StoreError>;
 
     /// Gives every day of the windows a record (`missing` where nothing is known), marks as
     /// `expired` the days that left their window unfetched, and remembers the windows and the day

@@ -24,6 +24,8 @@ pub struct SourceSetup {
     pub account: String,
     /// Whether it is Enedis itself.
     pub direct: bool,
+    /// What tells its credentials from others without giving them away.
+    pub credentials: String,
 }
 
 /// A configured meter.

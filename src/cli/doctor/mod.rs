@@ -244,7 +244,9 @@ fn text(findings: &[Finding], colours: bool) -> String {
     let mut text = table.render(0, colours);
     let _infallible = match (problems, warnings) {
         (0, 0) => writeln!(text, "\nAll is well."),
-        (0, warnings) => writeln!(text, "\nIt works; {}.", number::counted(warnings, "warning", "warnings")),
+        (0, warnings) => {
+            writeln!(text, "\nNothing wrong was found; {}.", number::counted(warnings, "warning", "warnings"))
+        }
         (problems, 0) => writeln!(text, "\n{}.", number::counted(problems, "problem", "problems")),
         (problems, warnings) => writeln!(
             text,

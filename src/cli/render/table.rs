@@ -71,7 +71,7 @@ pub struct Table {
 impl Table {
     /// A table without rows.
     #[must_use]
-    pub fn new<const N: usize>(columns: [(&str, Align); N]) -> Self {
+    pub fn new<'h>(columns: impl IntoIterator<Item = (&'h str, Align)>) -> Self {
         let columns = columns.into_iter().map(|(heading, align)| (heading.to_owned(), align)).collect();
         Self { columns, rows: Vec::new() }
     }

@@ -1,9 +1,9 @@
 //! The end of a pass: how each series stands is stored and summed up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::SourcePass;
-use crate::domain::SeriesState;
+use crate::domain::{Prm, SeriesState};
 use crate::engine::Report;
 use crate::engine::report::{DatasetReport, MeterReport, Stop};
 use crate::source::catalogue;
@@ -13,7 +13,11 @@ impl SourcePass<'_> {
     /// Stores how each series stands and sums up.
     pub(super) async fn finish(mut self) -> Result<Report, StoreError> {
         self.replan().await?;
-        let waiting: BTreeSet<usize> = self.queue.iter().map(|call| call.series).collect();
+        let mut left: BTreeMap<usize, u64> = BTreeMap::new();
+        for call in &self.queue {
+            *left.entry(call.series).or_default() += 1;
+        }
+        let waiting: BTreeSet<usize> = left.keys().copied().collect();
         self.report.left = u64::try_from(self.queue.len()).unwrap_or_default();
         let effects: Vec<Effect> =
             (0..self.knowledge.series.len()).filter_map(|index| self.fares(index, waiting.contains(&index))).collect();
@@ -28,7 +32,7 @@ impl SourcePass<'_> {
             interruption.unserved = series.map(|s| (s.meter, s.dataset)).collect();
         }
         self.report.interruptions.extend(self.interruption.clone());
-        self.report.meters = self.meters().await?;
+        self.report.meters = self.meters(&left).await?;
         Ok(self.report)
     }
 
@@ -63,7 +67,13 @@ impl SourcePass<'_> {
         Some((code, advice))
     }
 
-    async fn meters(&self) -> Result<Vec<MeterReport>, StoreError> {
+    /// Whether the source is not the one that the meter prefers.
+    fn stands_in(&self, prm: &Prm) -> bool {
+        let meter = self.engine.meters.iter().find(|m| m.prm == *prm);
+        meter.and_then(|m| m.sources.first()).is_some_and(|preferred| preferred != self.active.source.name())
+    }
+
+    async fn meters(&self, left: &BTreeMap<usize, u64>) -> Result<Vec<MeterReport>, StoreError> {
         let status = self.engine.store.status().await?;
         let mut meters: Vec<MeterReport> = Vec::new();
         for (index, series) in self.knowledge.series.iter().enumerate() {
@@ -75,6 +85,9 @@ impl SourcePass<'_> {
             let report = DatasetReport {
                 series: (series.meter, series.dataset),
                 unserved: waits,
+                left: left.get(&index).copied().unwrap_or_default(),
+                source: self.active.source.name().to_owned(),
+                stands_in: self.stands_in(&series.prm),
                 dataset: series.dataset,
                 state: series.state,
                 code: series.code.clone(),

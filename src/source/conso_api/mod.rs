@@ -8,7 +8,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
@@ -17,7 +17,9 @@ use crate::domain::{Api, Dataset, Kind, SameDay};
 
 use super::catalogue::{self, Endpoint, Front, Own};
 use super::envelope::{Envelope, is_error};
-use super::{Ask, Body, Grant, Label, Reach, Refusal, Reply, Request, Response, Scope, Source, Token, grant, wire};
+use super::{
+    Ask, Body, Grant, Label, Reach, Refusal, Reply, Request, Response, Scope, Source, Token, fingerprint, grant, wire,
+};
 
 /// The kind's name in the configuration.
 pub const KIND: &str = "conso-api";
@@ -100,6 +102,10 @@ impl Source for ConsoApi {
 
     fn account(&self) -> String {
         ACCOUNT.to_owned()
+    }
+
+    fn credentials(&self) -> String {
+        fingerprint(&[self.0.token.expose_secret()])
     }
 
     fn apis(&self) -> &[Api] {

@@ -17,7 +17,7 @@ use crate::domain::{Api, Dataset, Kind, SameDay};
 
 use super::catalogue::{self, Endpoint, Front};
 use super::envelope::is_error;
-use super::{Ask, Body, Label, Reach, Refusal, Reply, Request, Response, Scope, Source, Token, wire};
+use super::{Ask, Body, Label, Reach, Refusal, Reply, Request, Response, Scope, Source, Token, fingerprint, wire};
 
 /// The kind's name in the configuration.
 pub const KIND: &str = "enedis";
@@ -79,6 +79,10 @@ impl Source for Enedis {
 
     fn scope(&self) -> Scope {
         Scope::Application
+    }
+
+    fn credentials(&self) -> String {
+        fingerprint(&[&self.0.client_id, self.0.client_secret.expose_secret()])
     }
 
     fn is_direct(&self) -> bool {

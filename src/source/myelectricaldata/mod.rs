@@ -11,7 +11,7 @@ mod routes;
 use std::fmt;
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use url::Url;
 
@@ -21,7 +21,7 @@ use super::catalogue::{self, Endpoint, Front, Own};
 use super::envelope::is_error;
 use super::{
     Ask, Body, Grant, Label, Pool, Quota, Reach, Reaction, Refusal, Reply, Request, Response, Scope, Source, Token,
-    grant, quota, wire,
+    fingerprint, grant, quota, wire,
 };
 
 use answer::Wrapped;
@@ -112,6 +112,10 @@ impl Source for MyElectricalData {
 
     fn account(&self) -> String {
         format!("{KIND}:{}", self.0.client_id)
+    }
+
+    fn credentials(&self) -> String {
+        fingerprint(&[&self.0.client_id, self.0.client_secret.expose_secret()])
     }
 
     fn apis(&self) -> &[Api] {

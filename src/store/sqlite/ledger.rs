@@ -123,6 +123,7 @@ pub(super) async fn resume(conn: &mut SqliteConnection, source: &str) -> Result<
     let found: Option<RestRow> = sqlx::query_as(sql::RESTING).bind(source).fetch_optional(&mut *conn).await?;
     let Some((account, until, code, message, refusals, strikes)) = found else { return Ok(None) };
     if until.is_some() || refusals > 0 || strikes > 0 {
+        sqlx::query(sql::RESUME_SERIES).bind(account).bind(&code).execute(&mut *conn).await?;
         sqlx::query(sql::RESUME).bind(account).execute(conn).await?;
     }
     Ok(until.map(|until_ms| Pause { code, message, until_ms }))

@@ -214,7 +214,7 @@ async fn prepare(path: &Path, place: &str, found: i64) -> Result<Connection, Sto
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn set_up(&self, setup: &Setup) -> Result<(), StoreError> {
+    async fn set_up(&self, setup: &Setup) -> Result<Vec<String>, StoreError> {
         let setup = setup.clone();
         self.write(move |conn| Box::pin(async move { setup::set_up(conn, &setup).await })).await
     }

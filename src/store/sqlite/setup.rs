@@ -8,15 +8,23 @@ use super::{calendar, sql};
 use crate::domain::{Days, Kind};
 use crate::store::{Setup, StoreError, Switch, Window};
 
-/// Makes sources, meters and series those of the configuration. Writes only what differs.
-pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result<(), StoreError> {
+/// Makes sources, meters and series those of the configuration. Writes only what differs. The names of
+/// sources whose credentials changed.
+pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result<Vec<String>, StoreError> {
+    let mut renewed = Vec::new();
     for source in &setup.sources {
+        let known: Option<(String,)> =
+            sqlx::query_as(sql::SOURCE_CREDENTIALS).bind(&source.name).fetch_optional(&mut *conn).await?;
+        if known.is_some_and(|(credentials,)| credentials != source.credentials) {
+            renewed.push(source.name.clone());
+        }
         sqlx::query(sql::ACCOUNT_ADD).bind(&source.account).execute(&mut *conn).await?;
         sqlx::query(sql::SOURCE_PUT)
             .bind(&source.name)
             .bind(source.kind)
             .bind(&source.account)
             .bind(source.direct)
+            .bind(&source.credentials)
             .execute(&mut *conn)
             .await?;
     }
@@ -58,7 +66,7 @@ pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result
     for (meter, dataset) in known.into_iter().filter(|series| !wanted.contains(series)) {
         sqlx::query(sql::SERIES_LEAVES).bind(meter).bind(dataset).execute(&mut *conn).await?;
     }
-    Ok(())
+    Ok(renewed)
 }
 
 /// Lets other sources serve series, and keeps how these stand at the sources that they leave.

@@ -34,11 +34,14 @@ statements! {
     // Setting up.
     ACCOUNT_ADD = "INSERT INTO account (key) VALUES (?1) ON CONFLICT DO NOTHING";
     SOURCE_PUT =
-        "INSERT INTO source (name, kind, account, configured, direct)
-         SELECT ?1, ?2, a.id, 1, ?4 FROM account a WHERE a.key = ?3
+        "INSERT INTO source (name, kind, account, configured, direct, credentials)
+         SELECT ?1, ?2, a.id, 1, ?4, ?5 FROM account a WHERE a.key = ?3
          ON CONFLICT (name) DO UPDATE
-         SET kind = excluded.kind, account = excluded.account, configured = 1, direct = excluded.direct
-         WHERE kind <> excluded.kind OR account <> excluded.account OR configured <> 1 OR direct <> excluded.direct";
+         SET kind = excluded.kind, account = excluded.account, configured = 1, direct = excluded.direct,
+             credentials = excluded.credentials
+         WHERE kind <> excluded.kind OR account <> excluded.account OR configured <> 1 OR direct <> excluded.direct
+            OR credentials <> excluded.credentials";
+    SOURCE_CREDENTIALS = "SELECT credentials FROM source WHERE name = ?1";
     SOURCE_IDS = "SELECT id, name, configured FROM source";
     SOURCE_LEAVES = "UPDATE source SET configured = 0 WHERE id = ?1";
     METER_PUT =
@@ -181,6 +184,10 @@ statements! {
     RESTING =
         "SELECT a.id, a.not_before_ms, a.code, a.message, a.refusals, a.strikes
          FROM source s JOIN account a ON a.id = s.account WHERE s.name = ?1";
+    /// Series that fail for nothing but the rest of their source are well again with it.
+    RESUME_SERIES =
+        "UPDATE series SET state = 4, code = NULL, message = NULL, not_before = NULL
+         WHERE state = 3 AND code = ?2 AND source IN (SELECT id FROM source WHERE account = ?1)";
     RESUME =
         "UPDATE account SET not_before_ms = NULL, code = NULL, message = NULL, refusals = 0, strikes = 0 WHERE id = ?1";
 

@@ -45,8 +45,13 @@ fn days(first: &str, end: &str) -> Days {
 }
 
 fn setup() -> Setup {
-    let sources =
-        vec![SourceSetup { name: "enedis".into(), kind: "enedis", account: "enedis:app".into(), direct: true }];
+    let sources = vec![SourceSetup {
+        name: "enedis".into(),
+        kind: "enedis",
+        account: "enedis:app".into(),
+        direct: true,
+        credentials: "c".into(),
+    }];
     let meter = MeterSetup {
         prm: PRM.parse().unwrap(),
         name: "Maison".into(),

@@ -158,6 +158,7 @@ async fn each_source_of_a_series_keeps_its_own_troubles() {
         kind: "conso-api",
         account: "conso:1".into(),
         direct: false,
+        credentials: "d".into(),
     });
     other.meters[0].source = "home".into();
     world.store.set_up(&other).await.unwrap();
