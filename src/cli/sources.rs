@@ -1,6 +1,6 @@
 //! How each source stands: what it may still be asked, and whether it pauses.
 //!
-//! Limits are those that hold ([`wiring::counted`]), so where several sources count by one account
+//! Limits are those that hold ([`super::wiring::counted`]), so where several sources count by one account
 //! each of them shows what is left for all.
 
 use std::fmt::Write as _;

@@ -336,6 +336,10 @@ client_id = "a"
         fn scope(&self) -> crate::source::Scope {
             self.0.scope()
         }
+        fn credentials(&self) -> String {
+            String::new()
+        }
+
         fn account(&self) -> String {
             self.0.account()
         }

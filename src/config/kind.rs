@@ -187,7 +187,7 @@ fn unlike_a_token(token: &str) -> Option<&'static str> {
         |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b));
     if token.split_whitespace().count() > 1 {
         Some("the token holds a space; leave out the word Bearer and copy the token alone")
-    } else if words.len() != 3 || !words.iter().all(|word| plain(word)) {
+    } else if words.len() != 3 || !words.iter().all(plain) {
         Some("the token is not whole: it has three parts joined by dots; copy all that conso.boris.sh shows")
     } else {
         None

@@ -27,7 +27,7 @@ pub struct NewCall {
     pub asked_at: i64,
 }
 
-/// The outcome of [`Store::reserve`].
+/// The outcome of [`super::Store::reserve`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserved {
     /// The line is written; the call starts at this instant (machine, ms), which can lie ahead.

@@ -54,7 +54,7 @@ pub struct Switch {
     pub to: SourceId,
 }
 
-/// The days that a series has, for [`Store::open_windows`].
+/// The days that a series has, for [`super::Store::open_windows`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Whose series.
