@@ -184,7 +184,11 @@ impl DayRecord {
             };
         }
         if seen.stored == 0 && !asked.exact {
-            return Self { checked_at: Some(asked.at), ..self };
+            // Where a second look does not tell either, the source needs time to become whole.
+            let tomorrow = || paris::at_wall(paris::day_of(asked.at).next(), PUBLISHED_AT);
+            let again = self.unsettled() || self.next_try.is_some_and(|at| at <= asked.at);
+            let next_try = if again { Some(tomorrow()) } else { self.next_try };
+            return Self { checked_at: Some(asked.at), next_try, ..self };
         }
         let first_left_out = self.first_left_out.unwrap_or(asked.at);
         let next_try = next_try(day, first_left_out, asked.at, asked.same_day);
@@ -207,7 +211,7 @@ impl DayRecord {
     #[must_use]
     pub fn due(&self, now: i64) -> bool {
         match self.state {
-            DayState::Missing => true,
+            DayState::Missing => self.next_try.is_none_or(|at| at <= now),
             DayState::Partial | DayState::Pending => self.next_try.is_some_and(|at| at <= now),
             DayState::Complete | DayState::Absent | DayState::Expired => false,
         }
@@ -349,6 +353,8 @@ mod tests {
         };
         let record = DayRecord::missing().after(target, NOTHING, asked);
         assert!(record.unsettled() && record.due(asked.at));
+        let twice = record.after(target, NOTHING, asked);
+        assert!(twice.unsettled() && !twice.due(asked.at) && twice.due(asked.at + 86_400), "not before tomorrow");
         let settled = record.after(target, NOTHING, Asked { exact: true, ..asked });
         assert_eq!(settled.state, DayState::Pending);
         assert_eq!(settled.after(target, NOTHING, asked).state, DayState::Pending);

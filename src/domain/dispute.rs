@@ -26,7 +26,7 @@ pub fn give_way(firm: &[CurvePoint], answer: &[CurvePoint]) -> (Vec<CurvePoint>,
         let from = firm.partition_point(|p| p.interval.end() <= came.interval.start);
         match firm.get(from).filter(|p| p.interval.start < came.interval.end()) {
             None => kept.push(*came),
-            Some(held) if held.watts != came.watts => disputed.push(Disputed { came: *came, stays: held.watts }),
+            Some(held) if held != came => disputed.push(Disputed { came: *came, stays: held.watts }),
             Some(_) => {}
         }
     }

@@ -76,13 +76,17 @@ impl Engine {
         let shared = super::source_pass::Shared::new(observer);
         let mut report = Report::default();
         let mut tried = BTreeSet::new();
-        let mut only = None;
+        let mut only: Option<BTreeSet<SeriesKey>> = None;
+        let mut first = true;
         // One round with the preferred sources, and another for what they leave to the next ones.
         loop {
             let mut facts = self.facts().await?;
             let now = self.moment();
-            let switches = serving::choose(&mut facts, &self.sources, &self.meters, &tried, only.as_ref(), now);
-            if only.is_some() {
+            let selected =
+                facts.series.iter().filter(|s| selects(selection, s)).map(|s| (s.meter, s.dataset)).collect();
+            let among = only.as_ref().unwrap_or(&selected);
+            let switches = serving::choose(&mut facts, &self.sources, &self.meters, &tried, Some(among), now);
+            if !std::mem::take(&mut first) {
                 let moved = switches.iter().map(|switch| (switch.meter, switch.dataset)).collect();
                 report.covered(&moved);
                 only = Some(moved);
@@ -118,10 +122,25 @@ impl Engine {
             windows.extend(knowledge.windows(active, self.calendar.now()));
         }
         self.store.open_windows(&windows, self.calendar.now().timestamp()).await?;
-        let runs = knowledges.into_iter().filter_map(|(active, knowledge)| {
+        let mut accounts: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for (active, knowledge) in knowledges {
             let chosen = chosen(&knowledge, selection, only);
-            let idle = chosen.series.as_ref().is_some_and(BTreeSet::is_empty);
-            (!idle).then(|| SourcePass::new(self, active, knowledge, chosen, shared).run(stop))
+            if chosen.series.as_ref().is_none_or(|series| !series.is_empty()) {
+                accounts.entry(active.source.account()).or_default().push((active, knowledge, chosen));
+            }
+        }
+        // What one source of an account learns about it, the next one has to know.
+        let runs = accounts.into_values().map(async |sources| {
+            let mut report = Report::default();
+            for (nth, (active, mut knowledge, chosen)) in sources.into_iter().enumerate() {
+                if nth > 0 {
+                    let states = self.store.sources().await?;
+                    let own = states.into_iter().find(|s| s.name == active.source.name());
+                    knowledge.source.state = own.map(|s| s.state).unwrap_or_default();
+                }
+                report.absorb(SourcePass::new(self, active, knowledge, chosen, shared).run(stop).await?);
+            }
+            Ok::<_, StoreError>(report)
         });
         let mut report = Report::default();
         for part in join_all(runs).await {
@@ -246,7 +265,7 @@ fn split<'a>(
         let shared: Vec<SourceId> = sources.iter().filter(|s| s.source.account() == account).filter_map(id).collect();
         let daily = facts.series.iter().filter(|s| shared.contains(&s.source)).count();
         let daily = u32::try_from(daily).unwrap_or(u32::MAX);
-        split.push((active, Knowledge::new(facts.clone(), source, meters, every.clone(), daily)));
+        split.push((active, Knowledge::new(facts.clone(), source, (sources, meters), every.clone(), daily)));
     }
     split
 }
@@ -290,12 +309,14 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
     facts.series = series;
 }
 
+/// Whether a pass that is narrowed like this takes a series.
+fn selects(selection: &Selection, series: &SeriesFacts) -> bool {
+    (selection.prms.is_empty() || selection.prms.contains(&series.prm))
+        && (selection.datasets.is_empty() || selection.datasets.contains(&series.dataset))
+}
+
 fn chosen(knowledge: &Knowledge, selection: &Selection, only: Option<&BTreeSet<SeriesKey>>) -> Chosen {
-    let fits = |s: &SeriesFacts| {
-        only.is_none_or(|only| only.contains(&(s.meter, s.dataset)))
-            && (selection.prms.is_empty() || selection.prms.contains(&s.prm))
-            && (selection.datasets.is_empty() || selection.datasets.contains(&s.dataset))
-    };
+    let fits = |s: &SeriesFacts| only.is_none_or(|only| only.contains(&(s.meter, s.dataset))) && selects(selection, s);
     let everything = only.is_none() && selection.prms.is_empty() && selection.datasets.is_empty();
     let indices: BTreeSet<usize> =
         knowledge.series.iter().enumerate().filter(|(_, s)| fits(s)).map(|(index, _)| index).collect();

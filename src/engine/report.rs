@@ -101,7 +101,8 @@ impl Report {
         self.interruptions.retain_mut(|interruption| {
             let some = interruption.unserved.iter().any(|key| series.contains(key));
             interruption.unserved.retain(|key| !series.contains(key));
-            !(some && interruption.unserved.is_empty())
+            // Credentials that are refused, or a ban, are the operator's business all the same.
+            interruption.stop != Stop::Later || !(some && interruption.unserved.is_empty())
         });
     }
 

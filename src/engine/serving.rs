@@ -98,7 +98,7 @@ fn can_serve(facts: &Facts, series: &SeriesFacts, active: &ActiveSource, source:
 }
 
 /// Whether a source rests for longer than is worth waiting.
-fn is_down(state: &SourceState, machine_ms: i64) -> bool {
+pub(super) fn is_down(state: &SourceState, machine_ms: i64) -> bool {
     let Some(until) = state.not_before_ms.filter(|until| *until > machine_ms) else { return false };
     let reaction = state.code.as_deref().and_then(catalogue::reaction_of);
     let quota = matches!(reaction, Some(Reaction::RetryAt(_) | Reaction::Burst)) && state.strikes == 0;

@@ -111,9 +111,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Lifts the rest of a source and forgets its refusals; what it was, where there was one.
     async fn resume(&self, source: &str) -> Result<Option<Pause>, StoreError>;
 
-    /// The calls of a source's account since then (machine, ms) that brought no token, or whose token
-    /// was refused.
-    async fn refused_tokens(&self, source: SourceId, since_ms: i64) -> Result<i64, StoreError>;
+    /// The calls of a source's account since then (machine, ms) that brought no token, whose token was
+    /// refused, or that were refused with one of these codes.
+    async fn refused_tokens(&self, source: SourceId, since_ms: i64, codes: &[&str]) -> Result<i64, StoreError>;
 
     /// The calls of the journal by how they ended. Those that never ended are left out.
     async fn call_tally(&self) -> Result<Vec<CallTally>, StoreError> {

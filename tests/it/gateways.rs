@@ -263,3 +263,86 @@ async fn what_a_gateway_says_about_its_quota_is_obeyed_at_once() {
     let status = rig.status(&prm(CONSUMER), Dataset::ConsumptionLoadCurve).await;
     assert_eq!(status.newest_day, Some(day("2026-10-19")), "the newest days have a counter of their own");
 }
+
+#[tokio::test]
+async fn a_budget_that_is_used_up_is_waited_for_and_moves_nothing() {
+    let mut rig = household(38).await.served_by(&["enedis", "med"]);
+    rig.gateways = vec![med(&rig.simulator, "med")];
+    rig.limits.per_hour = Some(30);
+    assert_eq!(rig.pass().await.exit(), Exit::TryLater);
+    assert_eq!(rig.simulator.counters().myelectricaldata.requests, 0, "Enedis opens again within the hour");
+    assert_eq!(rig.rows("SELECT count(*) || '' FROM v_coverage WHERE state = 'expired'".to_owned()).await, ["0"]);
+}
+
+#[tokio::test]
+async fn while_a_source_that_serves_less_stands_in_no_day_expires() {
+    let mut rig = household(39).await.served_by(&["enedis", "med"]);
+    rig.gateways = vec![med(&rig.simulator, "med")];
+    rig.simulator.set_faults(down(Front::Enedis));
+    let report = rig.pass().await;
+    let stand_ins = report.meters.iter().flat_map(|m| &m.datasets).filter(|d| d.stands_in && d.source == "med");
+    assert_eq!((report.left, stand_ins.count()), (0, 5), "{report:?}");
+    assert_eq!(rig.rows("SELECT count(*) || '' FROM v_coverage WHERE state = 'expired'".to_owned()).await, ["0"]);
+    rig.simulator.set_faults(Faults::none());
+    rig.next_morning(8, 10);
+    assert_eq!(rig.pass().await.exit(), Exit::Done);
+    for meter in &rig.meters {
+        for dataset in &meter.datasets {
+            let days = rig.window(*dataset);
+            rig.assert_equals_truth(&meter.prm, *dataset, days).await;
+        }
+    }
+    rig.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_counter_that_is_used_up_leaves_the_other_one_alone() {
+    let mut rig = household(40).await.served_by(&["med"]);
+    rig.gateways = vec![med(&rig.simulator, "med")];
+    rig.pass().await;
+    rig.simulator.set_faults(
+        Faults::none().with(Match::front(Front::MyElectricalData), Action::Quota { uncached: None, cached: Some(0) }),
+    );
+    rig.next_morning(8, 10);
+    rig.pass_with(Selection { request: refetch("2026-06-01", "2026-06-30"), ..Selection::default() }).await;
+    rig.advance(60);
+    rig.pass().await;
+    let newest = rig.window(Dataset::ConsumptionLoadCurve).last();
+    let line = rig.status(&prm(CONSUMER), Dataset::ConsumptionLoadCurve).await;
+    assert_eq!(line.newest_day, Some(newest), "{line:?}");
+}
+
+fn refetch(first: &str, last: &str) -> linkyd::plan::Request {
+    let only = Days::new(day(first), day(last).next());
+    linkyd::plan::Request { only, refetch: true, operator: true }
+}
+
+#[tokio::test]
+async fn a_new_token_is_tried_at_once_and_a_wrong_one_seldom() {
+    let mut rig = household(41).await.served_by(&["home"]);
+    let good = conso(&rig.simulator, "home");
+    rig.gateways = vec![crate::support::gateways::conso_with(&rig.simulator, "home", "no.such.token")];
+    for _ in 0..20 {
+        rig.sync().await;
+        rig.advance(15);
+    }
+    let asked = rig.simulator.counters().conso.requests;
+    assert!(asked <= 2, "{asked}: one a meter and day");
+    assert_eq!(rig.status(&prm(CONSUMER), Dataset::DailyConsumption).await.state, SeriesState::Suspended);
+    rig.gateways = vec![good];
+    rig.sync().await;
+    let newest = rig.window(Dataset::DailyConsumption).last();
+    assert_eq!(rig.status(&prm(CONSUMER), Dataset::DailyConsumption).await.newest_day, Some(newest));
+}
+
+#[tokio::test]
+async fn refused_credentials_cannot_be_tried_without_end() {
+    let mut rig = household(42).await.served_by(&["med"]);
+    rig.gateways = vec![crate::support::gateways::med_with(&rig.simulator, "med", "wrong")];
+    for _ in 0..60 {
+        rig.sync().await;
+        rig.advance(5);
+    }
+    let asked = rig.simulator.counters().myelectricaldata.requests;
+    assert!(asked <= 6, "{asked}");
+}

@@ -286,9 +286,7 @@ fn answered(question: &Question, took: Duration) -> Finding {
 fn refused(refusal: &Refusal, took: Duration) -> Finding {
     let exit = match refusal.reaction {
         Reaction::Reauth | Reaction::StopApp { .. } => Exit::CredentialsRefused,
-        Reaction::RetryShort | Reaction::RetryLater | Reaction::RetryAt(_) | Reaction::Burst | Reaction::Ban => {
-            Exit::TryLater
-        }
+        Reaction::RetryShort | Reaction::RetryLater | Reaction::RetryAt(_) | Reaction::Burst => Exit::TryLater,
         _ => Exit::Failed,
     };
     let message = format!("{} [{}, {}]", react::message(refusal), refusal.code, number::duration(took));

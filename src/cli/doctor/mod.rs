@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::config::{self, Environment, Loaded, Secrets};
 use crate::exit::Exit;
 use crate::observe::{Surroundings, mask};
+use crate::source::{Grant, conso_api};
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,7 +161,13 @@ async fn sources(
     for active in &sources {
         let name = active.source.name();
         let meters: Vec<_> = config.meters.iter().filter(|meter| meter.sources.iter().any(|s| s == name)).collect();
-        findings.extend(consent::of_grant(name, &active.source.grant(), &meters, clock.now()));
+        let grant = active.source.grant();
+        if active.source.kind() == conso_api::KIND && grant == Grant::default() {
+            let message =
+                "the token says neither its meters nor its end, as those of Conso API do; it may not be whole";
+            findings.push(Finding::new("consent", Verdict::Warning, message.to_owned()).of(name));
+        }
+        findings.extend(consent::of_grant(name, &grant, &meters, clock.now()));
         match (&ask, &caller) {
             (Err(why), _) => {
                 let verdict = if why.ends_with("--offline") { Verdict::Well } else { Verdict::Warning };

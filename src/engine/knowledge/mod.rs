@@ -13,7 +13,7 @@ use super::{ActiveMeter, ActiveSource, react};
 use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SeriesState, paris};
 use crate::plan::{Request, Series, Turn};
-use crate::source::{Reaction, catalogue};
+use crate::source::{Reach, Reaction, catalogue};
 use crate::store::{Activation, Effect, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, Window};
 
 /// Failed calls of one day after which a span, or a series of which nothing succeeds, rests until
@@ -50,6 +50,9 @@ pub struct Knowledge {
     fetched: BTreeMap<usize, BTreeSet<Day>>,
     /// Calls that a usual day takes of what the source counts by.
     pub daily: u32,
+    /// How far back the sources of each meter's list serve a dataset, and how many days each of them
+    /// was found to lack of that.
+    widest: BTreeMap<(MeterId, Dataset), Vec<(Reach, i32)>>,
     since: BTreeMap<MeterId, Option<Day>>,
     every: BTreeMap<Dataset, i32>,
 }
@@ -69,10 +72,11 @@ impl Knowledge {
     pub fn new(
         facts: Facts,
         source: SourceFacts,
-        meters: &[ActiveMeter],
+        (sources, meters): (&[ActiveSource], &[ActiveMeter]),
         every: BTreeMap<Dataset, i32>,
         daily: u32,
     ) -> Self {
+        let widest = widest(&facts, sources, meters);
         let series: Vec<SeriesFacts> = facts.series.into_iter().filter(|s| s.source == source.id).collect();
         let since =
             series.iter().map(|s| (s.meter, meters.iter().find(|m| m.prm == s.prm).and_then(|m| m.since))).collect();
@@ -83,6 +87,7 @@ impl Knowledge {
             activations: facts.activations,
             failed: facts.failed.into_iter().filter(|f| f.source == source_id).collect(),
             daily,
+            widest,
             aside: Vec::new(),
             in_a_row: BTreeMap::new(),
             fetched: BTreeMap::new(),
@@ -142,11 +147,7 @@ impl Knowledge {
         refused: Option<Day>,
     ) -> Option<Days> {
         let served = self.served_first(source, series.dataset, now)?;
-        let since = self.since.get(&series.meter).copied().flatten();
-        // Days up to a refused one are before the activation, wherever exactly that is.
-        let after_refused = refused.map(Day::next);
-        let first = [since, after_refused].into_iter().flatten().fold(served, Day::max);
-        Days::new(first, published_end(now))
+        Days::new(self.wanted_from(series, served, refused), published_end(now))
     }
 
     /// The oldest day of which something is stored, in any series of that direction.
@@ -156,16 +157,29 @@ impl Knowledge {
         same.filter_map(|s| s.days.iter().find(|(_, record)| record.stored > 0).map(|(day, _)| *day)).min()
     }
 
-    /// The windows of all series, for the store.
+    /// The windows of all series, for the store: what any source of the meter's list still serves, so
+    /// that days do not expire while one that serves less stands in.
     #[must_use]
     pub fn windows(&self, source: &ActiveSource, now: DateTime<Utc>) -> Vec<Window> {
+        let today = paris::today(now);
         self.series
             .iter()
             .filter_map(|s| {
-                let served = self.served_first(source, s.dataset, now)?;
-                Some(Window { meter: s.meter, dataset: s.dataset, served, days: self.window(source, s, now) })
+                let others = self.widest.get(&(s.meter, s.dataset)).into_iter().flatten();
+                let others = others.map(|(reach, short)| reach.first_day(today).plus(*short));
+                let served = self.served_first(source, s.dataset, now).into_iter().chain(others).min()?;
+                let refused = self.activation(s.meter, s.dataset.direction()).refused;
+                let days = Days::new(self.wanted_from(s, served, refused), published_end(now));
+                Some(Window { meter: s.meter, dataset: s.dataset, served, days })
             })
             .collect()
+    }
+
+    /// The first wanted day of those that are served: not before `since`, nor up to a day that was
+    /// refused as before the activation, wherever exactly that is.
+    fn wanted_from(&self, series: &SeriesFacts, served: Day, refused: Option<Day>) -> Day {
+        let since = self.since.get(&series.meter).copied().flatten();
+        [since, refused.map(Day::next)].into_iter().flatten().fold(served, Day::max)
     }
 
     /// The series as the planner sees them.
@@ -299,6 +313,26 @@ impl Knowledge {
         }
         self.aside.retain(|a| a.series != index || days.iter().all(|(day, _)| !a.days.contains(*day)));
     }
+}
+
+/// How far back each source of a meter's list serves its datasets.
+fn widest(
+    facts: &Facts,
+    sources: &[ActiveSource],
+    meters: &[ActiveMeter],
+) -> BTreeMap<(MeterId, Dataset), Vec<(Reach, i32)>> {
+    let mut widest = BTreeMap::new();
+    for series in &facts.series {
+        let Some(meter) = meters.iter().find(|m| m.prm == series.prm) else { continue };
+        let listed = sources.iter().filter(|s| meter.sources.iter().any(|name| name == s.source.name()));
+        let reaches = listed.filter_map(|active| {
+            let known = facts.sources.iter().find(|s| s.name == active.source.name());
+            let short = known.and_then(|s| s.learnt.get(&series.dataset)).map_or(0, |learnt| learnt.history_short);
+            Some((active.source.reach(series.dataset)?, short))
+        });
+        widest.insert((series.meter, series.dataset), reaches.collect());
+    }
+    widest
 }
 
 /// The first day that is not published yet: today, or yesterday before eight in the morning.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::SourcePass;
 use crate::domain::{Prm, SeriesState};
-use crate::engine::Report;
 use crate::engine::report::{DatasetReport, MeterReport, Stop};
+use crate::engine::{Report, serving};
 use crate::source::catalogue;
 use crate::store::{Effect, StoreError};
 
@@ -27,7 +27,13 @@ impl SourcePass<'_> {
         self.engine.store.apply(effects).await?;
         let now = self.engine.calendar.now();
         self.engine.store.open_windows(&self.knowledge.windows(self.active, now), now.timestamp()).await?;
-        if let Some(interruption) = &mut self.interruption {
+        let state = &self.knowledge.source.state;
+        let rests = state.not_before_ms.is_some_and(|until| until > self.machine_ms());
+        // A budget that is used up, or a short pause, is waited for and is no reason to leave.
+        let until = self.interruption.as_ref().and_then(|i| i.until_ms);
+        let for_budget = self.closed.iter().any(|closed| Some(closed.until_ms) == until);
+        let leaves = !for_budget && (!rests || serving::is_down(state, self.machine_ms()));
+        if let Some(interruption) = self.interruption.as_mut().filter(|_| leaves) {
             let series = waiting.iter().filter_map(|index| self.knowledge.series.get(*index));
             interruption.unserved = series.map(|s| (s.meter, s.dataset)).collect();
         }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::landing::Covered;
 use super::token::TOKEN_REST_MS;
-use super::{Flight, SourcePass, key};
+use super::{Closed, Flight, SourcePass, key};
 use crate::domain::{Api, Values};
 use crate::engine::knowledge::{Aside, published_end};
 use crate::engine::react::{self, Circumstances, Next};
 use crate::engine::report::{Interruption, Stop};
-use crate::source::{Reaction, Refusal, catalogue};
+use crate::source::{Pool, Reaction, Refusal, catalogue};
 use crate::store::{CallEnd, Effect, FailedCall, MeterId, StoreError};
 
 /// Refused token calls within [`TOKEN_REST_MS`] after which an operator's passes make no more.
@@ -36,6 +36,11 @@ impl SourcePass<'_> {
     ) -> Result<(), StoreError> {
         let end = CallEnd { code: Some(refusal.code.clone()), ..end };
         let Some(refusal) = self.token_refused(flight, &end, refusal).await? else { return Ok(()) };
+        if matches!(refusal.reaction, Reaction::RetryAt(_))
+            && let Some((pool, until_ms)) = used_up(&told)
+        {
+            return self.counter_used_up(flight, end, &refusal, told, (pool, until_ms)).await;
+        }
         let call = flight.call;
         let now = self.engine.calendar.now();
         let other_api = self.other_api(flight);
@@ -63,7 +68,9 @@ impl SourcePass<'_> {
             return self.store_answer(flight, end, covered, none, told).await;
         }
         self.tell_of(flight, &refusal, end.status);
-        let old_event = consequence.next == Next::Pause && flight.left < self.pause_began;
+        // A call that left before a pause was asked for tells of the same event, unless it tells of worse.
+        let worse = matches!(refusal.reaction, Reaction::Ban | Reaction::StopApp { .. });
+        let old_event = consequence.next == Next::Pause && flight.left < self.pause_began && !worse;
         let mut effects = if old_event { Vec::new() } else { consequence.effects };
         let fails = react::counts_as_failure(&refusal.code);
         let strikes = self.knowledge.source.state.strikes;
@@ -111,6 +118,23 @@ impl SourcePass<'_> {
                 self.source_is_down(flight.meter, &refusal, tries);
             }
         }
+        Ok(())
+    }
+
+    /// The source says that one of its counters is used up: the other one goes on.
+    async fn counter_used_up(
+        &mut self,
+        flight: Flight,
+        end: CallEnd,
+        refusal: &Refusal,
+        told: Vec<Effect>,
+        (pool, until_ms): (Pool, i64),
+    ) -> Result<(), StoreError> {
+        self.tell_of(flight, refusal, end.status);
+        self.engine.store.settle(end, told).await?;
+        let message = react::message(refusal);
+        self.closed.push(Closed { pool, history: false, until_ms, message });
+        self.stale = true;
         Ok(())
     }
 
@@ -186,7 +210,11 @@ impl SourcePass<'_> {
         if stop == Stop::Credentials && self.chosen.request.operator && self.tokens.number() == 0 {
             // The operator may just have mended them; a few tries are allowed.
             let since = self.machine_ms() - TOKEN_REST_MS;
-            let refused = self.engine.store.refused_tokens(self.knowledge.source.id, since).await?;
+            let refused = self
+                .engine
+                .store
+                .refused_tokens(self.knowledge.source.id, since, &catalogue::credential_codes())
+                .await?;
             if refused < MOST_TOKEN_REFUSALS {
                 self.knowledge.source.state.not_before_ms = None;
                 self.despite_rest = true;
@@ -235,6 +263,14 @@ impl SourcePass<'_> {
             refusal.advice
         );
     }
+}
+
+/// The counter that a source said is used up, and until when (machine, ms).
+fn used_up(told: &[Effect]) -> Option<(Pool, i64)> {
+    told.iter().find_map(|effect| match effect {
+        Effect::Told { pool, left: 0, until_ms, .. } => Some((*pool, *until_ms)),
+        _ => None,
+    })
 }
 
 /// What kind of end a refusal of the whole source is. A refused token stands for refused

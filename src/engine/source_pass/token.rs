@@ -122,7 +122,8 @@ impl SourcePass<'_> {
             Reaction::StopApp { .. } | Reaction::Bug => now_ms + TOKEN_REST_MS,
             Reaction::RetryAt(told) => react::resume_at(told, self.machine(), fastrand::u32(0..=1_000)),
             _ => {
-                let before = self.engine.store.refused_tokens(self.knowledge.source.id, now_ms - TOKEN_REST_MS).await?;
+                let before =
+                    self.engine.store.refused_tokens(self.knowledge.source.id, now_ms - TOKEN_REST_MS, &[]).await?;
                 let doublings = u32::try_from(before.clamp(0, 10)).unwrap_or_default();
                 now_ms + (AGAIN_MS << doublings).min(LONGEST_AGAIN_MS)
             }

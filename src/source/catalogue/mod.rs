@@ -199,6 +199,13 @@ pub fn reaction_of(code: &str) -> Option<Reaction> {
     row_of(code).map(|(reaction, _)| reaction)
 }
 
+/// The codes that refuse the application's credentials.
+#[must_use]
+pub fn credential_codes() -> Vec<&'static str> {
+    let refuses = |row: &&Row| matches!(row.reaction, Reaction::StopApp { credentials: true });
+    rows().filter(refuses).map(|row| row.code).filter(|code| !code.is_empty()).collect()
+}
+
 /// Whether a refusal says that the API itself is not there, or not for this application. Once is
 /// no proof; where it stays so, the other API should be tried.
 #[must_use]

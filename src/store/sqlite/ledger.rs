@@ -129,12 +129,15 @@ pub(super) async fn resume(conn: &mut SqliteConnection, source: &str) -> Result<
     Ok(until.map(|until_ms| Pause { code, message, until_ms }))
 }
 
-/// The token calls of a source's account that were refused since then.
+/// The calls of a source's account since then that brought no token or were refused for it; `codes` is a
+/// JSON array.
 pub(super) async fn refused_tokens(
     conn: &mut SqliteConnection,
     source: SourceId,
     since_ms: i64,
+    codes: &str,
 ) -> Result<i64, StoreError> {
-    let (count,) = sqlx::query_as(sql::REFUSED_TOKENS).bind(source.0).bind(since_ms).fetch_one(conn).await?;
+    let (count,) =
+        sqlx::query_as(sql::REFUSED_TOKENS).bind(source.0).bind(since_ms).bind(codes).fetch_one(conn).await?;
     Ok(count)
 }

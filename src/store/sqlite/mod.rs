@@ -281,8 +281,10 @@ impl Store for SqliteStore {
         self.write(move |conn| Box::pin(async move { ledger::resume(conn, &source).await })).await
     }
 
-    async fn refused_tokens(&self, source: SourceId, since_ms: i64) -> Result<i64, StoreError> {
-        self.read(move |conn| Box::pin(ledger::refused_tokens(conn, source, since_ms))).await
+    async fn refused_tokens(&self, source: SourceId, since_ms: i64, codes: &[&str]) -> Result<i64, StoreError> {
+        let codes = serde_json::json!(codes).to_string();
+        self.read(move |conn| Box::pin(async move { ledger::refused_tokens(conn, source, since_ms, &codes).await }))
+            .await
     }
 
     async fn call_tally(&self) -> Result<Vec<CallTally>, StoreError> {

@@ -13,6 +13,7 @@ use crate::store::{Setup, StoreError, Switch, Window};
 pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result<Vec<String>, StoreError> {
     let mut renewed = Vec::new();
     for source in &setup.sources {
+        sqlx::query(sql::SOURCE_RETIRE).bind(&source.name).bind(source.kind).execute(&mut *conn).await?;
         let known: Option<(String,)> =
             sqlx::query_as(sql::SOURCE_CREDENTIALS).bind(&source.name).fetch_optional(&mut *conn).await?;
         if known.is_some_and(|(credentials,)| credentials != source.credentials) {
@@ -53,9 +54,11 @@ pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result
             let what = format!("the source of meter {} is not configured", meter.prm);
             return Err(StoreError::Inconsistent { table: "meter", what });
         };
-        if let Some(until) = meter.consent_until {
-            sqlx::query(sql::CONSENT_PUT).bind(id).bind(until).execute(&mut *conn).await?;
-        }
+        let consent = match meter.consent_until {
+            Some(until) => sqlx::query(sql::CONSENT_PUT).bind(id).bind(until),
+            None => sqlx::query(sql::CONSENT_CLEAR).bind(id),
+        };
+        consent.execute(&mut *conn).await?;
         for (position, dataset) in (0_i64..).zip(&meter.datasets) {
             wanted.insert((id, dataset.id()));
             let put = sqlx::query(sql::SERIES_PUT).bind(id).bind(dataset.id()).bind(source).bind(position);

@@ -41,6 +41,9 @@ statements! {
              credentials = excluded.credentials
          WHERE kind <> excluded.kind OR account <> excluded.account OR configured <> 1 OR direct <> excluded.direct
             OR credentials <> excluded.credentials";
+    /// A name that now stands for another kind: what the former one brought keeps its provenance.
+    SOURCE_RETIRE =
+        "UPDATE source SET name = name || ' (' || kind || ' ' || id || ')', configured = 0 WHERE name = ?1 AND kind <> ?2";
     SOURCE_CREDENTIALS = "SELECT credentials FROM source WHERE name = ?1";
     SOURCE_IDS = "SELECT id, name, configured FROM source";
     SOURCE_LEAVES = "UPDATE source SET configured = 0 WHERE id = ?1";
@@ -57,6 +60,7 @@ statements! {
         "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?1, ?2, ?3, 1, ?4)
          ON CONFLICT (meter, dataset) DO UPDATE SET configured = 1, position = excluded.position
          WHERE configured <> 1 OR position <> excluded.position";
+    CONSENT_CLEAR = "UPDATE consent SET until = NULL WHERE meter = ?1 AND until IS NOT NULL";
     CONSENT_PUT =
         "INSERT INTO consent (meter, until) VALUES (?1, ?2)
          ON CONFLICT (meter) DO UPDATE SET until = excluded.until WHERE until IS NOT excluded.until";
@@ -180,7 +184,8 @@ statements! {
         "INSERT INTO told (account, pool, calls_left, at_ms, until_ms)
          SELECT s.account, ?, ?, ?, ? FROM source s WHERE s.id = ?
          ON CONFLICT (account, pool) DO UPDATE
-         SET calls_left = excluded.calls_left, at_ms = excluded.at_ms, until_ms = excluded.until_ms";
+         SET calls_left = excluded.calls_left, at_ms = excluded.at_ms, until_ms = excluded.until_ms
+         WHERE excluded.at_ms >= at_ms OR until_ms <= excluded.at_ms";
     RESTING =
         "SELECT a.id, a.not_before_ms, a.code, a.message, a.refusals, a.strikes
          FROM source s JOIN account a ON a.id = s.account WHERE s.name = ?1";
@@ -226,7 +231,8 @@ statements! {
     REFUSED_TOKENS =
         "SELECT count(*) FROM call
          WHERE account = (SELECT account FROM source WHERE id = ?1) AND at_ms >= ?2
-           AND outcome = 0 AND (dataset IS NULL OR status = 401)";
+           AND outcome = 0
+           AND ((dataset IS NULL AND api IS NULL) OR status = 401 OR code IN (SELECT value FROM json_each(?3)))";
 
     /// The durations are those of `DURATIONS_MS`.
     TALLY =

@@ -19,10 +19,15 @@ fn base(front: Front) -> url::Url {
 /// Conso API by that name, with a token for every meter of the world.
 pub(crate) fn conso(simulator: &Simulator, name: &str) -> ActiveSource {
     let prms: Vec<String> = simulator.world().meters.iter().map(|m| m.prm.full().to_owned()).collect();
+    conso_with(simulator, name, &simulator.conso_token(&prms))
+}
+
+/// The same with that token.
+pub(crate) fn conso_with(simulator: &Simulator, name: &str, token: &str) -> ActiveSource {
     let source = ConsoApi::new(ConsoApiSettings {
         name: name.to_owned(),
         base_url: base(Front::ConsoApi),
-        token: simulator.conso_token(&prms).into(),
+        token: token.to_owned().into(),
         user_agent: ConsoApi::user_agent(),
     });
     active(
@@ -39,12 +44,17 @@ pub(crate) fn conso(simulator: &Simulator, name: &str) -> ActiveSource {
 
 /// MyElectricalData by that name.
 pub(crate) fn med(simulator: &Simulator, name: &str) -> ActiveSource {
-    let (client_id, secret) = simulator.med_credentials();
+    med_with(simulator, name, &simulator.med_credentials().1)
+}
+
+/// The same with that secret.
+pub(crate) fn med_with(simulator: &Simulator, name: &str, secret: &str) -> ActiveSource {
+    let client_id = simulator.med_credentials().0;
     let source = MyElectricalData::new(MyElectricalDataSettings {
         name: name.to_owned(),
         base_url: base(Front::MyElectricalData),
         client_id,
-        client_secret: secret.into(),
+        client_secret: secret.to_owned().into(),
         user_agent: MyElectricalData::user_agent(),
     });
     let limits = |per_day| Limits { per_second: myelectricaldata::PER_SECOND, per_hour: None, per_day: Some(per_day) };

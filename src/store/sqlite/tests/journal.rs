@@ -81,8 +81,8 @@ async fn refused_tokens_are_counted_apart() {
         let end = CallEnd { call, status: Some(status), code: code.map(Into::into), duration_ms: 5 };
         world.store.settle(end, Vec::new()).await.unwrap();
     }
-    assert_eq!(world.store.refused_tokens(SOURCE, world.now() * 1000).await.unwrap(), 2);
-    assert_eq!(world.store.refused_tokens(SOURCE, world.now() * 1000 + 60_000).await.unwrap(), 0);
+    assert_eq!(world.store.refused_tokens(SOURCE, world.now() * 1000, &[]).await.unwrap(), 2);
+    assert_eq!(world.store.refused_tokens(SOURCE, world.now() * 1000 + 60_000, &[]).await.unwrap(), 0);
     assert_eq!(world.one("SELECT count(*) FROM v_call").await, "0");
 }
 
