@@ -39,7 +39,7 @@ fn a_whole_history_arrives_and_every_document_keeps_its_keys() {
     assert_eq!(keys(&sync["meters"][0]), ["datasets", "name", "prm"]);
     assert_eq!((&sync["meters"][0]["prm"], datasets(&sync).len()), (&json!(METER), 5));
     for one in datasets(&sync) {
-        assert_eq!(keys(one), ["code", "dataset", "error", "state"]);
+        assert_eq!(keys(one), ["code", "dataset", "error", "source", "state"]);
         assert_eq!((&one["state"], &one["error"]), (&json!("ok"), &Value::Null));
     }
     let calls = enedis.calls();
