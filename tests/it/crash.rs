@@ -60,7 +60,7 @@ fn kills_at_any_moment_change_nothing_and_repeat_nothing_that_was_stored() {
         let mut process = home.start(&["sync", "--at", MORNING]);
         // Before the first statement, while all begins, and in the midst of calls: after another
         // process the first call waits a quarter of a second.
-        let longest = if random.bool() { 100_000 } else { 600_000 };
+        let longest = if random.bool() { 100_000 } else { 350_000 };
         let life = Duration::from_micros(random.u64(1_000..=longest));
         let born = now();
         while born.elapsed() < life && process.0.try_wait().unwrap().is_none() {
