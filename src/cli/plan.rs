@@ -1,5 +1,6 @@
 //! `linkyd plan`: the calls that `sync` would make.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -131,9 +132,10 @@ pub(super) fn text(calls: &[PlannedCall], kept: bool, budget: &[Budget<'_>], col
     }
     let mut text = table.render(0, colours);
     for budget in budget {
-        let mine = calls.iter().filter(|c| c.source == budget.source).count();
-        if mine > 0 {
-            let _infallible = writeln!(text, "\n{}", forecast(mine, *budget));
+        let mine: Vec<_> = calls.iter().filter(|c| c.source == budget.source).collect();
+        if !mine.is_empty() {
+            let series: BTreeSet<_> = mine.iter().map(|c| (c.prm.full(), c.dataset)).collect();
+            let _infallible = writeln!(text, "\n{}", forecast(mine.len(), series.len(), *budget));
         }
     }
     text
@@ -149,9 +151,11 @@ fn pauses(facts: &Facts, now: DateTime<Utc>) -> String {
     text
 }
 
-/// How long the calls of a source take within its limits, in a sentence.
-fn forecast(calls: usize, budget: Budget<'_>) -> String {
-    let calls = i64::try_from(calls).unwrap_or(i64::MAX);
+/// How long the calls of a source take within its limits, in a sentence. Every later day spends a call
+/// on the newest day of each series first.
+fn forecast(calls: usize, series: usize, budget: Budget<'_>) -> String {
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let (calls, series) = (count(calls), count(series));
     let Budget { source, limits, spent } = budget;
     let number = number::counted(calls, "call", "calls");
     let left = |limit: Option<u32>, used: i64| limit.map(|limit| (i64::from(limit) - used).max(0));
@@ -159,7 +163,8 @@ fn forecast(calls: usize, budget: Budget<'_>) -> String {
     let pace = calls.saturating_mul(limits.spacing_ms()) / 1_000;
     let wait = match (day, limits.per_day, hour, limits.per_hour) {
         (Some(left), Some(limit), ..) if left < calls => {
-            let days = 1 + (calls - left - 1) / i64::from(limit.max(1));
+            let limit = i64::from(limit.max(1));
+            let days = 1 + (calls - left - 1) / (limit - series.min(limit / 2));
             Duration::from_secs(days.unsigned_abs() * 86_400)
         }
         (_, _, Some(left), Some(limit)) if left < calls => {

@@ -15,15 +15,34 @@ mod source_pass;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::budget::Limits;
+use chrono::{DateTime, NaiveTime, Utc};
+
+use self::knowledge::published_end;
+use crate::budget::{Keep, Limits};
 use crate::client::Transport;
 use crate::clock::{Calendar, Clock};
-use crate::domain::{Dataset, Day, Prm};
+use crate::domain::{Dataset, Day, Prm, paris};
 use crate::source::{Pool, Source};
 use crate::store::{MeterSetup, Setup, SourceSetup, Store};
 
 pub use pass::{Progress, Selection};
 pub use report::Report;
+
+/// By this hour in Paris the newest days have been asked for; what history leaves for them is free
+/// by then.
+const KEPT_UNTIL: NaiveTime = match NaiveTime::from_hms_opt(9, 0, 0) {
+    Some(time) => time,
+    None => NaiveTime::MIN,
+};
+
+/// What calls that can wait leave of a day's budget for the newest days of the next morning, of which
+/// there are `daily`; at most half of it. `machine` is the machine's time.
+#[must_use]
+pub fn keep(per_day: u32, daily: u32, machine: DateTime<Utc>) -> Keep {
+    // Once yesterday is published its calls come first in the plan; then it is tomorrow's turn.
+    let next = published_end(machine).next();
+    Keep { calls: daily.min(per_day / 2), by: paris::at_wall(next, KEPT_UNTIL) * 1_000 }
+}
 
 /// A source ready for use.
 #[derive(Debug, Clone)]

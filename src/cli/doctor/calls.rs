@@ -8,14 +8,14 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Finding, Verdict, consent};
-use crate::budget::Exhausted;
+use crate::budget::{Exhausted, Keep};
 use crate::cli::Trouble;
 use crate::cli::render::number;
 use crate::cli::sources::PauseView;
 use crate::config::MeterConfig;
 use crate::domain::{Api, Dataset, Day, Days, Kind, Prm, Span};
 use crate::engine::knowledge::published_end;
-use crate::engine::{ActiveSource, Engine, react};
+use crate::engine::{ActiveSource, Engine, keep, react};
 use crate::exit::Exit;
 use crate::source::{Ask, Grant, Pool, Reaction, Refusal, Reply, Request, Response, catalogue};
 use crate::store::{CallEnd, Effect, NewCall, Reserved, SourceFacts, SourceState, StoreError};
@@ -119,6 +119,14 @@ impl Caller {
         })
     }
 
+    /// What a question leaves of the day's budget: looking costs no newest day.
+    fn keep(&self, active: &ActiveSource, pool: Pool) -> Option<Keep> {
+        let per_day = active.limits_of(pool).per_day.filter(|_| pool == Pool::Live)?;
+        let own = self.engine.meters.iter().filter(|m| m.sources.iter().any(|name| name == active.source.name()));
+        let daily = u32::try_from(own.map(|m| m.datasets.len()).sum::<usize>()).unwrap_or(u32::MAX);
+        Some(keep(per_day, daily, self.engine.clock.now()))
+    }
+
     async fn put(
         &self,
         active: &ActiveSource,
@@ -148,7 +156,7 @@ impl Caller {
             api,
             pool,
             asks: None,
-            keep: None,
+            keep: self.keep(active, pool),
             despite_rest: false,
             asked_at: self.engine.calendar.now().timestamp(),
         };

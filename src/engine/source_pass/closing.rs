@@ -62,8 +62,17 @@ impl SourcePass<'_> {
             (SeriesState::Waiting, None) if !waiting => (SeriesState::Ok, None, None),
             _ => return None,
         };
-        let (meter, dataset, not_before) = (series.meter, series.dataset, series.not_before);
+        let (meter, dataset) = (series.meter, series.dataset);
+        // Only told: what waits for a budget is looked at by every pass.
+        let not_before = if state == SeriesState::Waiting { self.opens_at() } else { series.not_before };
         Some(Effect::Series { meter, dataset, state, code, message, not_before })
+    }
+
+    /// When the source that was left early may be asked again (calendar).
+    fn opens_at(&self) -> Option<i64> {
+        let until = self.interruption.as_ref()?.until_ms?.div_euclid(1_000);
+        let shift = self.engine.calendar.now().timestamp() - self.machine().timestamp();
+        Some(until + shift)
     }
 
     /// The code and advice of days that rest until tomorrow because calls for them kept failing.

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::NaiveTime;
-
 use super::{Closed, Flight, SourcePass, key};
 use crate::budget::{Exhausted, Keep, Limits, Verdict};
-use crate::domain::{Day, Days, Prm, Span, paris};
+use crate::domain::{Day, Days, Prm, Span};
+use crate::engine;
 use crate::engine::knowledge::{Aside, FAILURES_A_DAY, published_end};
 use crate::engine::react;
 use crate::engine::report::Stop;
@@ -29,13 +28,6 @@ const SHORT_SPAN: i32 = 31;
 
 /// Short spans that may fly at once beyond what is known to be after the activation.
 const MOST_UNPROVEN: usize = 4;
-
-/// By this hour in Paris the newest days have been asked for; what history leaves for them is free
-/// by then.
-const KEPT_UNTIL: NaiveTime = match NaiveTime::from_hms_opt(9, 0, 0) {
-    Some(time) => time,
-    None => NaiveTime::MIN,
-};
 
 /// Whether a call can wait for another day without anything being lost.
 fn is_history(call: Call) -> bool {
@@ -95,11 +87,7 @@ impl SourcePass<'_> {
     /// costs a day. The counter of a cache is not theirs.
     fn keep(&self, pool: Pool) -> Option<Keep> {
         let per_day = self.active.limits_of(pool).per_day.filter(|_| pool == Pool::Live)?;
-        let machine = self.machine();
-        // Once yesterday is published its calls come first in the plan; then it is tomorrow's turn.
-        let next = published_end(machine).next();
-        let by = paris::at_wall(next, KEPT_UNTIL) * 1_000;
-        Some(Keep { calls: self.knowledge.daily.min(per_day / 2), by })
+        Some(engine::keep(per_day, self.knowledge.daily, self.machine()))
     }
 
     /// A series from which nothing comes is asked no more often than it may fail in a day, so no
