@@ -59,10 +59,9 @@ fn text(source: &str, lifted: Option<&Pause>) -> String {
     let Some(pause) = lifted else {
         return format!("Source {source} was not paused.");
     };
-    let reason = sources::reason(source, pause.code.as_deref(), pause.message.as_deref());
-    let reason = if reason.is_empty() { String::new() } else { format!(" It was there because: {reason}.") };
     let until = until(pause).map(number::wall).unwrap_or_default();
-    format!("The pause of source {source}, until {until} (Paris), is lifted.{reason}")
+    let code = pause.code.as_deref().map(|code| format!(" [{code}]")).unwrap_or_default();
+    format!("The pause of source {source}{code}, until {until} (Paris), is lifted; the next pass asks it again.")
 }
 
 fn document(source: &str, lifted: Option<&Pause>) -> serde_json::Value {
@@ -89,8 +88,7 @@ mod tests {
         };
         assert_eq!(
             text("home", Some(&pause)),
-            "The pause of source home, until 2026-12-01 08:30 (Paris), is lifted. It was there because: The address \
-             looks banned. Stop other programs."
+            "The pause of source home [html], until 2026-12-01 08:30 (Paris), is lifted; the next pass asks it again."
         );
         assert_eq!(text("home", None), "Source home was not paused.");
         assert_eq!(

@@ -74,12 +74,7 @@ impl PauseView {
 pub(super) fn reason(source: &str, code: Option<&str>, message: Option<&str>) -> String {
     let advice = || code.and_then(catalogue::row_of).map_or("", |(_, advice)| advice);
     let text = message.filter(|message| !message.is_empty()).unwrap_or_else(advice);
-    named(text.trim_end_matches('.'), source)
-}
-
-/// A text of the catalogue, which does not know what the operator calls the source.
-pub(super) fn named(text: &str, source: &str) -> String {
-    text.replace("linkyd resume NAME", &format!("linkyd resume {source}"))
+    catalogue::named(text.trim_end_matches('.'), source)
 }
 
 /// Looks at the sources' counters and pauses; `now` is the machine's.

@@ -19,6 +19,7 @@ use crate::domain::{Day, DayState, Prm, SeriesState};
 use crate::engine::knowledge::published_end;
 use crate::exit::Exit;
 use crate::plan::wake::Wake;
+use crate::source::catalogue;
 use crate::store::sqlite::{Mode, SqliteStore};
 use crate::store::{SeriesStatus, Store, StoreError, lock};
 
@@ -253,7 +254,7 @@ pub(super) fn text(
             cells.push(one.source.as_str().into());
         }
         table.row(cells);
-        let message = one.message.as_deref().map(|message| sources::named(message, &one.source));
+        let message = one.message.as_deref().map(|message| catalogue::named(message, &one.source));
         if let Some(message) = message.filter(|m| !said.contains(&m.trim_end_matches('.'))) {
             let note = (one.name.as_str(), message, one.next_try_at);
             match notes.iter_mut().find(|(known, _)| *known == note) {

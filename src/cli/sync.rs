@@ -8,12 +8,13 @@ use serde_json::json;
 
 use super::args::SyncArgs;
 use super::render::number;
-use super::{Trouble, progress, sources, wiring};
+use super::{Trouble, progress, wiring};
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::domain::SeriesState;
 use crate::engine::Report;
 use crate::exit::Exit;
+use crate::source::catalogue;
 use crate::store::sqlite::Mode;
 
 pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
@@ -128,7 +129,7 @@ pub(super) fn text(report: &Report) -> String {
         }
         for (state, why, names) in groups {
             let source = meter.datasets.first().map(|d| d.source.as_str()).unwrap_or_default();
-            let why = why.map(|why| format!(". {}", sources::named(why.trim_end_matches('.'), source)));
+            let why = why.map(|why| format!(". {}", catalogue::named(why.trim_end_matches('.'), source)));
             let why = why.unwrap_or_default();
             let state = state.name().replace('_', " ");
             let _infallible = writeln!(text, "{}, {}: {state}{why}.", meter.name, names.join(", "));
@@ -137,7 +138,7 @@ pub(super) fn text(report: &Report) -> String {
     for interruption in &report.interruptions {
         let until = interruption.until_ms.and_then(chrono::DateTime::from_timestamp_millis);
         let until = until.map(|at| format!(" Not before {} (Paris).", number::wall(at))).unwrap_or_default();
-        let message = sources::named(interruption.message.trim_end_matches('.'), &interruption.source);
+        let message = catalogue::named(interruption.message.trim_end_matches('.'), &interruption.source);
         let _infallible = writeln!(text, "Source {}: {message}.{until}", interruption.source);
     }
     if report.left > 0 {

@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::knowledge::{Chosen, Knowledge};
+use super::report::{Interruption, Stop};
 use super::serving::{self, Moment, SeriesKey};
 use super::source_pass::SourcePass;
 use super::{ActiveMeter, ActiveSource, Engine, Report};
@@ -103,8 +104,36 @@ impl Engine {
                 break;
             }
         }
+        self.tell_of_refusing(&mut report).await?;
         self.store.tidy().await?;
         Ok(report)
+    }
+
+    /// A source that refuses credentials or has banned the address is the operator's business in each
+    /// pass, also where another one stands in and it was not even asked.
+    async fn tell_of_refusing(&self, report: &mut Report) -> Result<(), StoreError> {
+        let replaced = report.meters.iter().flat_map(|m| &m.datasets).any(|d| d.stands_in);
+        if !replaced || report.stopped {
+            return Ok(());
+        }
+        let now = self.clock.now().timestamp_millis();
+        for source in self.store.sources().await? {
+            let told = report.interruptions.iter().any(|i| i.source == source.name);
+            let preferred = self.meters.iter().any(|m| m.sources.first() == Some(&source.name));
+            let reaction = source.state.code.as_deref().and_then(catalogue::reaction_of);
+            let stop = match reaction {
+                Some(Reaction::Ban) => Stop::Refused,
+                Some(Reaction::StopApp { credentials: true }) => Stop::Credentials,
+                _ => continue,
+            };
+            if let Some(until) = source.state.not_before_ms.filter(|until| *until > now && preferred && !told) {
+                let message = source.state.message.unwrap_or_default();
+                let unserved = BTreeSet::new();
+                let until_ms = Some(until);
+                report.interruptions.push(Interruption { source: source.name, stop, until_ms, message, unserved });
+            }
+        }
+        Ok(())
     }
 
     /// Lets each series' source do what it can.

@@ -346,3 +346,20 @@ async fn refused_credentials_cannot_be_tried_without_end() {
     let asked = rig.simulator.counters().myelectricaldata.requests;
     assert!(asked <= 6, "{asked}");
 }
+
+#[tokio::test]
+async fn a_ban_is_told_in_each_pass_whoever_stands_in() {
+    let mut rig = household(43).await.served_by(&["home", "enedis"]);
+    rig.gateways = vec![conso(&rig.simulator, "home")];
+    let banned = Action::Status { status: 403, envelope: Envelope::E8, code: String::new(), text: String::new() };
+    rig.simulator.set_faults(Faults::none().with(Match::front(Front::ConsoApi), banned));
+    for _ in 0..3 {
+        let report = rig.pass().await;
+        assert_eq!((report.exit(), report.left), (Exit::Failed, 0), "{:?}", report.interruptions);
+        let told = &report.interruptions[0];
+        assert!(told.source == "home" && told.message.contains("linkyd resume home"), "{told:?}");
+        assert!(!told.message.contains('<'), "{told:?}");
+        rig.next_morning(8, 10);
+    }
+    assert!(is_whole(&rig).await);
+}

@@ -69,7 +69,7 @@ impl SourcePass<'_> {
         else {
             return false;
         };
-        self.interrupt(Stop::Later, Some(until), message);
+        self.interrupt(Stop::Later, Some(until), &message);
         true
     }
 

@@ -11,7 +11,7 @@ use crate::engine::knowledge::{Aside, published_end};
 use crate::engine::react::{self, Circumstances, Next};
 use crate::engine::report::{Interruption, Stop};
 use crate::source::{Pool, Reaction, Refusal, catalogue};
-use crate::store::{CallEnd, Effect, FailedCall, MeterId, StoreError};
+use crate::store::{CallEnd, Effect, FailedCall, MeterId, SourceState, StoreError};
 
 /// Refused token calls within [`TOKEN_REST_MS`] after which an operator's passes make no more.
 const MOST_TOKEN_REFUSALS: i64 = 5;
@@ -78,6 +78,13 @@ impl SourcePass<'_> {
             effects.push(self.one_more_failure(&refusal));
         }
         effects.extend(told);
+        for effect in &mut effects {
+            if let Effect::Series { message: Some(message), .. }
+            | Effect::Source { state: SourceState { message: Some(message), .. }, .. } = effect
+            {
+                *message = catalogue::named(message, self.active.source.name());
+            }
+        }
         self.engine.store.settle(end, effects.clone()).await?;
         for effect in &effects {
             self.knowledge.learn(effect);
@@ -96,7 +103,7 @@ impl SourcePass<'_> {
         }
         if self.knowledge.source.state.strikes > strikes {
             self.pause_began = self.engine.clock.monotonic();
-            self.interrupt(Stop::Later, self.knowledge.source.state.not_before_ms, react::message(&refusal));
+            self.interrupt(Stop::Later, self.knowledge.source.state.not_before_ms, &react::message(&refusal));
         }
         match consequence.next {
             Next::Replan if other_api.is_some() && catalogue::api_unavailable(flight.api, &refusal) => {
@@ -191,13 +198,14 @@ impl SourcePass<'_> {
         self.bursts += u32::from(refusal.reaction == Reaction::Burst);
         let stop = stop_for(refusal.reaction);
         if stop != Stop::Later {
-            self.interrupt(stop, self.knowledge.source.state.not_before_ms, react::message(refusal));
+            self.interrupt(stop, self.knowledge.source.state.not_before_ms, &react::message(refusal));
         }
     }
 
     /// Ends the pass for this source.
-    pub(super) fn interrupt(&mut self, stop: Stop, until_ms: Option<i64>, message: String) {
+    pub(super) fn interrupt(&mut self, stop: Stop, until_ms: Option<i64>, message: &str) {
         let source = self.active.source.name().to_owned();
+        let message = catalogue::named(message, &source);
         self.interruption = Some(Interruption { source, stop, until_ms, message, unserved: BTreeSet::new() });
     }
 
@@ -222,7 +230,7 @@ impl SourcePass<'_> {
             }
         }
         let advice = if reaction == Reaction::Reauth { react::FRESH_TOKEN_ADVICE } else { advice };
-        self.interrupt(stop, Some(until_ms), advice.to_owned());
+        self.interrupt(stop, Some(until_ms), advice);
         Ok(())
     }
 
@@ -242,7 +250,7 @@ impl SourcePass<'_> {
         let no_way = matches!(refusal.code.as_str(), "unreachable" | "tls");
         let many = self.faults.len() >= MOST_FAULTS && self.faults.iter().any(|other| *other != meter);
         if many || (no_way && tries > 0 && self.faults.len() > 1) {
-            self.interrupt(Stop::Later, None, react::message(refusal));
+            self.interrupt(Stop::Later, None, &react::message(refusal));
         } else if no_way && self.interruption.is_none() {
             // The others wait for the same retry.
             let until = self.knowledge.aside.last().and_then(|a| a.until);
@@ -260,7 +268,7 @@ impl SourcePass<'_> {
             code = %refusal.code,
             status,
             "{}",
-            refusal.advice
+            catalogue::named(refusal.advice, self.active.source.name())
         );
     }
 }

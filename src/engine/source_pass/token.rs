@@ -141,7 +141,7 @@ impl SourcePass<'_> {
         // Without a network waiting helps nobody who looks on; a fault of the service may pass.
         let unreachable = matches!(refusal.code.as_str(), "unreachable" | "tls");
         if stop != Stop::Later || unreachable || until - now_ms > SHORT_PAUSE_MS {
-            self.interrupt(stop, Some(until), react::message(refusal));
+            self.interrupt(stop, Some(until), &react::message(refusal));
         }
         Ok(())
     }

@@ -145,7 +145,9 @@ pub fn classify(front: Front, endpoint: Endpoint, response: &Response, now: Date
         (Reaction::Burst, Some(at)) if at - now > BURST_PAUSE => Reaction::RetryAt(Some(at)),
         (reaction, _) => reaction,
     };
-    Refusal { status: Some(response.status), code, reaction, advice: row.advice, excerpt: excerpt(&envelope.text) }
+    // Of a web page nothing but its being one helps anybody.
+    let excerpt = if envelope.shape == Shape::Html { "a web page".to_owned() } else { excerpt(&envelope.text) };
+    Refusal { status: Some(response.status), code, reaction, advice: row.advice, excerpt }
 }
 
 /// The refusal for a trouble that linkyd found itself. `detail` may be any text; it is cleaned.
@@ -197,6 +199,12 @@ pub fn row_of(code: &str) -> Option<(Reaction, &'static str)> {
 #[must_use]
 pub fn reaction_of(code: &str) -> Option<Reaction> {
     row_of(code).map(|(reaction, _)| reaction)
+}
+
+/// A text of the catalogue with the operator's name of the source in it, where a command wants it.
+#[must_use]
+pub fn named(text: &str, source: &str) -> String {
+    text.replace("linkyd resume NAME", &format!("linkyd resume {source}"))
 }
 
 /// The codes that refuse the application's credentials.
