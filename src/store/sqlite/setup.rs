@@ -19,6 +19,8 @@ pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result
         if known.is_some_and(|(credentials,)| credentials != source.credentials) {
             renewed.push(source.name.clone());
         }
+        let rename = sqlx::query(sql::ACCOUNT_RENAME).bind(&source.name).bind(&source.account).bind(source.kind);
+        rename.execute(&mut *conn).await?;
         sqlx::query(sql::ACCOUNT_ADD).bind(&source.account).execute(&mut *conn).await?;
         sqlx::query(sql::SOURCE_PUT)
             .bind(&source.name)

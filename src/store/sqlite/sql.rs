@@ -32,6 +32,13 @@ statements! {
     FOREIGN_KEYS = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check";
 
     // Setting up.
+    /// What a source counts by is called otherwise now. Unless others count by it too, it stays the same
+    /// account: editing an identifier refills no budget.
+    ACCOUNT_RENAME =
+        "UPDATE account SET key = ?2
+         WHERE id = (SELECT s.account FROM source s WHERE s.name = ?1 AND s.configured = 1 AND s.kind = ?3)
+           AND key <> ?2 AND NOT EXISTS (SELECT 1 FROM account a WHERE a.key = ?2)
+           AND (SELECT count(*) FROM source s WHERE s.account = account.id AND s.configured = 1) = 1";
     ACCOUNT_ADD = "INSERT INTO account (key) VALUES (?1) ON CONFLICT DO NOTHING";
     SOURCE_PUT =
         "INSERT INTO source (name, kind, account, configured, direct, credentials)

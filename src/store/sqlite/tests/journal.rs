@@ -131,6 +131,29 @@ async fn a_source_that_rests_takes_no_call_whoever_asks() {
 }
 
 #[tokio::test]
+async fn editing_an_identifier_or_a_kind_refills_nothing_and_claims_nothing() {
+    let world = World::new().await;
+    let now = world.now() * 1000;
+    let limits = Limits { per_second: 1000, per_hour: Some(2), per_day: None };
+    for _ in 0..2 {
+        assert!(matches!(world.store.reserve(&call(&world, None), &limits, now).await.unwrap(), Reserved::Go { .. }));
+    }
+    let mut edited = setup();
+    edited.sources[0].account = "enedis:other".into();
+    edited.sources[0].credentials = "other".into();
+    assert_eq!(world.store.set_up(&edited).await.unwrap(), ["enedis"]);
+    assert!(matches!(world.store.reserve(&call(&world, None), &limits, now).await.unwrap(), Reserved::Wait(_)));
+    // The same name for something else is another source.
+    edited.sources[0].kind = "conso-api";
+    edited.sources[0].account = "conso-api:address".into();
+    edited.sources[0].direct = false;
+    world.store.set_up(&edited).await.unwrap();
+    let facts = world.store.facts(0).await.unwrap();
+    assert_eq!(facts.sources.iter().map(|s| (s.id, s.name.as_str())).collect::<Vec<_>>(), [(SourceId(2), "enedis")]);
+    assert_eq!(world.one("SELECT count(*) FROM source WHERE direct = 1 AND id = 1").await, "1");
+}
+
+#[tokio::test]
 async fn counters_are_apart_and_what_the_source_says_counts_at_once() {
     let world = World::new().await;
     let limits = Limits { per_second: 1000, per_hour: None, per_day: Some(2) };
