@@ -78,7 +78,6 @@ impl Engine {
         let mut report = Report::default();
         let mut tried = BTreeSet::new();
         let mut only: Option<BTreeSet<SeriesKey>> = None;
-        let mut first = true;
         // One round with the preferred sources, and another for what they leave to the next ones.
         loop {
             let mut facts = self.facts().await?;
@@ -87,7 +86,7 @@ impl Engine {
                 facts.series.iter().filter(|s| selects(selection, s)).map(|s| (s.meter, s.dataset)).collect();
             let among = only.as_ref().unwrap_or(&selected);
             let switches = serving::choose(&mut facts, &self.sources, &self.meters, &tried, Some(among), now);
-            if !std::mem::take(&mut first) {
+            if only.is_some() {
                 let moved = switches.iter().map(|switch| (switch.meter, switch.dataset)).collect();
                 report.covered(&moved);
                 only = Some(moved);

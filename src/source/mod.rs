@@ -414,10 +414,14 @@ pub trait Source: Send + Sync + fmt::Debug {
     }
 
     /// The request for a token, or `None` where the source needs none.
-    fn token_request(&self) -> Option<Request>;
+    fn token_request(&self) -> Option<Request> {
+        None
+    }
 
     /// Reads the answer to [`Source::token_request`].
-    fn read_token(&self, response: &Response, now: DateTime<Utc>) -> Result<Token, Refusal>;
+    fn read_token(&self, response: &Response, _: DateTime<Utc>) -> Result<Token, Refusal> {
+        Err(catalogue::own(catalogue::Own::Undecodable, Some(response.status), ""))
+    }
 
     /// The request for an ask.
     fn request(&self, ask: Ask<'_>, token: Option<&Token>) -> Request;

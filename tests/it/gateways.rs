@@ -1,8 +1,6 @@
 //! The community gateways: whole histories through each of them over as many days as their budgets
 //! take, never near a ban, whatever happens meanwhile; and one source standing in for another.
 
-use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Duration;
 
 use linkyd::domain::{Dataset, Days, SeriesState};
@@ -13,7 +11,7 @@ use linkyd::store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::gateways::{conso, med};
-use crate::support::{Rig, at, day, prm};
+use crate::support::{Rig, at, day, polls, prm};
 
 const CONSUMER: &str = "01234567890123";
 const PRODUCER: &str = "01234567890124";
@@ -96,16 +94,6 @@ async fn through_myelectricaldata_a_history_comes_out_of_the_cache() {
     let seen = rig.simulator.counters().myelectricaldata;
     assert!(seen.max_uncached_in_a_day <= 40 && seen.max_cached_in_a_day <= 400, "{seen:?}");
     assert_eq!((seen.refused_by_quota, seen.unauthorized, seen.anonymous), (0, 0, 0), "{seen:?}");
-}
-
-/// Returns after it was polled so often.
-async fn polls(mut left: u32) {
-    poll_fn(|context| {
-        left = left.saturating_sub(1);
-        context.waker().wake_by_ref();
-        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
 }
 
 #[tokio::test]

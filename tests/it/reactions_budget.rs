@@ -1,8 +1,6 @@
 //! Budgets hold whatever happens to the process and to the clock.
 
 use std::collections::BTreeSet;
-use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -13,7 +11,7 @@ use linkyd::exit::Exit;
 use linkyd::simulator::{Faults, MeterSpec, World};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Rig, at, day, prm};
+use crate::support::{Rig, at, day, polls, prm};
 
 const METER: &str = "01234567890123";
 
@@ -30,16 +28,6 @@ fn most_within(rig: &Rig, length: Duration) -> usize {
     let arrivals: Vec<Duration> = rig.simulator.log().iter().map(|c| c.arrived).collect();
     let within = |first: &Duration| arrivals.iter().filter(|at| **at >= *first && **at < *first + length).count();
     arrivals.iter().map(within).max().unwrap_or_default()
-}
-
-/// Returns after it was polled so often.
-async fn polls(mut left: u32) {
-    poll_fn(|context| {
-        left = left.saturating_sub(1);
-        context.waker().wake_by_ref();
-        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
 }
 
 #[tokio::test]

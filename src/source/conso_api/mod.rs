@@ -13,9 +13,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
 
-use crate::domain::{Api, Dataset, Kind, SameDay};
+use crate::domain::{Api, Dataset, SameDay};
 
-use super::catalogue::{self, Endpoint, Front, Own};
+use super::catalogue::{self, Endpoint, Front};
+use super::enedis;
 use super::envelope::{Envelope, is_error};
 use super::{
     Ask, Body, Grant, Label, Reach, Refusal, Reply, Request, Response, Scope, Source, Token, fingerprint, grant, wire,
@@ -113,10 +114,7 @@ impl Source for ConsoApi {
     }
 
     fn reach(&self, dataset: Dataset) -> Option<Reach> {
-        Some(match dataset.kind() {
-            Kind::LoadCurve => Reach { months: 24, days: 15, max_days: 7, exact_days: 7 },
-            Kind::DailyEnergy | Kind::MaxPower => Reach { months: 36, days: 15, max_days: 365, exact_days: 365 },
-        })
+        Some(enedis::reach(dataset))
     }
 
     fn label(&self) -> Label {
@@ -125,14 +123,6 @@ impl Source for ConsoApi {
 
     fn same_day(&self) -> SameDay {
         SameDay::Once
-    }
-
-    fn token_request(&self) -> Option<Request> {
-        None
-    }
-
-    fn read_token(&self, response: &Response, _: DateTime<Utc>) -> Result<Token, Refusal> {
-        Err(catalogue::own(Own::Undecodable, Some(response.status), ""))
     }
 
     fn request(&self, ask: Ask<'_>, _: Option<&Token>) -> Request {

@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret as _;
 
 use super::*;
-use crate::domain::{Day, Days, Prm, Span};
+use crate::domain::{Day, Days, Kind, Prm, Span};
 use crate::source::{Pool, Reaches, Reaction};
 
 const METER: Reaction = Reaction::StopMeter(Reaches::Meter);

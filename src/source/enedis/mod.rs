@@ -68,6 +68,14 @@ impl fmt::Debug for Enedis {
     }
 }
 
+/// How far back Enedis serves a dataset and how much at once, whoever passes it on unchanged.
+pub(super) fn reach(dataset: Dataset) -> Reach {
+    match dataset.kind() {
+        Kind::LoadCurve => Reach { months: 24, days: 15, max_days: 7, exact_days: 7 },
+        Kind::DailyEnergy | Kind::MaxPower => Reach { months: 36, days: 15, max_days: 365, exact_days: 365 },
+    }
+}
+
 impl Source for Enedis {
     fn name(&self) -> &str {
         &self.0.name
@@ -99,10 +107,7 @@ impl Source for Enedis {
     }
 
     fn reach(&self, dataset: Dataset) -> Option<Reach> {
-        Some(match dataset.kind() {
-            Kind::LoadCurve => Reach { months: 24, days: 15, max_days: 7, exact_days: 7 },
-            Kind::DailyEnergy | Kind::MaxPower => Reach { months: 36, days: 15, max_days: 365, exact_days: 365 },
-        })
+        Some(reach(dataset))
     }
 
     fn label(&self) -> Label {

@@ -142,14 +142,6 @@ impl Source for MyElectricalData {
         if ask.is_fresh() || loses_in_cache(ask) { Pool::Live } else { Pool::Cached }
     }
 
-    fn token_request(&self) -> Option<Request> {
-        None
-    }
-
-    fn read_token(&self, response: &Response, _: DateTime<Utc>) -> Result<Token, Refusal> {
-        Err(catalogue::own(Own::Undecodable, Some(response.status), ""))
-    }
-
     fn request(&self, ask: Ask<'_>, _: Option<&Token>) -> Request {
         let mut url = wire::url(&self.0.base_url, &routes::path(&ask));
         let cached = self.pool(&ask) == Pool::Cached;

@@ -75,6 +75,16 @@ pub(crate) fn prm(text: &str) -> Prm {
     text.parse().unwrap()
 }
 
+/// Returns after it was polled so often: what runs beside it is cut off at a moment of chance.
+pub(crate) async fn polls(mut left: u32) {
+    std::future::poll_fn(|context| {
+        left = left.saturating_sub(1);
+        context.waker().wake_by_ref();
+        if left == 0 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
 /// What a test runs in.
 pub(crate) struct Rig {
     pub(crate) clock: Arc<ManualClock>,
