@@ -108,6 +108,21 @@ fn lines(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
 }
 
+/// Where the lines of a text end: thousands of meters are no reason to count them again and again.
+pub(super) struct Lines(Vec<usize>);
+
+impl Lines {
+    /// Those of a text.
+    pub(super) fn of(text: &[u8]) -> Self {
+        Self(text.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line, counted from 1, on which the byte at `offset` stands.
+    pub(super) fn at(&self, offset: usize) -> usize {
+        self.0.partition_point(|end| *end < offset) + 1
+    }
+}
+
 /// The candidate that is spelt most like `word`.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates.into_iter().min_by_key(|candidate| strsim::damerau_levenshtein(word, candidate))

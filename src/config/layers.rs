@@ -13,7 +13,8 @@ use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 use toml_edit::{ImDocument, Item, TableLike};
 
-use super::explain::{Origin, Problem, quoted};
+use super::explain::{Lines, Origin, Problem, quoted};
+use super::schema;
 
 /// The name of the environment's layer, by which a value's origin is recognised.
 pub(super) const ENVIRONMENT_LAYER: &str = "environment";
@@ -47,7 +48,7 @@ impl Environment {
 
     /// Whether a variable could set a key of the configuration.
     pub(super) fn configures(&self) -> bool {
-        self.variables.keys().any(|name| name.strip_prefix(PREFIX).is_some_and(|rest| rest.contains("__")))
+        self.variables.keys().any(|name| name.strip_prefix(PREFIX).is_some_and(is_key))
     }
 }
 
@@ -71,7 +72,7 @@ impl FileLayer {
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Problem> {
         let document = ImDocument::parse(text).map_err(|error| syntax_problem(path, text, &error))?;
         let mut layer = Self { path: path.to_path_buf(), ..Self::default() };
-        layer.dict = layer.table(document.as_table(), &[], text);
+        layer.dict = layer.table(document.as_table(), &[], &Lines::of(text.as_bytes()));
         Ok(layer)
     }
 
@@ -91,19 +92,19 @@ impl FileLayer {
         sources.map(|dict| dict.keys().map(String::as_str).collect()).unwrap_or_default()
     }
 
-    fn table(&mut self, table: &dyn TableLike, path: &[String], text: &str) -> Dict {
+    fn table(&mut self, table: &dyn TableLike, path: &[String], text: &Lines) -> Dict {
         let mut dict = Dict::new();
         for (key, item) in table.iter() {
             let path = child(path, key);
             if let Some(span) = table.key(key).and_then(toml_edit::Key::span).or_else(|| item.span()) {
-                self.lines.insert(path.clone(), line_of(text, span.start));
+                self.lines.insert(path.clone(), text.at(span.start));
             }
             dict.insert(key.to_owned(), self.item(item, &path, text));
         }
         dict
     }
 
-    fn item(&mut self, item: &Item, path: &[String], text: &str) -> Value {
+    fn item(&mut self, item: &Item, path: &[String], text: &Lines) -> Value {
         if let Some(tables) = item.as_array_of_tables() {
             let tables = tables.iter().map(|table| (table as &dyn TableLike, table.span()));
             return self.tables(tables, path, text);
@@ -114,7 +115,7 @@ impl FileLayer {
         }
     }
 
-    fn value(&mut self, value: &toml_edit::Value, path: &[String], text: &str) -> Value {
+    fn value(&mut self, value: &toml_edit::Value, path: &[String], text: &Lines) -> Value {
         use toml_edit::Value as Toml;
         match value {
             Toml::String(s) => s.value().as_str().into(),
@@ -133,7 +134,7 @@ impl FileLayer {
                 for (index, element) in a.iter().enumerate() {
                     let path = child(path, &index.to_string());
                     if let Some(span) = element.span() {
-                        self.lines.insert(path.clone(), line_of(text, span.start));
+                        self.lines.insert(path.clone(), text.at(span.start));
                     }
                     values.push(self.value(element, &path, text));
                 }
@@ -146,13 +147,13 @@ impl FileLayer {
         &mut self,
         tables: impl Iterator<Item = (&'t dyn TableLike, Option<std::ops::Range<usize>>)>,
         path: &[String],
-        text: &str,
+        text: &Lines,
     ) -> Value {
         let mut dict = Dict::new();
         for (index, (table, span)) in tables.enumerate() {
             let path = child(path, &index.to_string());
             if let Some(span) = span {
-                self.lines.insert(path.clone(), line_of(text, span.start));
+                self.lines.insert(path.clone(), text.at(span.start));
             }
             dict.insert(index.to_string(), self.table(table, &path, text).into());
         }
@@ -188,7 +189,7 @@ impl EnvironmentLayer {
         for (name, value) in &environment.variables {
             let Some(rest) = name.strip_prefix(PREFIX) else { continue };
             let origin = Origin::Environment(name.clone());
-            if !rest.contains("__") {
+            if !is_key(rest) {
                 // Container platforms invent such variables for a service called linkyd.
                 let message = "ignored: a key of the configuration has __ between its levels";
                 layer.strangers.push(Problem::new(origin, message));
@@ -222,6 +223,11 @@ impl Provider for EnvironmentLayer {
     }
 }
 
+/// Whether a variable's name, without its beginning, can be that of a key.
+fn is_key(rest: &str) -> bool {
+    rest.contains("__") || rest.to_ascii_lowercase() == schema::METERS_FILE
+}
+
 /// Puts a value at the end of a path; `false` where a value stands in the way already.
 fn insert(dict: &mut Dict, path: &[String], value: &str) -> bool {
     match path {
@@ -239,13 +245,9 @@ pub(super) fn child(path: &[String], key: &str) -> Vec<String> {
     path.iter().cloned().chain([key.to_owned()]).collect()
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
-}
-
 fn syntax_problem(path: &Path, text: &str, error: &toml_edit::TomlError) -> Problem {
     let offset = error.span().map_or(0, |span| span.start);
-    let line = line_of(text, offset);
+    let line = Lines::of(text.as_bytes()).at(offset);
     let before = text.get(..offset).unwrap_or_default();
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     let source = text.lines().nth(line - 1).unwrap_or_default();

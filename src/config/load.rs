@@ -13,9 +13,9 @@ use figment::value::Dict;
 
 use super::explain::{ConfigError, Origin, Problem};
 use super::layers::{Environment, EnvironmentLayer, FileLayer};
-use super::read::{Reader, Table};
+use super::read::{Found, Reader, Table};
 use super::secret::{self, Secrets};
-use super::{Config, meter, schema, section, source};
+use super::{Config, meter, meters_file, schema, section, source};
 
 /// A configuration that holds, and what there is to say about it.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The file that was read; `None` where the environment alone configures.
     pub file: Option<PathBuf>,
+    /// The file of further meters, where there is one.
+    pub meters_file: Option<PathBuf>,
 }
 
 impl Loaded {
@@ -83,7 +85,8 @@ pub fn load(path: Option<&Path>, environment: &Environment, secrets: Secrets) ->
     if world_readable {
         refuse_open_secrets(&top);
     }
-    let config = sections(&top, environment, secrets);
+    let more_meters = meters_file::path(&top);
+    let config = sections(&top, more_meters.as_ref(), environment, secrets);
     let (problems, origins) = reader.finish();
     let Some(config) = config.filter(|_| problems.is_empty()) else {
         return Err(ConfigError::Invalid(problems));
@@ -93,10 +96,16 @@ pub fn load(path: Option<&Path>, environment: &Environment, secrets: Secrets) ->
         warnings.push(no_meters());
     }
     let file = text.map(|_| path.to_path_buf());
-    Ok(Loaded { config, provenance: Provenance(origins), warnings, file })
+    let meters_file = more_meters.map(|found| found.value);
+    Ok(Loaded { config, provenance: Provenance(origins), warnings, file, meters_file })
 }
 
-fn sections(top: &Table<'_>, environment: &Environment, secrets: Secrets) -> Option<Config> {
+fn sections(
+    top: &Table<'_>,
+    more_meters: Option<&Found<PathBuf>>,
+    environment: &Environment,
+    secrets: Secrets,
+) -> Option<Config> {
     // Every section is read before any is missed, so that all problems come to light.
     let database = section::database(&top.table("database"));
     let names = source::names(&top.table("source"));
@@ -104,7 +113,10 @@ fn sections(top: &Table<'_>, environment: &Environment, secrets: Secrets) -> Opt
     let schedule = section::schedule(&top.table("schedule"));
     let log = section::log(&top.table("log"));
     let http = section::http(&top.table("http"), environment, secrets);
-    let meters = meter::all(&top.table("meter"), &names);
+    let blocks = meter::blocks(&top.table("meter"), &names);
+    let lines = meters_file::meters(top, more_meters, blocks.as_ref().map_or(0, Vec::len), &names);
+    let meters =
+        blocks.zip(lines).and_then(|(blocks, lines)| meter::all(top.reader, blocks.into_iter().chain(lines).collect()));
     Some(Config {
         database: database?,
         sources: sources?,

@@ -1,9 +1,9 @@
 //! `[[meter]]`: whose history is collected, and which parts of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::explain::{Origin, alternatives, nearest, quoted};
-use super::read::{Found, Table};
+use super::read::{Fields, Found, Reader, Table};
 use super::section::not_collected;
 use super::{MeterConfig, schema};
 use crate::domain::{Dataset, Day, Prm};
@@ -12,8 +12,9 @@ use crate::observe::mask;
 /// The longest name of a meter, in characters.
 const LONGEST_NAME: usize = 64;
 
-/// Every meter, in the order of the file. `sources` are the names under `[source]`.
-pub(super) fn all(table: &Table<'_>, sources: &[String]) -> Option<Vec<MeterConfig>> {
+/// The blocks in the order of the file, `None` for those that are not sound. `sources` are the
+/// names under `[source]`.
+pub(super) fn blocks(table: &Table<'_>, sources: &[String]) -> Option<Vec<Option<Placed>>> {
     let mut positions = Vec::new();
     for key in table.keys() {
         if let Ok(position) = key.parse::<usize>() {
@@ -34,24 +35,30 @@ pub(super) fn all(table: &Table<'_>, sources: &[String]) -> Option<Vec<MeterConf
         table.reader.problem(&table.table(key).origin, &message);
         return None;
     }
-    let meters: Vec<_> = positions.iter().map(|(_, key)| one(&table.table(key), sources)).collect();
-    refuse_twins(table, &meters);
+    Some(positions.iter().map(|(_, key)| one(&table.table(key), sources)).collect())
+}
+
+/// All meters together, each of them once.
+pub(super) fn all(reader: &Reader<'_>, meters: Vec<Option<Placed>>) -> Option<Vec<MeterConfig>> {
+    refuse_twins(reader, &meters);
     meters.into_iter().map(|meter| meter.map(|m| m.config)).collect()
 }
 
-struct Placed {
+/// A meter and where it says what must be its own.
+pub(super) struct Placed {
     config: MeterConfig,
     prm_at: Origin,
     name_at: Origin,
     named: bool,
 }
 
-fn one(table: &Table<'_>, sources: &[String]) -> Option<Placed> {
-    let prm = prm(table);
-    let name = name(table);
-    let sources = chosen_sources(table, sources);
-    let datasets = datasets(table);
-    let since = since(table);
+/// Reads one meter. `sources` are the names under `[source]`.
+pub(super) fn one(fields: &dyn Fields, sources: &[String]) -> Option<Placed> {
+    let prm = prm(fields);
+    let name = name(fields);
+    let sources = chosen_sources(fields, sources);
+    let datasets = datasets(fields);
+    let since = since(fields);
     let (prm, prm_at) = prm?;
     let (name_at, named) = match &name {
         Ok(Some(found)) => (found.origin.clone(), true),
@@ -62,21 +69,22 @@ fn one(table: &Table<'_>, sources: &[String]) -> Option<Placed> {
     Some(Placed { config, prm_at, name_at, named })
 }
 
-fn prm(table: &Table<'_>) -> Option<(Prm, Origin)> {
-    if let Some(origin) = table.is_number("prm") {
-        table.reader.problem(&origin, "prm is a number here; a PRM is text: quote it");
+fn prm(fields: &dyn Fields) -> Option<(Prm, Origin)> {
+    if let Some(origin) = fields.is_number("prm") {
+        fields.problem(&origin, "prm is a number here; a PRM is text: quote it");
         return None;
     }
-    let Some(found) = table.text("prm") else {
-        if table.origin_of("prm").is_none() {
-            table.reader.problem(&table.origin, "this meter has no prm; its 14 digits are on every bill");
+    let Some(found) = fields.text("prm") else {
+        if fields.origin_of("prm").is_none() {
+            fields.problem(fields.origin(), "this meter has no prm; its 14 digits are on every bill");
         }
         return None;
     };
     match found.value.parse() {
         Ok(prm) => Some((prm, found.origin)),
         Err(error) => {
-            table.reader.problem(&found.origin, &format!("prm: {error}"));
+            let hint = fields.hint("prm", &found.value);
+            fields.problem(&found.origin, &format!("prm: {error}{hint}"));
             None
         }
     }
@@ -87,9 +95,9 @@ fn default_name(prm: &Prm) -> String {
     format!("meter-{}", prm.full().get(10..).unwrap_or_default())
 }
 
-fn name(table: &Table<'_>) -> Result<Option<Found<String>>, ()> {
-    let Some(found) = table.text("name") else {
-        return if table.origin_of("name").is_none() { Ok(None) } else { Err(()) };
+fn name(fields: &dyn Fields) -> Result<Option<Found<String>>, ()> {
+    let Some(found) = fields.text("name") else {
+        return if fields.origin_of("name").is_none() { Ok(None) } else { Err(()) };
     };
     let complaint = if found.value.trim().is_empty() {
         "name is empty; leave it out or fill it"
@@ -102,35 +110,35 @@ fn name(table: &Table<'_>) -> Result<Option<Found<String>>, ()> {
     } else {
         return Ok(Some(found));
     };
-    table.reader.problem(&found.origin, complaint);
+    fields.problem(&found.origin, complaint);
     Err(())
 }
 
-fn chosen_sources(table: &Table<'_>, known: &[String]) -> Option<Vec<String>> {
-    let Some(list) = table.list("sources") else {
-        if table.origin_of("sources").is_some() {
+fn chosen_sources(fields: &dyn Fields, known: &[String]) -> Option<Vec<String>> {
+    let Some(list) = fields.list("sources") else {
+        if fields.origin_of("sources").is_some() {
             return None;
         }
         return match known {
             [only] => Some(vec![only.clone()]),
             [] => {
-                table.reader.problem(&table.origin, "this meter has no source: add a [source.enedis]");
+                fields.problem(fields.origin(), "this meter has no source: add a [source.enedis]");
                 None
             }
             several => {
                 let names = alternatives(several.iter().map(String::as_str));
                 let message = format!("this meter does not say which source it has; add sources = [{names}]");
-                table.reader.problem(&table.origin, &message.replace(" or ", ", "));
+                fields.problem(fields.origin(), &message.replace(" or ", ", "));
                 None
             }
         };
     };
     if list.is_empty() {
-        let origin = table.origin_of("sources").unwrap_or(Origin::Default);
-        table.reader.problem(&origin, "sources is empty; name one, or leave it out if there is only one");
+        let origin = fields.origin_of("sources").unwrap_or(Origin::Default);
+        fields.problem(&origin, "sources is empty; name one, or leave it out if there is only one");
         return None;
     }
-    distinct(table, "sources", list, |found| {
+    distinct(fields, "sources", list, |found| {
         if known.contains(&found.value) {
             return Ok(found.value.clone());
         }
@@ -142,16 +150,16 @@ fn chosen_sources(table: &Table<'_>, known: &[String]) -> Option<Vec<String>> {
     })
 }
 
-fn datasets(table: &Table<'_>) -> Option<Vec<Dataset>> {
-    let Some(list) = table.list("datasets") else {
-        return table.origin_of("datasets").is_none().then(|| schema::METER_DATASETS.to_vec());
+fn datasets(fields: &dyn Fields) -> Option<Vec<Dataset>> {
+    let Some(list) = fields.list("datasets") else {
+        return fields.origin_of("datasets").is_none().then(|| schema::METER_DATASETS.to_vec());
     };
     if list.is_empty() {
-        let origin = table.origin_of("datasets").unwrap_or(Origin::Default);
-        table.reader.problem(&origin, "datasets is empty; name one, or leave it out for the usual ones");
+        let origin = fields.origin_of("datasets").unwrap_or(Origin::Default);
+        fields.problem(&origin, "datasets is empty; name one, or leave it out for the usual ones");
         return None;
     }
-    distinct(table, "datasets", list, |found| {
+    distinct(fields, "datasets", list, |found| {
         found.value.parse::<Dataset>().map_err(|_| {
             if schema::LATER_DATASETS.contains(&found.value.as_str()) {
                 return not_collected(&found.value);
@@ -164,7 +172,7 @@ fn datasets(table: &Table<'_>) -> Option<Vec<Dataset>> {
 
 /// Reads each element of a list, and refuses one that stands there twice.
 fn distinct<T: Ord + Clone>(
-    table: &Table<'_>,
+    fields: &dyn Fields,
     key: &str,
     list: Vec<Found<String>>,
     read: impl Fn(&Found<String>) -> Result<T, String>,
@@ -181,31 +189,37 @@ fn distinct<T: Ord + Clone>(
             Ok(_) => format!("{key} names {} twice", quoted(&found.value)),
             Err(complaint) => complaint,
         };
-        table.reader.problem(&found.origin, &complaint);
+        fields.problem(&found.origin, &format!("{complaint}{}", fields.hint(key, &found.value)));
         sound = false;
     }
     sound.then_some(values)
 }
 
-fn since(table: &Table<'_>) -> Result<Option<Day>, ()> {
-    let Some(found) = table.text("since") else {
-        return if table.origin_of("since").is_none() { Ok(None) } else { Err(()) };
+fn since(fields: &dyn Fields) -> Result<Option<Day>, ()> {
+    let Some(found) = fields.text("since") else {
+        return if fields.origin_of("since").is_none() { Ok(None) } else { Err(()) };
     };
-    found.value.parse().map(Some).map_err(|error| table.reader.problem(&found.origin, &format!("since: {error}")))
+    found.value.parse().map(Some).map_err(|error| {
+        fields.problem(&found.origin, &format!("since: {error}{}", fields.hint("since", &found.value)));
+    })
 }
 
-fn refuse_twins(table: &Table<'_>, meters: &[Option<Placed>]) {
-    let meters: Vec<&Placed> = meters.iter().flatten().collect();
-    for (index, meter) in meters.iter().enumerate() {
-        let earlier = meters.get(..index).unwrap_or_default();
-        if let Some(twin) = earlier.iter().find(|twin| twin.config.prm == meter.config.prm) {
+fn refuse_twins(reader: &Reader<'_>, meters: &[Option<Placed>]) {
+    let (mut prms, mut names) = (HashMap::new(), HashMap::new());
+    for meter in meters.iter().flatten() {
+        let twin = prms.get(&meter.config.prm).copied();
+        let namesake: Option<&Placed> = names.get(meter.config.name.as_str()).copied();
+        // The first of several is the one that the others are told of.
+        prms.entry(&meter.config.prm).or_insert(meter);
+        names.entry(meter.config.name.as_str()).or_insert(meter);
+        if let Some(twin) = twin {
             let message = format!("prm {} is already that of the meter at {}", meter.config.prm, twin.prm_at);
-            table.reader.problem(&meter.prm_at, &message);
-        } else if let Some(twin) = earlier.iter().find(|twin| twin.config.name == meter.config.name) {
+            reader.problem(&meter.prm_at, &message);
+        } else if let Some(twin) = namesake {
             let advice = if meter.named { "choose another one" } else { "give each of them a name" };
             let name = quoted(&meter.config.name);
             let message = format!("name {name} is already that of the meter at {}; {advice}", twin.name_at);
-            table.reader.problem(&meter.name_at, &message);
+            reader.problem(&meter.name_at, &message);
         }
     }
 }

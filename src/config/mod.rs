@@ -1,6 +1,6 @@
 //! What the operator wants: the configuration file, the environment on top of it, checked.
 //!
-//! [`load()`] reads both layers, tells everything that is wrong at once, each with its line, and
+//! [`load()`] reads both layers, and the table of meters that they may name, tells everything that is wrong at once, each with its line, and
 //! returns a [`Config`] that the rest of the program can take at its word: meters have fourteen
 //! digits, sources exist, limits are within what the source allows. Where each value came from is
 //! kept beside it, so that `config show` can say it. `schema` lists every key and default;
@@ -12,6 +12,7 @@ mod layers;
 mod limits;
 mod load;
 mod meter;
+mod meters_file;
 mod read;
 pub mod schema;
 mod secret;

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use figment::Figment;
 use figment::value::{Dict, Value};
@@ -13,11 +14,32 @@ use super::explain::{Origin, Problem, nearest, quoted};
 use super::layers::{ENVIRONMENT_LAYER, EnvironmentLayer, FileLayer, child};
 use super::{SourceKind, schema};
 
+/// How many problems of one file are told one by one.
+const MOST: usize = 50;
+
 /// A value and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found<T> {
     pub(super) value: T,
     pub(super) origin: Origin,
+}
+
+/// Where the keys of a meter come from: a block of the configuration, or a line of the meters file.
+pub(super) trait Fields {
+    /// Text, where the key is set and holds one.
+    fn text(&self, key: &str) -> Option<Found<String>>;
+    /// A list of texts, where the key is set and holds one.
+    fn list(&self, key: &str) -> Option<Vec<Found<String>>>;
+    /// The origin of a key, where it is set.
+    fn origin_of(&self, key: &str) -> Option<Origin>;
+    /// The origin of the meter as a whole.
+    fn origin(&self) -> &Origin;
+    /// Whether the key holds a number where text is wanted.
+    fn is_number(&self, key: &str) -> Option<Origin>;
+    /// What to add to a complaint about a value, where its look says how it came about.
+    fn hint(&self, key: &str, value: &str) -> &'static str;
+    /// Notes that something is wrong.
+    fn problem(&self, origin: &Origin, message: &str);
 }
 
 /// The merged configuration while it is being read.
@@ -55,7 +77,7 @@ impl<'a> Reader<'a> {
         let mut problems = self.problems.into_inner();
         problems.sort();
         problems.dedup();
-        (problems, self.provenance.into_inner())
+        (shortened(problems), self.provenance.into_inner())
     }
 
     /// The top level.
@@ -73,6 +95,28 @@ impl<'a> Reader<'a> {
         let below = self.environment.names.range(path.to_vec()..).find(|(key, _)| key.starts_with(path));
         below.map_or(Origin::Default, |(_, name)| Origin::Environment(name.clone()))
     }
+}
+
+/// The first problems of each file. What is wrong with one line of thousands is often wrong with
+/// all of them, and a log is no place for that.
+fn shortened(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut kept: Vec<Problem> = Vec::new();
+    let mut counts: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    for problem in problems {
+        if let Origin::File { path, .. } = &problem.origin {
+            let count = counts.entry(path.clone()).or_default();
+            *count += 1;
+            if *count > MOST {
+                continue;
+            }
+        }
+        kept.push(problem);
+    }
+    for (path, count) in counts.into_iter().filter(|(_, count)| *count > MOST) {
+        let message = format!("{} more mistakes in {}", count - MOST, path.display());
+        kept.push(Problem::new(Origin::Default, &message));
+    }
+    kept
 }
 
 /// One table of the configuration; it may be absent, then it has no keys.
@@ -224,6 +268,11 @@ impl<'a> Table<'a> {
         let homes = schema::homes(key);
         let message = if known.is_empty() {
             format!("{} is a value, nothing stands below it", quoted(&self.path.join(".")))
+        } else if key == schema::METERS_FILE {
+            format!(
+                "{key} stands in{}; it belongs to the top of the file, above every [section]",
+                self.place().trim_start_matches(" in")
+            )
         } else if let [home] = homes.as_slice() {
             format!("unknown key {name}{}; it belongs into {home}", self.place())
         } else {
@@ -260,6 +309,36 @@ impl<'a> Table<'a> {
     fn wrong<T>(&self, origin: &Origin, key: &str, what: &str) -> Option<T> {
         self.reader.problem(origin, &format!("{key} {what}"));
         None
+    }
+}
+
+impl Fields for Table<'_> {
+    fn text(&self, key: &str) -> Option<Found<String>> {
+        Table::text(self, key)
+    }
+
+    fn list(&self, key: &str) -> Option<Vec<Found<String>>> {
+        Table::list(self, key)
+    }
+
+    fn origin_of(&self, key: &str) -> Option<Origin> {
+        Table::origin_of(self, key)
+    }
+
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn is_number(&self, key: &str) -> Option<Origin> {
+        Table::is_number(self, key)
+    }
+
+    fn hint(&self, _key: &str, _value: &str) -> &'static str {
+        ""
+    }
+
+    fn problem(&self, origin: &Origin, message: &str) {
+        self.reader.problem(origin, message);
     }
 }
 

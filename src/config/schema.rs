@@ -28,6 +28,11 @@ pub const HTTP_LISTEN: &str = "127.0.0.1:9764";
 pub const METER_DATASETS: [Dataset; 3] =
     [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption, Dataset::DailyMaxPower];
 
+/// The only key that stands above all sections.
+pub const METERS_FILE: &str = "meters_file";
+/// The columns of that file, which are the keys of `[[meter]]`.
+pub const METER_KEYS: [&str; 5] = ["prm", "name", "sources", "datasets", "since"];
+
 /// Datasets that have a name, but that this version does not collect.
 pub const LATER_DATASETS: [&str; 6] =
     ["consumption_index", "production_index", "contract", "address", "identity", "contact"];
@@ -42,7 +47,8 @@ pub const LIMITS_OF_EVERY_KIND: [&str; 5] =
     ["requests_per_second", "requests_per_hour", "requests_per_day", "reserved_per_day", "negotiated"];
 
 /// Every key; `*` stands for a name of the operator's, a dataset or the position of a meter.
-pub const KEYS: [&str; 36] = [
+pub const KEYS: [&str; 37] = [
+    METERS_FILE,
     "database.url",
     "source.*.kind",
     "source.*.environment",
@@ -121,10 +127,10 @@ mod tests {
 
     #[test]
     fn knows_what_stands_below_what() {
-        assert_eq!(children(&[]).unwrap(), ["database", "source", "schedule", "log", "http", "meter"]);
+        assert_eq!(children(&[]).unwrap(), ["meters_file", "database", "source", "schedule", "log", "http", "meter"]);
         assert_eq!(children(&["source"]), None);
         assert_eq!(children(&["http"]).unwrap(), ["listen", "allow_remote", "hosts", "token", "token_file"]);
-        assert_eq!(children(&["meter", "0"]).unwrap().len(), 5);
+        assert_eq!(children(&["meter", "0"]).unwrap(), METER_KEYS);
         assert_eq!(homes("listen"), ["[http]"]);
         assert_eq!(homes("requests_per_day"), ["[source.NAME.limits]"]);
     }

@@ -10,7 +10,7 @@ use super::explain::{Origin, Problem};
 use super::layers::Environment;
 use super::load::{Loaded, load};
 use super::secret::Secrets;
-use super::{Config, LimitsConfig, SourceSettings};
+use super::{Config, LimitsConfig, SourceSettings, schema};
 use crate::exit::Exit;
 use crate::source::myelectricaldata;
 
@@ -55,7 +55,7 @@ pub fn show(loaded: &Loaded, json: bool, out: &mut dyn Write) -> io::Result<()> 
         let mut values = serde_json::Map::new();
         for section in &sections {
             for (key, value) in &section.values {
-                let path = format!("{}.{key}", section.path);
+                let path = section.path_of(key);
                 let origin = origin_text(loaded.provenance.origin(&path));
                 values.insert(path, json!({"value": value, "from": origin}));
             }
@@ -68,11 +68,13 @@ pub fn show(loaded: &Loaded, json: bool, out: &mut dyn Write) -> io::Result<()> 
         if !std::mem::take(&mut first) {
             writeln!(out)?;
         }
-        writeln!(out, "{}", section.header)?;
+        if !section.header.is_empty() {
+            writeln!(out, "{}", section.header)?;
+        }
         let lines: Vec<String> = section.values.iter().map(|(key, value)| format!("{key} = {}", toml(value))).collect();
         let width = lines.iter().map(|line| line.chars().count()).filter(|n| *n <= 60).max().unwrap_or(0);
         for (line, (key, _)) in lines.iter().zip(&section.values) {
-            let origin = origin_text(loaded.provenance.origin(&format!("{}.{key}", section.path)));
+            let origin = origin_text(loaded.provenance.origin(&section.path_of(key)));
             let note = section.notes.get(key).map(|note| format!("; {note}")).unwrap_or_default();
             writeln!(out, "{line:width$}  # {origin}{note}")?;
         }
@@ -88,6 +90,13 @@ struct Section {
     notes: BTreeMap<&'static str, String>,
 }
 
+impl Section {
+    /// The dotted path of one of its keys; the section above all others has none itself.
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
 fn sections(loaded: &Loaded) -> Vec<Section> {
     let config = &loaded.config;
     let named = |path: &str, values| Section {
@@ -97,7 +106,9 @@ fn sections(loaded: &Loaded) -> Vec<Section> {
         notes: BTreeMap::new(),
     };
     let time = |time: chrono::NaiveTime| json!(time.format("%H:%M").to_string());
-    let mut all = vec![named("database", vec![("url", json!(config.database.url))])];
+    let more = loaded.meters_file.iter().map(|file| (schema::METERS_FILE, json!(file.display().to_string())));
+    let top = Section { header: String::new(), ..named("", more.collect()) };
+    let mut all = vec![top, named("database", vec![("url", json!(config.database.url))])];
     for source in &config.sources {
         let path = format!("source.{}", source.name);
         let (secret, _) = source.settings.secret();

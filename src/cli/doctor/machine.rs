@@ -40,7 +40,10 @@ const OTHERS_READ: u32 = 0o004;
 /// What a sound configuration is about.
 pub(super) fn summary(loaded: &Loaded) -> String {
     let count = |n: usize, one, many| number::counted(i64::try_from(n).unwrap_or(i64::MAX), one, many);
-    let place = loaded.file.as_ref().map_or("the environment".to_owned(), |file| file.display().to_string());
+    let mut place = loaded.file.as_ref().map_or("the environment".to_owned(), |file| file.display().to_string());
+    if let Some(file) = &loaded.meters_file {
+        place = format!("{place} and {}", file.display());
+    }
     let sources = count(loaded.config.sources.len(), "source", "sources");
     let meters = count(loaded.config.meters.len(), "meter", "meters");
     format!("{place}: {sources}, {meters}")
@@ -51,6 +54,8 @@ pub(super) fn files(loaded: &Loaded) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut wanted: Vec<(PathBuf, u32)> = Vec::new();
     wanted.extend(loaded.file.iter().map(|file| (file.clone(), OTHERS_WRITE)));
+    // No secret, but the numbers and names of other people's meters.
+    wanted.extend(loaded.meters_file.iter().map(|file| (file.clone(), OTHERS_WRITE | OTHERS_READ)));
     for source in &loaded.config.sources {
         let (key, _) = source.settings.secret();
         if let Origin::SecretFile(path) = loaded.provenance.origin(&format!("source.{}.{key}", source.name)) {

@@ -1,5 +1,7 @@
 //! What the checks say of what they find; the calls are tested with the real binary.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use chrono::TimeDelta;
 
 use super::calls::Dated;
@@ -39,6 +41,20 @@ fn the_worst_finding_decides_how_it_ends() {
         all.push(Verdict::Problem(worse));
         assert_eq!(exit(&found(&all)), worse);
     }
+}
+
+#[test]
+fn a_table_of_meters_is_nobody_elses_business() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, table) = (folder.path().join("config.toml"), folder.path().join("meters.csv"));
+    std::fs::write(&config, "meters_file = \"meters.csv\"\n[source.enedis]\n").unwrap();
+    std::fs::write(&table, "prm\n01234567890123\n").unwrap();
+    let warned = |mode: u32| {
+        std::fs::set_permissions(&table, std::fs::Permissions::from_mode(mode)).unwrap();
+        let loaded = config::load(Some(&config), &Environment::default(), Secrets::Skip).unwrap();
+        machine::files(&loaded).iter().any(|f| f.verdict == Verdict::Warning && f.message.contains("meters.csv"))
+    };
+    assert_eq!([0o644, 0o640, 0o600].map(warned), [true, false, false]);
 }
 
 #[test]

@@ -63,13 +63,14 @@ fn the_example_lists_every_key() {
 fn the_example_works_with_everything_on() {
     let world = World::new();
     let secret = world.write("enedis.secret", "abc\n", 0o640);
+    world.write("meters.csv", "prm,sources\n12345678901235,enedis\n", 0o640);
     let text = everything_on()
         .replace("/etc/linkyd/enedis.secret", &secret.display().to_string())
         .replace("/etc/linkyd/conso.token", &secret.display().to_string())
         .replace("/etc/linkyd/med.secret", &secret.display().to_string())
         .replace("client_id = \"\"", "client_id = \"app\"");
     let config = world.load(&text).unwrap().config;
-    assert_eq!(config.schedule.every.len(), 5);
+    assert_eq!((config.schedule.every.len(), config.meters.len()), (5, 2));
     let kinds: Vec<SourceKind> = config.sources.iter().map(SourceConfig::kind).collect();
     assert_eq!(kinds, [SourceKind::Enedis, SourceKind::ConsoApi, SourceKind::MyElectricalData]);
     // What the example says of the gateways are their defaults.

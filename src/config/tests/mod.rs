@@ -3,6 +3,7 @@
 mod example;
 mod gateways;
 mod layers;
+mod meters_file;
 mod mistakes;
 mod secrets;
 
