@@ -11,8 +11,10 @@
 //! budgets; `…_at` and `now` are the calendar's, in seconds since 1970, and stamp days and series.
 
 mod call;
+mod compare;
 mod error;
 mod facts;
+mod holes;
 pub mod lock;
 mod setup;
 pub mod sqlite;

@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 use super::{rows, sql};
 use crate::domain::{Day, Days, paris};
 use crate::store::StoreError;
+use crate::store::holes::lacking;
 
 /// The first and last day of the calendar, the first and last hour of the clock.
 type Ends = (Option<i32>, Option<i32>, Option<i64>, Option<i64>);
@@ -36,27 +37,4 @@ pub(super) async fn hold(
         rows::HOURS.put(conn, &[], &new, |query, start| query.bind(*start)).await?;
     }
     Ok(())
-}
-
-/// What has to be added to `known` so that it holds `wanted` and has no holes.
-fn lacking(wanted: Days, known: Option<Days>) -> Vec<Days> {
-    let Some(known) = known else { return vec![wanted] };
-    let before = Days::new(wanted.first(), known.first());
-    let after = Days::new(known.end(), wanted.end());
-    before.into_iter().chain(after).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gaps_are_bridged_from_either_side() {
-        let days = |a: i32, b: i32| Days::new(Day::from_number(a), Day::from_number(b)).unwrap();
-        assert_eq!(lacking(days(3, 5), None), [days(3, 5)]);
-        assert_eq!(lacking(days(3, 5), Some(days(1, 9))), []);
-        assert_eq!(lacking(days(1, 12), Some(days(4, 9))), [days(1, 4), days(9, 12)]);
-        assert_eq!(lacking(days(1, 2), Some(days(4, 9))), [days(1, 4)]);
-        assert_eq!(lacking(days(20, 22), Some(days(4, 9))), [days(9, 22)]);
-    }
 }

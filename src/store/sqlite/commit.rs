@@ -1,7 +1,7 @@
 //! An answer becomes rows: readings, revisions, day records, the series, the journal's line and
 //! what else was learnt, in one transaction.
 //!
-//! What is stored already is read first and compared (see [`crate::domain::merge`]), so that only
+//! What is stored already is read first and compared (see [`crate::store::compare`]), so that only
 //! what differs is written, in one statement, and every replaced value leaves a revision. Where
 //! the day records say that nothing is stored yet there is nothing to read.
 
@@ -13,11 +13,10 @@ use super::batch::Batch;
 use super::connect::End;
 use super::facts::record;
 use super::{calendar, effects, ledger, provenance, rows, sql};
-use crate::domain::dispute::give_way;
-use crate::domain::merge::{Revised, merge, observe};
 use crate::domain::{
-    Asked, CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Days, Interval, Kind, PeakPower, Step, Values, paris,
+    CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Interval, Kind, PeakPower, Step, Values, paris,
 };
+use crate::store::compare::{self, Change, Held, Revision};
 use crate::store::{Answer, Committed, StoreError};
 
 /// A stored peak: day, VA, wall time, instant, source.
@@ -27,7 +26,6 @@ type PeakRow = (i32, i64, Option<i32>, Option<i64>, i64);
 type DayJson = (i32, i64, i32, Option<i32>, Option<i64>, Option<i64>, Option<i64>, i64, i64);
 
 /// What storing the values of an answer came to.
-#[derive(Default)]
 struct Stored {
     inserted: u64,
     changed: u64,
@@ -132,11 +130,8 @@ impl Before {
 
 /// Notes the answer in its series and in its line of the journal.
 fn noted(batch: Batch, answer: &Answer) -> Batch {
-    let newest = match &answer.values {
-        Values::Curve(points) => points.last().map(|point| point.interval),
-        Values::Energy(_) | Values::Peaks(_) => None,
-    };
-    let (start, step) = (newest.map(|i| i.start), newest.map(|i| i64::from(i.step.minutes())));
+    let newest = compare::newest(answer);
+    let (start, step) = (newest.map(|n| n.0), newest.map(|n| n.1));
     batch
         .then(sql::SERIES_ANSWERED)
         .bind(answer.asked_at)
@@ -163,24 +158,7 @@ fn cover(
     before: &[(Day, DayRecord)],
     seen: &[DayObservation],
 ) -> (Batch, Vec<(Day, DayRecord)>) {
-    let asked = Asked {
-        at: answer.asked_at,
-        window_first: answer.window_first,
-        certain: !answer.values.is_empty() || answer.covered.len() == 1,
-        exact: answer.exact,
-        same_day: answer.same_day,
-    };
-    let known = |day: Day| before.binary_search_by_key(&day, |(d, _)| *d).ok().and_then(|i| before.get(i)).map(|b| b.1);
-    let mut days = Vec::with_capacity(seen.len());
-    let mut changed = Vec::new();
-    for (day, seen) in answer.covered.iter().zip(seen) {
-        let old = known(day);
-        let new = old.unwrap_or_else(DayRecord::missing).after(day, *seen, asked);
-        days.push((day, new));
-        if old != Some(new) {
-            changed.push((day, new));
-        }
-    }
+    let (days, changed) = compare::records(answer, before, seen);
     let shared = [answer.meter.0, answer.dataset.id()];
     let batch = rows::COVERAGE.add(batch, &shared, &changed, |batch, (day, record)| {
         batch
@@ -220,52 +198,20 @@ async fn curve(
             .fetch_all(&mut *conn)
             .await?
     };
-    let mut stored = Vec::with_capacity(held.len());
-    for (start, minutes, watts, _) in &held {
-        let step = Step::from_minutes(*minutes).ok_or_else(|| StoreError::Inconsistent {
+    let mut known: Vec<Held<CurvePoint>> = Vec::with_capacity(held.len());
+    for (start, minutes, watts, source) in held {
+        let step = Step::from_minutes(minutes).ok_or_else(|| StoreError::Inconsistent {
             table: "load_curve",
             what: format!("an interval has {minutes} minutes"),
         })?;
-        stored.push(CurvePoint { interval: Interval { start: *start, step }, watts: *watts });
+        known.push((CurvePoint { interval: Interval { start, step }, watts }, source));
     }
-    let firm_sources = provenance::firm_sources(conn, answer, held.is_empty()).await?;
-    let from = |point: &CurvePoint| held.iter().find(|row| row.0 == point.interval.start).map(|row| row.3);
-    let firm: Vec<CurvePoint> =
-        stored.iter().filter(|p| from(p).is_some_and(|s| firm_sources.contains(&s))).copied().collect();
-    let (points, disputed) = give_way(&firm, points);
-    let merged = merge(&stored, &points);
-    if merged.left_out > 0 {
-        // Measured values are dropped here and nowhere else; that must not go unseen.
-        tracing::warn!(
-            dataset = %answer.dataset,
-            days = %answer.covered,
-            left_out = merged.left_out,
-            "intervals of another length overlap stored ones without covering them; the stored ones stay"
-        );
-    }
-    let source_of = |start| held.iter().find(|row| row.0 == start).map_or(answer.source.0, |row| row.3);
-    let revision = |revised: &Revised| Revision {
-        start: revised.old.interval.start,
-        minutes: i64::from(revised.old.interval.step.minutes()),
-        old: revised.old.watts,
-        new: revised.new_watts,
-        old_local_seconds: None,
-        old_source: source_of(revised.old.interval.start),
-    };
-    let mut revisions: Vec<Revision> = merged.revised.iter().map(revision).collect();
-    let disputed = disputed.iter().map(|disputed| Revision {
-        start: disputed.came.interval.start,
-        minutes: i64::from(disputed.came.interval.step.minutes()),
-        old: disputed.came.watts,
-        new: disputed.stays,
-        old_local_seconds: None,
-        old_source: answer.source.0,
-    });
-    revisions.extend(provenance::unheard(conn, answer, disputed.collect()).await?);
-    for start in &merged.removed {
+    let firm = provenance::firm_sources(conn, answer, known.is_empty()).await?;
+    let change = compare::curve(answer, points, &known, &firm);
+    for start in &change.removed {
         batch = batch.then(sql::CURVE_REMOVE).bind(meter).bind(direction).bind(start).seldom();
     }
-    let put = with_kinds(conn, answer.source.0, kinds, &merged.put).await?;
+    let put = with_kinds(conn, answer.source.0, kinds, &change.put).await?;
     let runs = runs(&put);
     if runs.len() > 1 {
         batch = batch.seldom();
@@ -274,13 +220,7 @@ async fn curve(
         batch = batch.then(sql::CURVE_RUN).bind(meter).bind(direction);
         batch = batch.bind(run.newest).bind(run.step).bind(run.kind).bind(array(&run.watts)?);
     }
-    let stored = Stored {
-        inserted: merged.inserted,
-        changed: merged.revised.len() as u64,
-        seen: answer.covered.iter().map(|day| observe(day, &merged.after)).collect(),
-        revisions,
-    };
-    Ok((batch, stored))
+    Ok((batch, stored(conn, answer, change).await?))
 }
 
 /// Intervals of one kind without a hole, newest first: that is the order of the key.
@@ -374,30 +314,14 @@ async fn energy(
             .fetch_all(&mut *conn)
             .await?
     };
+    let known = |(day, wh, source)| (DayEnergy { day: Day::from_number(day), wh }, source);
+    let held: Vec<Held<DayEnergy>> = held.into_iter().map(known).collect();
     let firm = provenance::firm_sources(conn, answer, held.is_empty()).await?;
-    let (mut put, mut stored, mut disputed) = (Vec::new(), Stored::default(), Vec::new());
-    for value in values {
-        match held.iter().find(|(day, _, _)| *day == value.day.number()) {
-            Some((_, wh, _)) if *wh == value.wh => continue,
-            Some((_, wh, source)) if firm.contains(source) => {
-                disputed.push(Revision::of_day(value.day, value.wh, *wh, answer.source.0));
-                continue;
-            }
-            Some((_, wh, source)) => {
-                stored.changed += 1;
-                stored.revisions.push(Revision::of_day(value.day, *wh, value.wh, *source));
-            }
-            None => stored.inserted += 1,
-        }
-        put.push(*value);
-    }
-    let batch = rows::ENERGY.add(batch, &[meter, direction, answer.source.0], &put, |batch, value| {
+    let change = compare::energy(answer, values, &held, &firm);
+    let batch = rows::ENERGY.add(batch, &[meter, direction, answer.source.0], &change.put, |batch, value| {
         batch.bind(value.day.number()).bind(value.wh)
     });
-    stored.revisions.extend(provenance::unheard(conn, answer, disputed).await?);
-    let days = held.iter().map(|row| Day::from_number(row.0)).chain(put.iter().map(|value| value.day));
-    stored.seen = one_a_day(answer.covered, days);
-    Ok((batch, stored))
+    Ok((batch, stored(conn, answer, change).await?))
 }
 
 /// Compares the peaks of days with the stored ones, and adds what stores them.
@@ -419,44 +343,23 @@ async fn peaks(
             .fetch_all(&mut *conn)
             .await?
     };
+    let known = |(day, va, local_seconds, at, source)| {
+        (PeakPower { day: Day::from_number(day), va, local_seconds, at }, source)
+    };
+    let held: Vec<Held<PeakPower>> = held.into_iter().map(known).collect();
     let firm = provenance::firm_sources(conn, answer, held.is_empty()).await?;
-    let (mut put, mut stored, mut disputed) = (Vec::new(), Stored::default(), Vec::new());
-    for value in values {
-        match held.iter().find(|row| row.0 == value.day.number()) {
-            // The same value without its instant says less than we know.
-            Some((_, va, local, at, _))
-                if *va == value.va
-                    && ((*local, *at) == (value.local_seconds, value.at) || value.local_seconds.is_none()) =>
-            {
-                continue;
-            }
-            Some((_, va, local, _, source)) if (*va != value.va || local.is_some()) && firm.contains(source) => {
-                let revision = Revision {
-                    old_local_seconds: value.local_seconds,
-                    ..Revision::of_day(value.day, value.va, *va, answer.source.0)
-                };
-                disputed.push(revision);
-                continue;
-            }
-            // An instant that was not known before replaces nothing.
-            Some((_, va, None, _, _)) if *va == value.va => {}
-            Some((_, va, local, _, source)) => {
-                stored.changed += 1;
-                let revision =
-                    Revision { old_local_seconds: *local, ..Revision::of_day(value.day, *va, value.va, *source) };
-                stored.revisions.push(revision);
-            }
-            None => stored.inserted += 1,
-        }
-        put.push(*value);
-    }
-    let batch = rows::PEAKS.add(batch, &[meter, answer.source.0], &put, |batch, value| {
+    let change = compare::peaks(answer, values, &held, &firm);
+    let batch = rows::PEAKS.add(batch, &[meter, answer.source.0], &change.put, |batch, value| {
         batch.bind(value.day.number()).bind(value.va).bind(value.local_seconds).bind(value.at)
     });
-    stored.revisions.extend(provenance::unheard(conn, answer, disputed).await?);
-    let days = held.iter().map(|row| Day::from_number(row.0)).chain(put.iter().map(|value| value.day));
-    stored.seen = one_a_day(answer.covered, days);
-    Ok((batch, stored))
+    Ok((batch, stored(conn, answer, change).await?))
+}
+
+/// What a change comes to, once it is known which of the disputed values are new.
+async fn stored<T>(conn: &mut SqliteConnection, answer: &Answer, change: Change<T>) -> Result<Stored, StoreError> {
+    let mut revisions = change.revisions;
+    revisions.extend(provenance::unheard(conn, answer, change.disputed).await?);
+    Ok(Stored { inserted: change.inserted, changed: change.changed, seen: change.seen, revisions })
 }
 
 /// Adds what keeps old values.
@@ -471,33 +374,4 @@ fn keep(batch: Batch, answer: &Answer, revisions: &[Revision]) -> Batch {
             .bind(old.old_local_seconds)
             .bind(old.old_source)
     })
-}
-
-/// What is seen of each day of a series that has one value a day.
-fn one_a_day(covered: Days, with_value: impl Iterator<Item = Day>) -> Vec<DayObservation> {
-    let with_value: std::collections::BTreeSet<Day> = with_value.collect();
-    covered
-        .iter()
-        .map(|day| {
-            let whole = with_value.contains(&day);
-            DayObservation { stored: i32::from(whole), expected: Some(1), whole }
-        })
-        .collect()
-}
-
-/// An old value that is kept.
-pub(super) struct Revision {
-    pub(super) start: i64,
-    pub(super) minutes: i64,
-    pub(super) old: i64,
-    pub(super) new: i64,
-    pub(super) old_local_seconds: Option<i32>,
-    pub(super) old_source: i64,
-}
-
-impl Revision {
-    fn of_day(day: Day, old: i64, new: i64, old_source: i64) -> Self {
-        let minutes = paris::minutes_in(day);
-        Self { start: paris::start_of(day), minutes, old, new, old_local_seconds: None, old_source }
-    }
 }

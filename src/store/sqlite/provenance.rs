@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use sqlx::SqliteConnection;
 
-use super::commit::Revision;
 use super::sql;
+use crate::store::compare::Revision;
 use crate::store::{Answer, StoreError};
 
 /// The sources that are Enedis itself; none where the answer comes from one of them, or where
