@@ -217,6 +217,8 @@ async fn answers(store: &SqliteStore, weeks: &[(i64, Days, Vec<CurvePoint>)]) ->
             pool: linkyd::source::Pool::Live,
             asks: Some((meter, dataset, *days)),
             keep: None,
+            seen: None,
+            lease: None,
             despite_rest: false,
             asked_at: 1,
         };
@@ -231,7 +233,7 @@ async fn answers(store: &SqliteStore, weeks: &[(i64, Days, Vec<CurvePoint>)]) ->
 fn answer(call: CallId, meter: MeterId, dataset: Dataset, days: Days, points: Vec<CurvePoint>) -> Answer {
     Answer {
         direct: true,
-        end: CallEnd { call, status: Some(200), code: None, duration_ms: 600 },
+        end: CallEnd { call, lease: None, status: Some(200), code: None, duration_ms: 600 },
         meter,
         dataset,
         source: SourceId(1),

@@ -328,6 +328,7 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
                 code: None,
                 not_before: None,
                 last_success_at: None,
+                seen: 0,
                 days: BTreeMap::new(),
             });
             one.name.clone_from(&meter.name);

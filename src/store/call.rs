@@ -20,6 +20,12 @@ pub struct NewCall {
     pub asks: Option<(MeterId, Dataset, Days)>,
     /// What it leaves for calls that may not wait, if it can wait itself.
     pub keep: Option<Keep>,
+    /// What was known of its series when it was planned ([`super::SeriesFacts::seen`]); `None` for a
+    /// call that is not made for a series' sake, like one for a token: it takes no lease.
+    pub seen: Option<i64>,
+    /// The lease under which the caller holds the series already, while another call of it is in the
+    /// air: several calls of one caller share a lease.
+    pub lease: Option<CallId>,
     /// Whether it is made although the source rests, because an operator has just mended what the
     /// rest is for.
     pub despite_rest: bool,
@@ -36,11 +42,30 @@ pub enum Reserved {
         call: CallId,
         /// When the call starts.
         at_ms: i64,
+        /// The lease of its series, which the end of the call has to show: the caller's own where that
+        /// still held, else the number of this call. Nothing where no series was to be held.
+        lease: Option<CallId>,
     },
     /// Nothing was written: the budget says later.
     Wait(Verdict),
     /// Nothing was written: the source rests until this instant (machine, ms).
     Rests(i64),
+    /// Nothing was written: another instance is at work on the series, and holds it until this instant
+    /// (machine, ms) at the latest.
+    Taken(i64),
+    /// Nothing was written: more is known of the series than the caller knew. It has to be looked at
+    /// again ([`super::Store::series_facts`]).
+    Changed,
+}
+
+/// A caller's hold on a series while calls of it are in the air. Its number is a fencing token: only
+/// who still holds the series may store what it learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The number, as [`Reserved::Go`] gave it.
+    pub token: CallId,
+    /// Whether it is held on to, because other calls of the caller for the series are in the air.
+    pub keep: bool,
 }
 
 /// How a call ended, for its line in the journal.
@@ -48,6 +73,8 @@ pub enum Reserved {
 pub struct CallEnd {
     /// The line.
     pub call: CallId,
+    /// The lease of its series, where it took one.
+    pub lease: Option<Lease>,
     /// HTTP status, where an answer came.
     pub status: Option<u16>,
     /// The code of a refusal.
@@ -155,4 +182,6 @@ pub struct Committed {
     pub changed: u64,
     /// The records of the days covered.
     pub days: Vec<(Day, DayRecord)>,
+    /// The counter of the series from now on ([`super::SeriesFacts::seen`]).
+    pub seen: i64,
 }

@@ -65,6 +65,10 @@ pub enum StoreError {
         /// What is wrong, without personal data.
         what: String,
     },
+    /// The caller was away for longer than its lease of the series lasts, and another instance took it
+    /// over: nothing was stored.
+    #[error("another instance has taken over the series meanwhile")]
+    Superseded,
     /// Any other error of the database.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),

@@ -29,6 +29,10 @@ pub struct SeriesFacts {
     pub not_before: Option<i64>,
     /// When it last got an answer (calendar).
     pub last_success_at: Option<i64>,
+    /// A counter that grows with everything that changes what is known of the series: answers,
+    /// refusals, states, sources, and refusals that move its activation. Always 0 in a store that
+    /// one process has for itself.
+    pub seen: i64,
     /// The days of which something is known, also those before the window.
     pub days: BTreeMap<Day, DayRecord>,
 }

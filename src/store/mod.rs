@@ -26,7 +26,7 @@ use crate::budget::Limits;
 use crate::domain::Dataset;
 use crate::source::Pool;
 
-pub use call::{Answer, CallEnd, Committed, Effect, NewCall, Reserved};
+pub use call::{Answer, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
 pub use error::StoreError;
 pub use facts::{Activation, Facts, FailedCall, Learnt, SeriesFacts, SourceFacts, SourceState, Standing};
 pub use setup::{MeterSetup, Setup, SourceSetup, Switch, Window};
@@ -43,6 +43,10 @@ pub struct SourceId(pub i64);
 /// The number of a line of the call journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(pub i64);
+
+/// Milliseconds from the start of a call until others may take over its series: no answer is waited
+/// for longer.
+pub const LEASE_MS: i64 = 60_000;
 
 /// Milliseconds up to which [`CallTally::within`] counts answers.
 pub const DURATIONS_MS: [i64; 7] = [100, 250, 500, 1_000, 2_500, 5_000, 10_000];
@@ -89,14 +93,27 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Everything the planner needs; `failed_since` (calendar) bounds the failed calls.
     async fn facts(&self, failed_since: i64) -> Result<Facts, StoreError>;
 
-    /// Decides whether a call may be made and writes its line, in one transaction.
+    /// The facts of these series alone: theirs, their meters' activations and their failed calls, and
+    /// how all sources stand. For who was told that they have changed ([`Reserved::Changed`]).
+    async fn series_facts(&self, series: &[(MeterId, Dataset)], failed_since: i64) -> Result<Facts, StoreError>;
+
+    /// Whether other instances may be at work on the same database.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Decides whether a call may be made and writes its line, in one transaction. Where other
+    /// instances may be at work it takes the lease of the series as well ([`NewCall::seen`]): until
+    /// [`LEASE_MS`] after the call starts, nobody else gets one.
     async fn reserve(&self, call: &NewCall, limits: &Limits, now_ms: i64) -> Result<Reserved, StoreError>;
 
-    /// Stores an answer: readings, revisions, day records, effects and the end of its line.
+    /// Stores an answer: readings, revisions, day records, effects and the end of its line. Gives the
+    /// lease back, or fails with [`StoreError::Superseded`] where it is another's by now.
     async fn commit(&self, answer: Answer) -> Result<Committed, StoreError>;
 
-    /// Ends the line of a call that brought no answer, with its effects.
-    async fn settle(&self, end: CallEnd, effects: Vec<Effect>) -> Result<(), StoreError>;
+    /// Ends the line of a call that brought no answer, with its effects, and its lease as
+    /// [`Store::commit`] does. The counter of the series from then on ([`SeriesFacts::seen`]).
+    async fn settle(&self, end: CallEnd, effects: Vec<Effect>) -> Result<i64, StoreError>;
 
     /// Stores effects that no call brought.
     async fn apply(&self, effects: Vec<Effect>) -> Result<(), StoreError>;

@@ -37,6 +37,8 @@ mod daemon_units;
 #[cfg(test)]
 mod gateways;
 #[cfg(test)]
+mod instances;
+#[cfg(test)]
 mod reactions;
 #[cfg(test)]
 mod reactions_access;

@@ -157,12 +157,14 @@ impl Caller {
             pool,
             asks: None,
             keep: self.keep(active, pool),
+            seen: None,
+            lease: None,
             despite_rest: false,
             asked_at: self.engine.calendar.now().timestamp(),
         };
         let now_ms = self.engine.clock.now().timestamp_millis();
         let call = match self.engine.store.reserve(&new, &active.limits_of(pool), now_ms).await? {
-            Reserved::Go { call, at_ms } => {
+            Reserved::Go { call, at_ms, .. } => {
                 let wait = u64::try_from(at_ms - now_ms).unwrap_or_default();
                 self.engine.clock.sleep(Duration::from_millis(wait)).await;
                 call
@@ -171,6 +173,11 @@ impl Caller {
             Reserved::Rests(until) => {
                 let until = DateTime::from_timestamp_millis(until).map(number::wall).unwrap_or_default();
                 let message = format!("not asked, it pauses until {until} (Paris)");
+                return Ok(told(Finding::new("source", Verdict::Problem(Exit::TryLater), message)));
+            }
+            // Its calls take no lease, and so meet none; but nobody is harmed by being careful.
+            Reserved::Taken(_) | Reserved::Changed => {
+                let message = "not asked, another linkyd is at work".to_owned();
                 return Ok(told(Finding::new("source", Verdict::Problem(Exit::TryLater), message)));
             }
         };
@@ -184,6 +191,7 @@ impl Caller {
         };
         let end = CallEnd {
             call,
+            lease: None,
             status: result.as_ref().ok().map(|response| response.status),
             code: read.as_ref().err().map(|refusal| refusal.code.clone()),
             duration_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::serving::SeriesKey;
 use super::{ActiveMeter, ActiveSource, react};
 use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SeriesState, paris};
@@ -46,6 +47,10 @@ pub struct Knowledge {
     pub aside: Vec<Aside>,
     /// Failures in a row of each series, in this pass.
     pub in_a_row: BTreeMap<usize, usize>,
+    /// Series that another instance holds, until when at the latest (monotonic).
+    pub taken: BTreeMap<usize, Duration>,
+    /// Where each series is.
+    index: BTreeMap<SeriesKey, usize>,
     /// Days fetched in this pass.
     fetched: BTreeMap<usize, BTreeSet<Day>>,
     /// Calls that a usual day takes of what the source counts by.
@@ -81,7 +86,10 @@ impl Knowledge {
         let since =
             series.iter().map(|s| (s.meter, meters.iter().find(|m| m.prm == s.prm).and_then(|m| m.since))).collect();
         let source_id = source.id;
+        let index = series.iter().enumerate().map(|(index, s)| ((s.meter, s.dataset), index)).collect();
         Self {
+            taken: BTreeMap::new(),
+            index,
             series,
             source,
             activations: facts.activations,
@@ -93,6 +101,46 @@ impl Knowledge {
             fetched: BTreeMap::new(),
             since,
             every,
+        }
+    }
+
+    /// Where a series is.
+    #[must_use]
+    pub fn index_of(&self, series: SeriesKey) -> Option<usize> {
+        self.index.get(&series).copied()
+    }
+
+    /// The counter of a series is this one, since the call that just ended.
+    pub fn saw(&mut self, index: usize, seen: i64) {
+        if let Some(series) = self.series.get_mut(index) {
+            series.seen = seen;
+        }
+    }
+
+    /// Whether that says more of a series than is known here.
+    #[must_use]
+    pub fn is_news(&self, fresh: &SeriesFacts) -> bool {
+        let known = self.index_of((fresh.meter, fresh.dataset)).and_then(|index| self.series.get(index));
+        known.is_some_and(|series| series.seen != fresh.seen)
+    }
+
+    /// Takes over what was read anew of some series at `now` (monotonic), and of all sources. What has
+    /// changed, and what nobody can hold any more, is open again.
+    pub fn refresh(&mut self, facts: Facts, now: Duration) {
+        for fresh in facts.series {
+            let Some(index) = self.index_of((fresh.meter, fresh.dataset)) else { continue };
+            let Some(series) = self.series.get_mut(index) else { continue };
+            if series.seen != fresh.seen || self.taken.get(&index).is_some_and(|until| *until <= now) {
+                self.taken.remove(&index);
+            }
+            let (meter, dataset) = (fresh.meter, fresh.dataset);
+            self.failed.retain(|f| f.meter != meter || f.dataset != dataset);
+            *series = fresh;
+        }
+        self.failed.extend(facts.failed.into_iter().filter(|f| f.source == self.source.id));
+        self.activations.extend(facts.activations);
+        if let Some(source) = facts.sources.into_iter().find(|s| s.id == self.source.id) {
+            self.source = source;
         }
     }
 
@@ -207,6 +255,9 @@ impl Knowledge {
                 };
                 let can = in_choice && window.is_some();
                 let turn = if can { self.turn(index, facts, &mut probing, epoch) } else { Turn::Rest };
+                // Another instance holds it, or has given it to another source.
+                let elsewhere = self.taken.contains_key(&index) || facts.source != self.source.id;
+                let turn = if elsewhere { Turn::Rest } else { turn };
                 let before_activation = facts.code.as_deref().and_then(catalogue::reaction_of);
                 if turn == Turn::Probe && before_activation == Some(Reaction::ClampActivation) {
                     // Whether the meter is served at all shows in its newest day, in no older one.
@@ -279,7 +330,8 @@ impl Knowledge {
     pub fn learn(&mut self, effect: &Effect) {
         match effect {
             Effect::Series { meter, dataset, state, code, not_before, .. } => {
-                if let Some(series) = self.series.iter_mut().find(|s| s.meter == *meter && s.dataset == *dataset) {
+                let index = self.index_of((*meter, *dataset));
+                if let Some(series) = index.and_then(|index| self.series.get_mut(index)) {
                     series.state = *state;
                     series.code.clone_from(code);
                     series.not_before = *not_before;

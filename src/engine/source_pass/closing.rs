@@ -21,6 +21,7 @@ impl SourcePass<'_> {
         self.report.left = u64::try_from(self.queue.len()).unwrap_or_default();
         let effects: Vec<Effect> =
             (0..self.knowledge.series.len()).filter_map(|index| self.fares(index, waiting.contains(&index))).collect();
+        let effects = self.still_true(effects).await?;
         for effect in &effects {
             self.knowledge.learn(effect);
         }

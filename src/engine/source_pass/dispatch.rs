@@ -37,6 +37,23 @@ fn is_history(call: Call) -> bool {
 /// The same call leaves at most so often in one pass, whatever the reactions say.
 const MOST_ASKS: u32 = 8;
 
+/// What became of the wish to write a line.
+pub(super) enum Line {
+    /// It is there.
+    Written {
+        /// Its number.
+        call: CallId,
+        /// When the call starts (monotonic).
+        start: Duration,
+        /// The lease of its series.
+        lease: Option<CallId>,
+    },
+    /// The budget or a rest says later.
+    Later,
+    /// Another instance is at work on the series, or was.
+    Elsewhere,
+}
+
 impl SourcePass<'_> {
     /// Whether a call may leave now.
     pub(super) fn may_fly(&self, call: Call) -> bool {
@@ -151,7 +168,7 @@ impl SourcePass<'_> {
     pub(super) async fn prepare(&mut self, call: Call) -> Result<Option<(Flight, Duration)>, StoreError> {
         let calendar = self.engine.calendar.now();
         let Some(series) = self.knowledge.series.get(call.series) else { return Ok(None) };
-        let (meter, dataset) = (series.meter, series.dataset);
+        let (meter, dataset, seen) = (series.meter, series.dataset, series.seen);
         let Some(api) = self.knowledge.api(self.active, dataset, calendar.timestamp()) else { return Ok(None) };
         let Some(span) = self.placed(call) else { return Ok(None) };
         let pool = self.pool_of(call);
@@ -161,17 +178,26 @@ impl SourcePass<'_> {
             pool,
             asks: Some((meter, dataset, call.days)),
             keep: if is_history(call) { self.keep(pool) } else { None },
+            seen: Some(seen),
+            lease: self.lease_of(call.series),
             despite_rest: self.despite_rest,
             asked_at: calendar.timestamp(),
         };
-        let Some((line, reserved)) = self.reserve(&new).await? else {
-            self.queue.push_front(call);
-            return Ok(None);
+        let (line, reserved, lease) = match self.reserve(&new).await? {
+            Line::Written { call, start, lease } => (call, start, lease),
+            Line::Later => {
+                self.queue.push_front(call);
+                return Ok(None);
+            }
+            Line::Elsewhere => return Ok(None),
         };
+        let (asked_at, newest) = (calendar.timestamp(), published_end(calendar).plus(-1));
+        let left = reserved;
+        let flight = Flight { call, span, line, lease, api, meter, dataset, token: 0, left, asked_at, newest };
         let mut start = reserved;
         if self.token_is_due() {
             let Some(after) = self.renew_token().await? else {
-                self.not_made(line, call).await?;
+                self.not_made(flight).await?;
                 return Ok(None);
             };
             start = start.max(after);
@@ -179,12 +205,10 @@ impl SourcePass<'_> {
         start = start.max(self.pace.next(&self.limits(pool)));
         if start > reserved + LATEST {
             // The token took its time. The call gets a line that says when it really leaves.
-            self.not_made(line, call).await?;
+            self.not_made(flight).await?;
             return Ok(None);
         }
-        let token = self.tokens.number();
-        let (asked_at, newest) = (calendar.timestamp(), published_end(calendar).plus(-1));
-        Ok(Some((Flight { call, span, line, api, meter, dataset, token, left: start, asked_at, newest }, start)))
+        Ok(Some((Flight { token: self.tokens.number(), left: start, ..flight }, start)))
     }
 
     /// The last look before a call leaves: `None` where it does not.
@@ -197,7 +221,7 @@ impl SourcePass<'_> {
         // The machine may have slept, and midnight may have passed.
         let late = now > start + LATEST;
         let Some((span, prm)) = self.placed(flight.call).zip(self.prm_of(flight.call)).filter(|_| !late) else {
-            self.not_made(flight.line, flight.call).await?;
+            self.not_made(flight).await?;
             self.stale = true;
             return Ok(None);
         };
@@ -227,20 +251,23 @@ impl SourcePass<'_> {
     }
 
     /// Ends the line of a call that did not leave, and lets the call wait.
-    async fn not_made(&mut self, line: CallId, call: Call) -> Result<(), StoreError> {
-        let end = CallEnd { call: line, status: None, code: Some(react::NOT_MADE.to_owned()), duration_ms: 0 };
-        self.engine.store.settle(end, Vec::new()).await?;
-        self.queue.push_front(call);
+    async fn not_made(&mut self, flight: Flight) -> Result<(), StoreError> {
+        let code = Some(react::NOT_MADE.to_owned());
+        let lease = self.ended(flight.lease);
+        let end = CallEnd { call: flight.line, lease, status: None, code, duration_ms: 0 };
+        if self.settle(flight.call.series, end, Vec::new()).await? {
+            self.queue.push_front(flight.call);
+        }
         Ok(())
     }
 
-    /// Writes a line; its start as a monotonic instant, or `None` where the budget says later.
-    pub(super) async fn reserve(&mut self, new: &NewCall) -> Result<Option<(CallId, Duration)>, StoreError> {
+    /// Writes the line of a call.
+    pub(super) async fn reserve(&mut self, new: &NewCall) -> Result<Line, StoreError> {
         let limits = self.limits(new.pool);
         let now_ms = self.machine_ms();
         let now = self.engine.clock.monotonic();
         match self.engine.store.reserve(new, &limits, now_ms).await? {
-            Reserved::Go { call, at_ms } => {
+            Reserved::Go { call, at_ms, lease } => {
                 let mut start = now + Duration::from_millis((at_ms - now_ms).max(0).unsigned_abs());
                 if self.first_call && at_ms > now_ms {
                     start += SETTLE_IN;
@@ -248,7 +275,7 @@ impl SourcePass<'_> {
                 self.first_call = false;
                 let spacing = Duration::from_millis(limits.spacing_ms().unsigned_abs());
                 self.next_slot = (start + spacing).saturating_sub(WRITE_AHEAD);
-                Ok(Some((call, start)))
+                Ok(Line::Written { call, start, lease })
             }
             Reserved::Wait(Verdict::Wait { until, limit }) => {
                 let wait = until - now_ms;
@@ -269,14 +296,23 @@ impl SourcePass<'_> {
                     let history = limit == Exhausted::Kept;
                     self.closed.push(Closed { pool: new.pool, history, until_ms: until, message });
                 }
-                Ok(None)
+                Ok(Line::Later)
             }
             Reserved::Rests(until_ms) => {
                 // Another source of the same account, or another process, learnt it.
                 self.knowledge.source.state.not_before_ms = Some(until_ms);
-                Ok(None)
+                Ok(Line::Later)
             }
-            Reserved::Wait(Verdict::Go { .. }) => Ok(None),
+            Reserved::Taken(until_ms) => {
+                let until = now + Duration::from_millis((until_ms - now_ms).max(0).unsigned_abs());
+                self.taken(new, until);
+                Ok(Line::Elsewhere)
+            }
+            Reserved::Changed => {
+                self.changed(new);
+                Ok(Line::Elsewhere)
+            }
+            Reserved::Wait(Verdict::Go { .. }) => Ok(Line::Later),
         }
     }
 }

@@ -26,7 +26,13 @@ impl SourcePass<'_> {
         self.in_air.retain(|f| f.line != flight.line);
         self.report.calls += 1;
         let status = result.as_ref().ok().map(|r| r.status);
-        let end = CallEnd { call: flight.line, status, code: None, duration_ms: millis(duration) };
+        let end = CallEnd {
+            call: flight.line,
+            lease: self.ended(flight.lease),
+            status,
+            code: None,
+            duration_ms: millis(duration),
+        };
         let read = match &result {
             Err(error) => Err(catalogue::own(error.trouble(), None, "")),
             Ok(response) => self.read(flight, response),
@@ -125,7 +131,14 @@ impl SourcePass<'_> {
             effects: self.lessons(flight, begins).into_iter().chain(told).collect(),
         };
         let effects = answer.effects.clone();
-        let committed = self.engine.store.commit(answer).await?;
+        let committed = match self.engine.store.commit(answer).await {
+            Err(StoreError::Superseded) => {
+                self.superseded(flight.call.series);
+                return Ok(());
+            }
+            committed => committed?,
+        };
+        self.knowledge.saw(flight.call.series, committed.seen);
         for effect in &effects {
             self.knowledge.learn(effect);
         }

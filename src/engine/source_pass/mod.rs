@@ -1,13 +1,14 @@
 //! The part of a pass that concerns one source: one loop that looks, decides, sends and lands.
 //!
 //! [`dispatch`] says which call may leave and when, [`token`] keeps the access token, [`landing`]
-//! turns what comes back into rows, [`refusal`] into what is learnt from a refusal, and
-//! [`closing`] sums up.
+//! turns what comes back into rows, [`refusal`] into what is learnt from a refusal, [`sharing`]
+//! minds other instances, and [`closing`] sums up.
 
 mod closing;
 mod dispatch;
 mod landing;
 mod refusal;
+mod sharing;
 mod token;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -71,6 +72,8 @@ struct Flight {
     /// What it asks for, as it was when it left: midnight may pass while it is in the air.
     span: Span,
     line: CallId,
+    /// The lease of its series, where it took one.
+    lease: Option<CallId>,
     api: Api,
     meter: MeterId,
     dataset: Dataset,
@@ -129,6 +132,10 @@ pub(super) struct SourcePass<'a> {
     began: (DateTime<Utc>, Duration),
     queue: VecDeque<Call>,
     stale: bool,
+    /// Series of which more is known than this pass knows.
+    outdated: BTreeSet<usize>,
+    /// When to look at what other instances hold, where nothing else is to be done (monotonic).
+    looks_at: Option<Duration>,
     /// The day for which the queue was planned.
     planned_for: Option<Day>,
     in_air: Vec<Flight>,
@@ -181,6 +188,8 @@ impl<'a> SourcePass<'a> {
             began: (engine.clock.now(), engine.clock.monotonic()),
             queue: VecDeque::new(),
             stale: true,
+            outdated: BTreeSet::new(),
+            looks_at: None,
             planned_for: None,
             in_air: Vec::new(),
             tokens: Tokens::default(),
@@ -261,6 +270,7 @@ impl<'a> SourcePass<'a> {
         if released {
             self.knowledge.aside.retain(|a| a.until.is_none_or(|until| until > now));
         }
+        self.catch_up(now).await?;
         let exhausted = self.queue.is_empty() && self.in_air.is_empty();
         if self.stale || released || exhausted || self.planned_for != Some(today) {
             self.replan().await?;
@@ -292,6 +302,7 @@ impl<'a> SourcePass<'a> {
             if later.is_none() && self.ends_for_budget() {
                 return Ok(Step::WaitUntil(now));
             }
+            let later = later.into_iter().chain(self.looks_next(now)).min();
             return Ok(later.map_or(Step::Done, Step::WaitUntil));
         };
         if self.next_slot > now {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::landing::Covered;
 use super::token::TOKEN_REST_MS;
-use super::{Closed, Flight, SourcePass, key};
+use super::{Closed, Flight, SourcePass, key, sharing};
 use crate::domain::{Api, Values};
 use crate::engine::knowledge::{Aside, published_end};
 use crate::engine::react::{self, Circumstances, Next};
@@ -42,25 +42,9 @@ impl SourcePass<'_> {
             return self.counter_used_up(flight, end, &refusal, told, (pool, until_ms)).await;
         }
         let call = flight.call;
-        let now = self.engine.calendar.now();
         let other_api = self.other_api(flight);
         let tries = self.tries.get(&key(call)).copied().unwrap_or_default();
-        let circumstances = Circumstances {
-            call,
-            api: flight.api,
-            other_api,
-            tries,
-            bursts: self.bursts,
-            pauses: self.pauses,
-            reached: !self.succeeded.is_empty(),
-            served_first: self.knowledge.served_first(self.active, flight.dataset, now).unwrap_or(call.days.first()),
-            accepted_first: self.knowledge.accepted_first(self.active, flight.dataset, now),
-            last_day: published_end(now).plus(-1),
-            now,
-            machine: self.machine(),
-            jitter: fastrand::u32(0..=1_000),
-            knowledge: &self.knowledge,
-        };
+        let circumstances = self.circumstances(flight, tries);
         let consequence = react::react(&refusal, &circumstances);
         if consequence.next == Next::Nothing {
             let none = Values::none(flight.dataset.kind());
@@ -85,9 +69,19 @@ impl SourcePass<'_> {
                 *message = catalogue::named(message, self.active.source.name());
             }
         }
-        self.engine.store.settle(end, effects.clone()).await?;
+        let held = self.settle(call.series, end, effects.clone()).await?;
+        if !held {
+            // Whatever it said of the series is another instance's business now; a pause is everybody's.
+            effects.retain(sharing::is_of_source);
+        }
         for effect in &effects {
             self.knowledge.learn(effect);
+        }
+        if !held {
+            if consequence.next == Next::Pause && !old_event {
+                self.pause(&refusal);
+            }
+            return Ok(());
         }
         self.stale = true;
         if fails {
@@ -128,6 +122,27 @@ impl SourcePass<'_> {
         Ok(())
     }
 
+    /// The circumstances of a call that was refused, tried so often before.
+    fn circumstances(&self, flight: Flight, tries: usize) -> Circumstances<'_> {
+        let (call, other_api, now) = (flight.call, self.other_api(flight), self.engine.calendar.now());
+        Circumstances {
+            call,
+            api: flight.api,
+            other_api,
+            tries,
+            bursts: self.bursts,
+            pauses: self.pauses,
+            reached: !self.succeeded.is_empty(),
+            served_first: self.knowledge.served_first(self.active, flight.dataset, now).unwrap_or(call.days.first()),
+            accepted_first: self.knowledge.accepted_first(self.active, flight.dataset, now),
+            last_day: published_end(now).plus(-1),
+            now,
+            machine: self.machine(),
+            jitter: fastrand::u32(0..=1_000),
+            knowledge: &self.knowledge,
+        }
+    }
+
     /// The source says that one of its counters is used up: the other one goes on.
     async fn counter_used_up(
         &mut self,
@@ -138,7 +153,7 @@ impl SourcePass<'_> {
         (pool, until_ms): (Pool, i64),
     ) -> Result<(), StoreError> {
         self.tell_of(flight, refusal, end.status);
-        self.engine.store.settle(end, told).await?;
+        self.settle(flight.call.series, end, told).await?;
         let message = react::message(refusal);
         self.closed.push(Closed { pool, history: false, until_ms, message });
         self.stale = true;
@@ -178,8 +193,9 @@ impl SourcePass<'_> {
             let stops = Refusal { advice: react::FRESH_TOKEN_ADVICE, ..refusal };
             return Ok(Some(if alone { own_trouble } else { stops }));
         }
-        self.engine.store.settle(end.clone(), Vec::new()).await?;
-        self.queue.push_front(flight.call);
+        if self.settle(series, end.clone(), Vec::new()).await? {
+            self.queue.push_front(flight.call);
+        }
         Ok(None)
     }
 

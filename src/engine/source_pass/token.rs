@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::dispatch::Line;
 use super::{SHORT_PAUSE_MS, SourcePass, millis};
 use crate::engine::react;
 use crate::engine::report::Stop;
@@ -79,10 +80,12 @@ impl SourcePass<'_> {
             pool: Pool::Live,
             asks: None,
             keep: None,
+            seen: None,
+            lease: None,
             despite_rest: self.despite_rest,
             asked_at: self.engine.calendar.now().timestamp(),
         };
-        let Some((line, start)) = self.reserve(&new).await? else { return Ok(None) };
+        let Line::Written { call: line, start, .. } = self.reserve(&new).await? else { return Ok(None) };
         let start = start.max(self.pace.next(&self.limits(Pool::Live)));
         self.engine.clock.sleep_until(start).await;
         let left = self.engine.clock.monotonic();
@@ -96,6 +99,7 @@ impl SourcePass<'_> {
         };
         let end = CallEnd {
             call: line,
+            lease: None,
             status: result.as_ref().ok().map(|r| r.status),
             code: read.as_ref().err().map(|refusal| refusal.code.clone()),
             duration_ms: millis(took),

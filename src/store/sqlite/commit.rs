@@ -77,7 +77,7 @@ pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Resu
     let batch = keep(batch, answer, &stored.revisions);
     let batch = effects::add(noted(batch, answer), &answer.effects);
     batch.then(sql::COMMIT).execute(conn).await?;
-    Ok(End::Committed(Committed { inserted: stored.inserted, changed: stored.changed, days }))
+    Ok(End::Committed(Committed { inserted: stored.inserted, changed: stored.changed, days, seen: 0 }))
 }
 
 /// Begins the transaction and looks at what is there.

@@ -40,6 +40,7 @@ pub(super) async fn facts(conn: &mut SqliteConnection, failed_since: i64) -> Res
             code,
             not_before,
             last_success_at,
+            seen: 0,
             days: days.remove(&(meter, dataset)).unwrap_or_default(),
         });
     }

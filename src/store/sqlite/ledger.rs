@@ -82,7 +82,9 @@ pub(super) async fn reserve(
         .then(sql::COMMIT)
         .execute(conn)
         .await?;
-    Ok(End::Committed(Reserved::Go { call: CallId(added.last_insert_rowid()), at_ms: at }))
+    // One process has the file for itself: no series needs a lease.
+    let call = CallId(added.last_insert_rowid());
+    Ok(End::Committed(Reserved::Go { call, at_ms: at, lease: None }))
 }
 
 /// Completes a line.

@@ -40,8 +40,8 @@ pub use schema::NEWEST as NEWEST_SCHEMA;
 use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::{
-    Answer, CallEnd, CallTally, Committed, Effect, Facts, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId,
-    SourceStatus, Spent, Store, StoreError, Switch, Window,
+    Answer, CallEnd, CallTally, Committed, Effect, Facts, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup,
+    SourceId, SourceStatus, Spent, Store, StoreError, Switch, Window,
 };
 use crate::budget::Limits;
 use crate::domain::{Dataset, Prm, Values};
@@ -236,6 +236,15 @@ impl Store for SqliteStore {
         self.read(move |conn| Box::pin(facts::facts(conn, failed_since))).await
     }
 
+    async fn series_facts(&self, series: &[(MeterId, Dataset)], failed_since: i64) -> Result<Facts, StoreError> {
+        // Nobody else changes a series here, so this is not worth statements of its own.
+        let mut facts = self.facts(failed_since).await?;
+        facts.series.retain(|s| series.contains(&(s.meter, s.dataset)));
+        facts.failed.retain(|f| series.contains(&(f.meter, f.dataset)));
+        facts.activations.retain(|(meter, _), _| series.iter().any(|(asked, _)| asked == meter));
+        Ok(facts)
+    }
+
     async fn reserve(&self, call: &NewCall, limits: &Limits, now_ms: i64) -> Result<Reserved, StoreError> {
         let (call, limits) = (call.clone(), *limits);
         self.write_whole(move |conn| Box::pin(async move { ledger::reserve(conn, &call, &limits, now_ms).await })).await
@@ -245,12 +254,13 @@ impl Store for SqliteStore {
         self.write_whole(move |conn| Box::pin(async move { commit::commit(conn, &answer).await })).await
     }
 
-    async fn settle(&self, end: CallEnd, effects: Vec<Effect>) -> Result<(), StoreError> {
+    async fn settle(&self, end: CallEnd, effects: Vec<Effect>) -> Result<i64, StoreError> {
         self.write(move |conn| {
             Box::pin(async move {
                 let outcome = if end.code.is_some() { ledger::REFUSED } else { ledger::ANSWERED };
                 ledger::complete(conn, &end, outcome).await?;
-                effects::apply(conn, &effects).await
+                effects::apply(conn, &effects).await?;
+                Ok(0)
             })
         })
         .await

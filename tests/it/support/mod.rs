@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 pub(crate) mod gateways;
+pub(crate) mod shared;
 
 /// Calls the simulator's router without a socket.
 #[derive(Debug)]

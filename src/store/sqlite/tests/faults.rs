@@ -184,6 +184,8 @@ async fn a_file_that_is_replaced_is_noticed() {
         pool: crate::source::Pool::Live,
         asks,
         keep: None,
+        seen: None,
+        lease: None,
         despite_rest: false,
         asked_at: 0,
     };

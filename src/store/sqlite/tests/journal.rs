@@ -12,6 +12,8 @@ fn call(world: &World, asks: Option<(MeterId, Dataset, Days)>) -> NewCall {
         pool: Pool::Live,
         asks,
         keep: None,
+        seen: None,
+        lease: None,
         despite_rest: false,
         asked_at: world.now(),
     }
@@ -50,7 +52,7 @@ async fn the_journal_tells_what_became_of_each_call() {
     let world = World::new().await;
     let span = days("2026-11-17", "2026-11-24");
     let failed = world.reserve(CURVE, span).await;
-    let end = CallEnd { call: failed, status: Some(503), code: Some("http-503".into()), duration_ms: 90 };
+    let end = CallEnd { call: failed, lease: None, status: Some(503), code: Some("http-503".into()), duration_ms: 90 };
     world.store.settle(end, Vec::new()).await.unwrap();
     let facts = world.store.facts(world.now()).await.unwrap();
     assert_eq!((facts.failed.len(), facts.failed[0].healed, facts.failed[0].days), (1, false, span));
@@ -78,7 +80,7 @@ async fn refused_tokens_are_counted_apart() {
         else {
             panic!("nothing limits it")
         };
-        let end = CallEnd { call, status: Some(status), code: code.map(Into::into), duration_ms: 5 };
+        let end = CallEnd { call, lease: None, status: Some(status), code: code.map(Into::into), duration_ms: 5 };
         world.store.settle(end, Vec::new()).await.unwrap();
     }
     assert_eq!(world.store.refused_tokens(SOURCE, world.now() * 1000, &[]).await.unwrap(), 2);

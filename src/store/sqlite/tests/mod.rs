@@ -129,6 +129,8 @@ impl World {
             pool: crate::source::Pool::Live,
             asks,
             keep: None,
+            seen: None,
+            lease: None,
             despite_rest: false,
             asked_at: self.now(),
         };
@@ -140,7 +142,7 @@ impl World {
 
     fn answer(&self, call: CallId, dataset: Dataset, covered: Days, values: Values) -> Answer {
         Answer {
-            end: CallEnd { call, status: Some(200), code: None, duration_ms: 412 },
+            end: CallEnd { call, lease: None, status: Some(200), code: None, duration_ms: 412 },
             direct: true,
             meter: METER,
             dataset,

@@ -1,0 +1,213 @@
+//! A database that several instances share, played in memory: a store around another one that hands
+//! out leases as PostgreSQL does, and lets a test do something just before a call's line is written.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use linkyd::budget::Limits;
+use linkyd::domain::Dataset;
+use linkyd::source::Pool;
+use linkyd::store::{
+    Answer, CallEnd, CallId, Committed, Effect, Facts, LEASE_MS, Lease, MeterId, NewCall, Pause, Reserved,
+    SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Window,
+};
+
+type Key = (MeterId, Dataset);
+
+/// What the row of a series says beside its facts.
+#[derive(Debug, Default, Clone, Copy)]
+struct Row {
+    held: Option<(CallId, i64)>,
+    seen: i64,
+}
+
+/// What a test does in between.
+pub(crate) type Deed = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
+/// A store with leases.
+pub(crate) struct Shared {
+    inner: Arc<dyn Store>,
+    /// Held for the length of a transaction.
+    transaction: tokio::sync::Mutex<()>,
+    rows: Mutex<BTreeMap<Key, Row>>,
+    of_call: Mutex<BTreeMap<CallId, Key>>,
+    /// How often some series were read anew, and how many.
+    pub(crate) read_again: Mutex<Vec<usize>>,
+    /// What calls were refused a line, and why.
+    pub(crate) met: Mutex<Vec<(Key, Reserved)>>,
+    /// Done once so many calls have been refused.
+    deed: Mutex<Option<(usize, Deed)>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
+        let (rows, of_call) = (Mutex::default(), Mutex::default());
+        let (read_again, met, deed) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { inner, transaction: tokio::sync::Mutex::default(), rows, of_call, read_again, met, deed }
+    }
+
+    /// Does something once so many calls have been refused.
+    pub(crate) fn after_refusals(&self, count: usize, deed: Deed) {
+        *self.deed.lock().unwrap() = Some((count, deed));
+    }
+
+    fn next_deed(&self) -> Option<Deed> {
+        let mut deed = self.deed.lock().unwrap();
+        let (left, _) = deed.as_mut()?;
+        *left -= 1;
+        if *left == 0 { deed.take().map(|(_, deed)| deed) } else { None }
+    }
+
+    /// An instance that has died holds a series until then (machine, ms).
+    pub(crate) fn held_by_the_dead(&self, key: Key, until_ms: i64) {
+        self.rows.lock().unwrap().entry(key).or_default().held = Some((CallId(-1), until_ms));
+    }
+
+    fn grow(&self, effects: &[Effect]) {
+        let mut rows = self.rows.lock().unwrap();
+        for effect in effects {
+            if let Effect::Series { meter, dataset, .. } = effect {
+                rows.entry((*meter, *dataset)).or_default().seen += 1;
+            }
+        }
+    }
+
+    /// Gives a lease back; an error where it is another's.
+    fn end(&self, call: CallId, lease: Option<Lease>) -> Result<Option<Key>, StoreError> {
+        let Some(lease) = lease else { return Ok(None) };
+        let key = self.of_call.lock().unwrap()[&call];
+        let mut rows = self.rows.lock().unwrap();
+        let row = rows.entry(key).or_default();
+        if row.held.map(|(token, _)| token) != Some(lease.token) {
+            return Err(StoreError::Superseded);
+        }
+        row.held = row.held.filter(|_| lease.keep);
+        row.seen += 1;
+        Ok(Some(key))
+    }
+
+    fn with_counters(&self, mut facts: Facts) -> Facts {
+        let rows = self.rows.lock().unwrap();
+        for series in &mut facts.series {
+            series.seen = rows.get(&(series.meter, series.dataset)).map_or(0, |row| row.seen);
+        }
+        facts
+    }
+
+    fn seen(&self, key: Option<Key>) -> i64 {
+        key.map_or(0, |key| self.rows.lock().unwrap()[&key].seen)
+    }
+}
+
+#[async_trait]
+impl Store for Shared {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    async fn set_up(&self, setup: &Setup) -> Result<Vec<String>, StoreError> {
+        self.inner.set_up(setup).await
+    }
+
+    async fn open_windows(&self, windows: &[Window], now: i64) -> Result<(), StoreError> {
+        self.inner.open_windows(windows, now).await
+    }
+
+    async fn serve(&self, switches: &[Switch]) -> Result<(), StoreError> {
+        self.inner.serve(switches).await
+    }
+
+    async fn facts(&self, failed_since: i64) -> Result<Facts, StoreError> {
+        let _transaction = self.transaction.lock().await;
+        Ok(self.with_counters(self.inner.facts(failed_since).await?))
+    }
+
+    async fn series_facts(&self, series: &[Key], failed_since: i64) -> Result<Facts, StoreError> {
+        let _transaction = self.transaction.lock().await;
+        self.read_again.lock().unwrap().push(series.len());
+        Ok(self.with_counters(self.inner.series_facts(series, failed_since).await?))
+    }
+
+    async fn reserve(&self, call: &NewCall, limits: &Limits, now_ms: i64) -> Result<Reserved, StoreError> {
+        let Some((key, seen)) = call.asks.map(|(meter, dataset, _)| (meter, dataset)).zip(call.seen) else {
+            return self.inner.reserve(call, limits, now_ms).await;
+        };
+        let _transaction = self.transaction.lock().await;
+        let row = self.rows.lock().unwrap().get(&key).copied().unwrap_or_default();
+        let own = row.held.map(|(token, _)| token).filter(|token| Some(*token) == call.lease);
+        let refusal = match row.held {
+            Some((_, until)) if own.is_none() && until > now_ms => Some(Reserved::Taken(until)),
+            _ if row.seen != seen => Some(Reserved::Changed),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            self.met.lock().unwrap().push((key, refusal));
+            return Ok(refusal);
+        }
+        let reserved = self.inner.reserve(call, limits, now_ms).await?;
+        let Reserved::Go { call, at_ms, .. } = reserved else { return Ok(reserved) };
+        let token = own.unwrap_or(call);
+        self.rows.lock().unwrap().entry(key).or_default().held = Some((token, at_ms + LEASE_MS));
+        self.of_call.lock().unwrap().insert(call, key);
+        Ok(Reserved::Go { call, at_ms, lease: Some(token) })
+    }
+
+    async fn commit(&self, answer: Answer) -> Result<Committed, StoreError> {
+        let _transaction = self.transaction.lock().await;
+        let key = self.end(answer.end.call, answer.end.lease)?;
+        self.grow(&answer.effects);
+        let committed = self.inner.commit(answer).await?;
+        Ok(Committed { seen: self.seen(key), ..committed })
+    }
+
+    async fn settle(&self, end: CallEnd, effects: Vec<Effect>) -> Result<i64, StoreError> {
+        let transaction = self.transaction.lock().await;
+        let key = self.end(end.call, end.lease)?;
+        self.grow(&effects);
+        self.inner.settle(end, effects).await?;
+        let seen = self.seen(key);
+        drop(transaction);
+        if let Some(deed) = key.and_then(|_| self.next_deed()) {
+            deed().await;
+        }
+        Ok(seen)
+    }
+
+    async fn apply(&self, effects: Vec<Effect>) -> Result<(), StoreError> {
+        let _transaction = self.transaction.lock().await;
+        self.grow(&effects);
+        self.inner.apply(effects).await
+    }
+
+    async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError> {
+        self.inner.status().await
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceStatus>, StoreError> {
+        self.inner.sources().await
+    }
+
+    async fn spent(&self, source: &str, pool: Pool, now_ms: i64) -> Result<Spent, StoreError> {
+        self.inner.spent(source, pool, now_ms).await
+    }
+
+    async fn resume(&self, source: &str) -> Result<Option<Pause>, StoreError> {
+        self.inner.resume(source).await
+    }
+
+    async fn refused_tokens(&self, source: SourceId, since_ms: i64, codes: &[&str]) -> Result<i64, StoreError> {
+        self.inner.refused_tokens(source, since_ms, codes).await
+    }
+
+    async fn tidy(&self) -> Result<(), StoreError> {
+        self.inner.tidy().await
+    }
+}
