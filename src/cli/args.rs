@@ -67,9 +67,9 @@ pub enum Command {
     Db(DbCommand),
 }
 
-/// Narrows a command to some meters, datasets or days; empty means all.
+/// Which series a command is about; empty means all.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Narrow {
+pub struct Which {
     /// Only this meter; may be repeated
     #[arg(long = "prm", value_name = "PRM", value_parser = PrmParser)]
     pub prms: Vec<Prm>,
@@ -77,6 +77,18 @@ pub struct Narrow {
     /// Only this dataset; may be repeated
     #[arg(long = "dataset", value_name = "DATASET", value_parser = dataset)]
     pub datasets: Vec<Dataset>,
+
+    /// Only series that are late, failing or suspended, or that were never asked
+    #[arg(long)]
+    pub failing: bool,
+}
+
+/// Narrows a command to some meters, datasets or days; empty means all.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Narrow {
+    /// Which series.
+    #[command(flatten)]
+    pub which: Which,
 
     /// Only days from this one on, as YYYY-MM-DD
     #[arg(long, value_name = "DAY")]
@@ -125,11 +137,23 @@ pub struct PlanArgs {
     /// Plan as if it were that instant
     #[arg(long, value_name = "RFC3339", value_parser = instant)]
     pub at: Option<DateTime<Utc>>,
+
+    /// Name every series, however many there are
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `linkyd status`
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
+    /// Which series.
+    #[command(flatten)]
+    pub which: Which,
+
+    /// Name every series, however many there are
+    #[arg(long)]
+    pub all: bool,
+
     /// Report as one JSON document
     #[arg(long)]
     pub json: bool,
@@ -138,7 +162,7 @@ pub struct StatusArgs {
     #[arg(long, value_name = "RFC3339", value_parser = instant)]
     pub at: Option<DateTime<Utc>>,
 
-    /// Exit with 1 where a series is late, failing or suspended
+    /// Exit with 1 where one of these series is late, failing or suspended
     #[arg(long)]
     pub check: bool,
 }

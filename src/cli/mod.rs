@@ -216,6 +216,14 @@ fn logs(config: &LogConfig, surroundings: Surroundings) -> Result<LogHandle, Tro
     init_logs(config, surroundings).map_err(|error| Trouble::new(Exit::Internal, &error))
 }
 
+/// Writes a report's document: in one go, because that of thousands of meters has a million lines.
+fn print_json(out: &mut dyn io::Write, document: &serde_json::Value) -> io::Result<()> {
+    let mut out = io::BufWriter::with_capacity(1 << 16, out);
+    serde_json::to_writer_pretty(&mut out, document)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
 /// Whether reports may be coloured.
 fn colours() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

@@ -1,6 +1,6 @@
 //! `linkyd plan`: the calls that `sync` would make.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,11 +12,12 @@ use serde_json::json;
 use super::args::PlanArgs;
 use super::render::{Align, Table, number};
 use super::sources::PauseView;
+use super::status::FEW;
 use super::{Trouble, colours, wiring};
 use crate::budget::Limits;
 use crate::clock::{Calendar, Clock};
 use crate::config::Loaded;
-use crate::domain::SeriesState;
+use crate::domain::{Day, Prm, SeriesState};
 use crate::engine::pass::{PlannedCall, plan_calls};
 use crate::engine::serving::Moment;
 use crate::exit::Exit;
@@ -28,7 +29,7 @@ pub(super) const NOTHING: &str = "Nothing to fetch: everything that is published
 
 pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
     let config = &loaded.config;
-    let selection = wiring::selection(&args.narrow, args.refetch, config)?;
+    let mut selection = wiring::selection(&args.narrow, args.refetch, config)?;
     let machine = clock.now();
     let now_ms = machine.timestamp_millis();
     let now = Calendar::new(clock, args.at).now();
@@ -44,6 +45,9 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
         let store = SqliteStore::open(&config.database.path, Mode::Read, "linkyd plan").await?;
         for (spent, source) in spent.iter_mut().zip(&sources) {
             *spent = store.spent(source.source.name(), source.history_pool(), now_ms).await?;
+        }
+        if args.narrow.which.failing {
+            selection.only = Some(super::status::failing(&store, config, now).await?);
         }
         store.facts(crate::engine::pass::midnight(now)).await?
     } else {
@@ -72,9 +76,9 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
             })
             .collect();
         let at = now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-        writeln!(out, "{:#}", json!({"at": at, "calls": list, "total": calls.len()}))?;
+        super::print_json(&mut out, &json!({"at": at, "calls": list, "total": calls.len()}))?;
     } else {
-        out.write_all(text(&calls, kept, &budget, colours()).as_bytes())?;
+        out.write_all(text(&calls, kept, &budget, args.all, colours()).as_bytes())?;
         if !calls.is_empty() {
             out.write_all(pauses.as_bytes())?;
         }
@@ -90,44 +94,33 @@ pub(super) struct Budget<'a> {
     pub(super) spent: Spent,
 }
 
-pub(super) fn text(calls: &[PlannedCall], kept: bool, budget: &[Budget<'_>], colours: bool) -> String {
+/// What a person reads. Of many meters only the datasets have a line each, unless `all` are asked for.
+pub(super) fn text(calls: &[PlannedCall], kept: bool, budget: &[Budget<'_>], all: bool, colours: bool) -> String {
     if calls.is_empty() && kept {
         return "No call can be made now for what is missing: `linkyd status` says why.\n".to_owned();
     }
     if calls.is_empty() {
         return format!("{NOTHING}\n");
     }
-    let mut table = Table::new([
-        ("METER", Align::Left),
+    let meters: BTreeSet<&Prm> = calls.iter().map(|call| &call.prm).collect();
+    let many = meters.len() > FEW && !all;
+    let columns = [(if many { "METERS" } else { "METER" }, if many { Align::Right } else { Align::Left })];
+    let rest = [
         ("DATASET", Align::Left),
         ("CALLS", Align::Right),
         ("FROM", Align::Left),
         ("TO", Align::Left),
         ("WHY", Align::Left),
-    ]);
-    let mut rows: Vec<(&PlannedCall, i64, crate::domain::Days, Vec<&str>)> = Vec::new();
-    for call in calls {
-        match rows.iter_mut().find(|(c, ..)| c.prm == call.prm && c.dataset == call.dataset) {
-            Some((_, count, days, why)) => {
-                *count += 1;
-                let first = days.first().min(call.days.first());
-                let end = days.end().max(call.days.end());
-                *days = crate::domain::Days::new(first, end).unwrap_or(*days);
-                if !why.contains(&call.reason.name()) {
-                    why.push(call.reason.name());
-                }
-            }
-            None => rows.push((call, 1, call.days, vec![call.reason.name()])),
-        }
-    }
-    for (call, count, days, why) in rows {
+    ];
+    let mut table = Table::new(columns.into_iter().chain(rest));
+    for line in lines(calls, many) {
         table.row([
-            call.name.as_str().into(),
-            call.dataset.name().into(),
-            number::thousands(count).into(),
-            days.first().to_string().into(),
-            days.last().to_string().into(),
-            why.join(", ").replace('_', " ").into(),
+            if many { number::thousands(count(line.meters.len())).into() } else { line.call.name.as_str().into() },
+            line.call.dataset.name().into(),
+            number::thousands(line.calls).into(),
+            line.first.to_string().into(),
+            line.end.plus(-1).to_string().into(),
+            line.why.join(", ").replace('_', " ").into(),
         ]);
     }
     let mut text = table.render(0, colours);
@@ -141,6 +134,39 @@ pub(super) fn text(calls: &[PlannedCall], kept: bool, budget: &[Budget<'_>], col
     text
 }
 
+/// What is planned of a series, or of a dataset of many meters.
+struct Line<'a> {
+    call: &'a PlannedCall,
+    meters: HashSet<&'a Prm>,
+    calls: i64,
+    first: Day,
+    end: Day,
+    why: Vec<&'static str>,
+}
+
+/// The calls by what they are for, in the order of the first of each.
+fn lines(calls: &[PlannedCall], many: bool) -> Vec<Line<'_>> {
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    let mut places = HashMap::new();
+    for call in calls {
+        let key = ((!many).then_some(&call.prm), call.dataset);
+        let place = *places.entry(key).or_insert_with(|| {
+            let (first, end) = (call.days.first(), call.days.end());
+            lines.push(Line { call, meters: HashSet::new(), calls: 0, first, end, why: Vec::new() });
+            lines.len() - 1
+        });
+        let Some(line) = lines.get_mut(place) else { continue };
+        line.meters.insert(&call.prm);
+        line.calls += 1;
+        line.first = line.first.min(call.days.first());
+        line.end = line.end.max(call.days.end());
+        if !line.why.contains(&call.reason.name()) {
+            line.why.push(call.reason.name());
+        }
+    }
+    lines
+}
+
 /// A line for each source that makes every call wait.
 fn pauses(facts: &Facts, now: DateTime<Utc>) -> String {
     let mut text = String::new();
@@ -151,10 +177,13 @@ fn pauses(facts: &Facts, now: DateTime<Utc>) -> String {
     text
 }
 
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
 /// How long the calls of a source take within its limits, in a sentence. Every later day spends a call
 /// on the newest day of each series first.
 fn forecast(calls: usize, series: usize, budget: Budget<'_>) -> String {
-    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let (calls, series) = (count(calls), count(series));
     let Budget { source, limits, spent } = budget;
     let number = number::counted(calls, "call", "calls");

@@ -1,12 +1,14 @@
 //! What people read in the main situations.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
 use super::sources::{Counter, PauseView, SourceView};
+use super::status::{self, Page};
 use super::wiring::{self, Counted};
-use super::{plan, status, sync};
+use super::{plan, sync};
 use crate::config::{self, Config, Environment, Secrets};
 use crate::domain::{Dataset, Day, DayState, Days, Prm, SeriesState};
 use crate::engine::pass::PlannedCall;
@@ -80,9 +82,15 @@ fn views(config: &Config, spent: Spent) -> Vec<SourceView> {
     wiring::counted(config).into_iter().map(view).collect()
 }
 
+/// What a status text is about; nothing is left unseen but what no line is there for.
+fn page<'a>(series: &'a [SeriesStatus], sources: &'a [SourceView], config: &'a Config) -> Page<'a> {
+    let unseen = crate::daemon::agenda::unseen(series, config).leak();
+    Page { series, unseen, sources, config, now: now(), narrowed: None, colours: false }
+}
+
 fn status_text(series: &[SeriesStatus], spent: Spent) -> String {
     let config = configured(CONFIG);
-    status::text(series, &views(&config, spent), &config, now(), false).replace('\u{a0}', "_")
+    status::text(&page(series, &views(&config, spent), &config)).replace('\u{a0}', "_")
 }
 
 #[test]
@@ -114,7 +122,7 @@ fn status_of_gateways_that_pause_and_of_consents_that_end() {
     let quota = SourceState { message: Some("The quota is used up.".to_owned()), ..state };
     views[1].pause = PauseView::of("med", &quota, now());
     let all = three(|s| s.consent_until = Some(now().timestamp() + 20 * 86_400 + 60));
-    let text = status::text(&all, &views, &config, now(), false).replace('\u{a0}', "_");
+    let text = status::text(&page(&all, &views, &config)).replace('\u{a0}', "_");
     let text = text.split_once("\n\n").unwrap().1;
     insta::assert_snapshot!(text, @r#"
     Maison: the consent ends on 2026-12-14, in 20 days; renew it before.
@@ -228,7 +236,7 @@ fn planned(dataset: Dataset, first: &str, end: &str, reason: Reason) -> PlannedC
 fn plan_text(calls: &[PlannedCall], spent: Spent, limits: &str) -> String {
     let config = configured(&CONFIG.replace("[[meter]]", &format!("{limits}\n[[meter]]")));
     let (_, limits) = wiring::counted(&config)[0].counters().next().unwrap();
-    plan::text(calls, false, &[plan::Budget { source: "enedis", limits, spent }], false).replace('\u{a0}', "_")
+    plan::text(calls, false, &[plan::Budget { source: "enedis", limits, spent }], false, false).replace('\u{a0}', "_")
 }
 
 #[test]
@@ -340,4 +348,140 @@ fn sync_with_trouble() {
     115 calls left for later.
     "#);
     assert!(!sync_text(&down).contains(prm().full()));
+}
+
+/// Meters of a cooperative: as many as are named, each with three series.
+fn many(count: u64, change: impl Fn(u64, &mut SeriesStatus)) -> (Config, Vec<SeriesStatus>) {
+    let mut text = "[source.enedis]\nclient_id = \"app\"\n".to_owned();
+    let mut all = Vec::new();
+    for n in 1..=count {
+        let prm = format!("{:014}", 10_000_000_000_000 + n);
+        let _infallible = writeln!(text, "[[meter]]\nprm = \"{prm}\"\nname = \"Lot {n}\"");
+        for mut one in three(|_| ()) {
+            (one.prm, one.name) = (prm.parse().unwrap(), format!("Lot {n}"));
+            change(n, &mut one);
+            all.push(one);
+        }
+    }
+    (configured(&text), all)
+}
+
+fn fleet_text(config: &Config, series: &[SeriesStatus]) -> String {
+    let sources = views(config, Spent { hour: 900, day: 9_000, told_left: None });
+    status::fleet::text(&page(series, &sources, config)).replace('\u{a0}', "_")
+}
+
+#[test]
+fn status_of_many_meters_counts_them_and_shows_what_needs_attention() {
+    let (config, mut series) = many(1_200, |n, s| match (n % 400, s.dataset) {
+        (7, Dataset::DailyMaxPower) => {
+            s.state = SeriesState::Failing;
+            s.message = Some("Enedis answers with an error of its own. (HTTP 500)".to_owned());
+            s.next_try_at = Some(now().timestamp() + 3_600 + i64::try_from(n).unwrap());
+        }
+        (8, _) => {
+            s.state = SeriesState::Suspended;
+            s.message = Some("The customer's consent is gone. Ask for it again.".to_owned());
+        }
+        (9, Dataset::DailyConsumption) => s.newest_day = Some(day("2026-11-10")),
+        (10, _) => s.consent_until = Some(now().timestamp() + 20 * 86_400),
+        (11, _) => s.consent_until = Some(now().timestamp() + 200 * 86_400),
+        _ => {}
+    });
+    series.truncate(3_597);
+    insta::assert_snapshot!(fleet_text(&config, &series), @r#"
+    1_199 meters, 3_597 series: 3_996_267 days complete, 0 open, 0 absent.
+
+    STATE          SERIES  METERS
+    ok              3_582   1_196
+    late                3       3
+    failing             3       3
+    suspended           9       3
+    not asked yet       3       1
+
+    METER    DATASET                 STATE      NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
+    Lot 7    daily_max_power         failing    2026-11-23  2023-11-09     1_111     0       0
+    Lot 8    consumption_load_curve  suspended  2026-11-23  2023-11-09     1_111     0       0
+    Lot 8    daily_consumption       suspended  2026-11-23  2023-11-09     1_111     0       0
+    Lot 8    daily_max_power         suspended  2026-11-23  2023-11-09     1_111     0       0
+    Lot 9    daily_consumption       late       2026-11-10  2023-11-09     1_111     0       0
+    Lot 407  daily_max_power         failing    2026-11-23  2023-11-09     1_111     0       0
+    Lot 408  consumption_load_curve  suspended  2026-11-23  2023-11-09     1_111     0       0
+    Lot 408  daily_consumption       suspended  2026-11-23  2023-11-09     1_111     0       0
+    Lot 408  daily_max_power         suspended  2026-11-23  2023-11-09     1_111     0       0
+    Lot 409  daily_consumption       late       2026-11-10  2023-11-09     1_111     0       0
+    Lot 807  daily_max_power         failing    2026-11-23  2023-11-09     1_111     0       0
+    Lot 808  consumption_load_curve  suspended  2026-11-23  2023-11-09     1_111     0       0
+    Lot 808  daily_consumption       suspended  2026-11-23  2023-11-09     1_111     0       0
+    Lot 808  daily_max_power         suspended  2026-11-23  2023-11-09     1_111     0       0
+    Lot 809  daily_consumption       late       2026-11-10  2023-11-09     1_111     0       0
+
+    Lot 8, Lot 408, Lot 808, 9 series: The customer's consent is gone. Ask for it again.
+    Lot 7, Lot 407, Lot 807, 3 series: Enedis answers with an error of its own. (HTTP 500). Asked again from 2026-11-24 09:30 (Paris) on.
+
+    Lot 10: the consent ends on 2026-12-14, in 20 days; renew it before.
+    Lot 410: the consent ends on 2026-12-14, in 20 days; renew it before.
+    Lot 810: the consent ends on 2026-12-14, in 20 days; renew it before.
+
+    Source enedis: 900 of 900 calls in the last hour, 9_000 calls in the last 24 hours.
+    "#);
+}
+
+#[test]
+fn what_needs_attention_in_thousands_is_told_in_dozens() {
+    let (config, series) = many(2_000, |n, s| {
+        s.state = SeriesState::Failing;
+        s.message = Some(format!("Trouble number {}.", n % 100));
+        s.consent_until = Some(now().timestamp());
+    });
+    let text = fleet_text(&config, &series);
+    assert!(text.contains("… and 5_960 more: `linkyd status --failing`"), "{text}");
+    assert!(text.contains("Lot 1, Lot 101, Lot 201 and 17 other meters, 60 series: Trouble number 1.\n"), "{text}");
+    assert!(text.contains("… and 60 more messages") && text.contains("… and 1_960 more consents end soon"), "{text}");
+    assert!(text.lines().count() < 140);
+    assert!(!text.contains("10000000000001"));
+}
+
+#[test]
+fn the_form_follows_the_number_of_meters() {
+    let (_, few) = many(25, |_, _| ());
+    let (_, more) = many(26, |_, _| ());
+    assert!(!status::fleet::is_one(&few) && status::fleet::is_one(&more) && !status::fleet::is_one(&[]));
+}
+
+#[test]
+fn plan_of_many_meters_has_a_line_for_each_dataset() {
+    let calls: Vec<PlannedCall> = (0..2_000)
+        .map(|n| {
+            let dataset = if n % 2 == 0 { Dataset::DailyConsumption } else { Dataset::ConsumptionLoadCurve };
+            let reason = if n < 1_000 { Reason::Yesterday } else { Reason::Missing };
+            let call = planned(dataset, "2026-11-17", "2026-11-24", reason);
+            PlannedCall { prm: format!("{:014}", n % 500).parse().unwrap(), name: format!("Lot {n}"), ..call }
+        })
+        .collect();
+    insta::assert_snapshot!(plan_text(&calls, Spent::default(), ""), @r#"
+    METERS  DATASET                 CALLS  FROM        TO          WHY
+       250  daily_consumption       1_000  2026-11-17  2026-11-23  yesterday, missing
+       250  consumption_load_curve  1_000  2026-11-17  2026-11-23  yesterday, missing
+
+    Source enedis: 2_000 calls, about 2 h within its limits (900 left this hour).
+    "#);
+}
+
+#[test]
+fn sync_of_many_meters_tells_each_trouble_once() {
+    let why = "Enedis answers with an error of its own. (HTTP 500)";
+    let mut all = Report { calls: 9_000, inserted: 100, ..Report::default() };
+    for n in 1..=3_000 {
+        let state = |bad| if bad { (SeriesState::Failing, Some(why)) } else { (SeriesState::Ok, None) };
+        let mut one = report([state(n % 10 == 0), state(n % 20 == 0), (SeriesState::Ok, None)]).meters.remove(0);
+        one.name = format!("Lot {n}");
+        one.datasets[2].stands_in = n > 2_998;
+        all.meters.push(one);
+    }
+    insta::assert_snapshot!(sync_text(&all), @r#"
+    9_000 calls: 100 new values, 0 changed.
+    Lot 2999, Lot 3000, 2 series: source enedis stands in for the preferred one.
+    Lot 10, Lot 20, Lot 30 and 297 other meters, 450 series: failing. Enedis answers with an error of its own. (HTTP 500).
+    "#);
 }

@@ -1,5 +1,6 @@
 //! `linkyd status`: what is there, what is missing and why.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -7,21 +8,25 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
-use super::args::StatusArgs;
+use super::args::{StatusArgs, Which};
 use super::render::{Align, Cell, Table, Tone, number};
 use super::sources::{self, SourceView};
 use super::{Trouble, colours, wiring};
 use crate::clock::{Calendar, Clock};
-use crate::config::{Config, Loaded};
-use crate::daemon::agenda::Agenda;
+use crate::config::{Config, Loaded, MeterConfig};
+use crate::daemon::agenda::{Agenda, unseen};
 use crate::daemon::reload::policy;
-use crate::domain::{Day, DayState, Prm, SeriesState};
+use crate::domain::{Dataset, Day, DayState, Prm, SeriesState};
 use crate::engine::knowledge::published_end;
 use crate::exit::Exit;
 use crate::plan::wake::Wake;
 use crate::source::catalogue;
 use crate::store::sqlite::{Mode, SqliteStore};
 use crate::store::{SeriesStatus, Store, StoreError, lock};
+
+pub(super) mod fleet;
+
+pub(super) use fleet::{Concerned, FEW};
 
 /// Days that a series may lag behind before it is late: a meter that reports a day late is usual.
 const USUAL_LAG: i32 = 2;
@@ -31,7 +36,9 @@ pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Cl
     let store = SqliteStore::open(&config.database.path, Mode::Read, "linkyd status").await?;
     let machine = clock.now();
     let now = Calendar::new(clock, args.at).now();
-    let view = View::gather(&store, config, now, machine).await?;
+    wiring::refuse_unknown(&args.which.prms, config)?;
+    let mut view = View::gather(&store, config, now, machine).await?;
+    view.narrow(&args.which);
     let daemon = lock::daemon_lives(&config.database.path);
     let mut out = io::stdout().lock();
     if args.json {
@@ -39,9 +46,11 @@ pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Cl
         if let Some(object) = document.as_object_mut() {
             object.insert("daemon".to_owned(), json!(daemon));
         }
-        writeln!(out, "{document:#}")?;
+        super::print_json(&mut out, &document)?;
     } else {
-        out.write_all(view.text(colours()).as_bytes())?;
+        // Who asks for what fails wants to read all of it.
+        let text = if args.all || args.which.failing { view.full_text(colours()) } else { view.text(colours()) };
+        out.write_all(text.as_bytes())?;
         if daemon {
             writeln!(out, "{}", view.next_pass())?;
         }
@@ -59,6 +68,10 @@ pub(crate) struct View<'c> {
     /// How each source stands.
     pub(crate) sources: Vec<SourceView>,
     wake: Wake,
+    /// The series of the configuration that no pass has seen yet.
+    unseen: Vec<(&'c MeterConfig, Dataset)>,
+    /// What to say where nothing fits, if it is about some of the series.
+    narrowed: Option<&'static str>,
 }
 
 impl<'c> View<'c> {
@@ -72,8 +85,25 @@ impl<'c> View<'c> {
         let status = store.status().await?;
         let wake = Agenda::from_status(policy(config), &status, config).next(now.timestamp());
         let sources = sources::gather(store, &wiring::counted(config), machine).await?;
+        let unseen = unseen(&status, config);
         let series = status.into_iter().map(|s| as_of(s, published_end(now))).collect();
-        Ok(Self { config, now, series, sources, wake })
+        Ok(Self { config, now, series, sources, wake, unseen, narrowed: None })
+    }
+
+    /// Leaves only the series that were asked for.
+    fn narrow(&mut self, which: &Which) {
+        let fits = |prm: &Prm, dataset: Dataset| {
+            (which.prms.is_empty() || which.prms.contains(prm))
+                && (which.datasets.is_empty() || which.datasets.contains(&dataset))
+        };
+        let (config, now) = (self.config, self.now);
+        self.series.retain(|s| fits(&s.prm, s.dataset) && (!which.failing || is_bad(s, config, now)));
+        self.unseen.retain(|(meter, dataset)| fits(&meter.prm, *dataset));
+        self.narrowed = if which.failing {
+            Some("No series is late, failing or suspended.")
+        } else {
+            (!which.prms.is_empty() || !which.datasets.is_empty()).then_some("No series is kept that fits.")
+        };
     }
 
     /// The document of `status --json`.
@@ -86,9 +116,27 @@ impl<'c> View<'c> {
         document
     }
 
-    /// What a person reads.
+    /// What a person reads: of many meters, how many are how and what needs attention.
     pub(crate) fn text(&self, colours: bool) -> String {
-        text(&self.series, &self.sources, self.config, self.now, colours)
+        let page = self.page(colours);
+        if fleet::is_one(&self.series) { fleet::text(&page) } else { text(&page) }
+    }
+
+    /// The same with a line for each series, however many there are.
+    fn full_text(&self, colours: bool) -> String {
+        text(&self.page(colours))
+    }
+
+    fn page(&self, colours: bool) -> Page<'_> {
+        Page {
+            series: &self.series,
+            unseen: &self.unseen,
+            sources: &self.sources,
+            config: self.config,
+            now: self.now,
+            narrowed: self.narrowed,
+            colours,
+        }
     }
 
     /// Whether a series is complete up to where it can be expected to be.
@@ -99,8 +147,7 @@ impl<'c> View<'c> {
     /// Whether some series is late, failing, suspended, or was never asked.
     pub(crate) fn is_bad(&self) -> bool {
         // A series that no pass has seen yet is late as well.
-        let bad = |s: &SeriesStatus| matches!(s.state, SeriesState::Failing | SeriesState::Suspended);
-        !unseen(&self.series, self.config).is_empty() || self.series.iter().any(|s| bad(s) || self.is_late(s))
+        !self.unseen.is_empty() || self.series.iter().any(|s| is_bad(s, self.config, self.now))
     }
 
     /// When the daemon looks again.
@@ -112,13 +159,6 @@ impl<'c> View<'c> {
             format!("The daemon's next pass: {} (Paris).", number::wall(at))
         }
     }
-}
-
-/// The series of the configuration that no pass has seen yet.
-fn unseen<'c>(series: &[SeriesStatus], config: &'c Config) -> Vec<(&'c str, &'static str)> {
-    let wanted = config.meters.iter().flat_map(|meter| meter.datasets.iter().map(move |dataset| (meter, *dataset)));
-    let unseen = wanted.filter(|(meter, dataset)| series.iter().all(|s| s.prm != meter.prm || s.dataset != *dataset));
-    unseen.map(|(meter, dataset)| (meter.name.as_str(), dataset.name())).collect()
 }
 
 /// Adds the days that were published since the last pass: nobody has asked for them yet.
@@ -135,6 +175,23 @@ fn as_of(mut series: SeriesStatus, end: Day) -> SeriesStatus {
         *series.days.entry(DayState::Missing).or_default() += i64::from(since);
     }
     series
+}
+
+/// The series that are late, failing or suspended at `now` (calendar), or that were never asked.
+pub(super) async fn failing(
+    store: &dyn Store,
+    config: &Config,
+    now: DateTime<Utc>,
+) -> Result<BTreeSet<(Prm, Dataset)>, StoreError> {
+    let status = store.status().await?;
+    let never = unseen(&status, config).into_iter().map(|(meter, dataset)| (meter.prm.clone(), dataset));
+    let bad = status.iter().filter(|s| is_bad(s, config, now)).map(|s| (s.prm.clone(), s.dataset));
+    Ok(never.chain(bad).collect())
+}
+
+/// Whether a series is late, failing or suspended.
+fn is_bad(series: &SeriesStatus, config: &Config, now: DateTime<Utc>) -> bool {
+    matches!(series.state, SeriesState::Failing | SeriesState::Suspended) || is_late(series, config, now)
 }
 
 /// Whether the newest complete day is older than can be explained.
@@ -177,7 +234,8 @@ fn document(series: &[SeriesStatus], sources: &[SourceView], config: &Config, no
             "last_success_at": one.last_success_at.and_then(rfc),
             "next_try_at": one.next_try_at.and_then(rfc),
         });
-        match meters.iter_mut().find(|(m, _)| m.prm == one.prm) {
+        // The lines of a meter stand together.
+        match meters.last_mut().filter(|(m, _)| m.prm == one.prm) {
             Some((_, list)) => list.push(value),
             None => meters.push((one, vec![value])),
         }
@@ -197,37 +255,28 @@ fn document(series: &[SeriesStatus], sources: &[SourceView], config: &Config, no
     json!({"at": now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), "meters": meters, "budget": budget})
 }
 
-pub(super) fn text(
-    series: &[SeriesStatus],
-    sources: &[SourceView],
-    config: &Config,
-    now: DateTime<Utc>,
-    colours: bool,
-) -> String {
-    if series.is_empty() {
-        return "No pass has been made yet: run `linkyd sync`.\n".to_owned();
-    }
-    // Who serves is worth a column where it can be one or the other.
-    let choice = config.meters.iter().any(|meter| meter.sources.len() > 1);
-    let mut columns = vec![
-        ("METER", Align::Left),
-        ("DATASET", Align::Left),
-        ("STATE", Align::Left),
-        ("NEWEST", Align::Left),
-        ("OLDEST", Align::Left),
-        ("COMPLETE", Align::Right),
-        ("OPEN", Align::Right),
-        ("ABSENT", Align::Right),
-    ];
-    if choice {
-        columns.push(("SOURCE", Align::Left));
-    }
-    let mut table = Table::new(columns);
-    // What is said of a source as a whole stands with the source.
-    let said: Vec<&str> = sources.iter().filter_map(|s| Some(s.pause.as_ref()?.reason.as_str())).collect();
-    let mut notes: Vec<(Note<'_>, Vec<&str>)> = Vec::new();
-    for one in series {
-        let late = is_late(one, config, now);
+/// What a text is about.
+pub(super) struct Page<'a> {
+    /// The lines.
+    pub(super) series: &'a [SeriesStatus],
+    /// The series that no pass has seen yet.
+    pub(super) unseen: &'a [(&'a MeterConfig, Dataset)],
+    /// How each source stands.
+    pub(super) sources: &'a [SourceView],
+    /// What is configured.
+    pub(super) config: &'a Config,
+    /// The calendar's instant.
+    pub(super) now: DateTime<Utc>,
+    /// What to say where nothing fits, if it is about some of the series.
+    pub(super) narrowed: Option<&'static str>,
+    /// Whether it may be coloured.
+    pub(super) colours: bool,
+}
+
+impl Page<'_> {
+    /// What a series is called, and how that looks.
+    fn state(&self, one: &SeriesStatus) -> (String, Tone) {
+        let late = is_late(one, self.config, self.now);
         let tone = match one.state {
             SeriesState::Failing | SeriesState::Suspended => Tone::Bad,
             SeriesState::Waiting => Tone::Warning,
@@ -235,37 +284,90 @@ pub(super) fn text(
             SeriesState::Ok if late => Tone::Warning,
             SeriesState::Ok => Tone::Good,
         };
-        let state = one.state.name().replace('_', " ");
-        let state = if late && one.state == SeriesState::Ok { "late".to_owned() } else { state };
-        let count = |states: &[DayState]| states.iter().filter_map(|s| one.days.get(s)).sum::<i64>();
-        let day = |day: Option<Day>| day.map_or_else(|| "-".to_owned(), |d| d.to_string());
-        let open = count(&[DayState::Missing, DayState::Partial, DayState::Pending]);
-        let mut cells = vec![
-            one.name.as_str().into(),
-            one.dataset.name().into(),
-            Cell::toned(state, tone),
-            day(one.newest_day).into(),
-            day(one.oldest_day).into(),
-            number::thousands(count(&[DayState::Complete])).into(),
-            Cell::toned(number::thousands(open), if open > 0 { Tone::Warning } else { Tone::Plain }),
-            number::thousands(count(&[DayState::Absent])).into(),
+        let late = late && one.state == SeriesState::Ok;
+        (if late { "late".to_owned() } else { one.state.name().replace('_', " ") }, tone)
+    }
+
+    /// A line for each of these series.
+    fn table<'s>(&self, series: impl Iterator<Item = &'s SeriesStatus>) -> String {
+        // Who serves is worth a column where it can be one or the other.
+        let choice = self.config.meters.iter().any(|meter| meter.sources.len() > 1);
+        let mut columns = vec![
+            ("METER", Align::Left),
+            ("DATASET", Align::Left),
+            ("STATE", Align::Left),
+            ("NEWEST", Align::Left),
+            ("OLDEST", Align::Left),
+            ("COMPLETE", Align::Right),
+            ("OPEN", Align::Right),
+            ("ABSENT", Align::Right),
         ];
         if choice {
-            cells.push(one.source.as_str().into());
+            columns.push(("SOURCE", Align::Left));
         }
-        table.row(cells);
-        let message = one.message.as_deref().map(|message| catalogue::named(message, &one.source));
-        if let Some(message) = message.filter(|m| !said.contains(&m.trim_end_matches('.'))) {
+        let mut table = Table::new(columns);
+        for one in series {
+            let (state, tone) = self.state(one);
+            let day = |day: Option<Day>| day.map_or_else(|| "-".to_owned(), |d| d.to_string());
+            let open = days(one, &OPEN);
+            let mut cells = vec![
+                one.name.as_str().into(),
+                one.dataset.name().into(),
+                Cell::toned(state, tone),
+                day(one.newest_day).into(),
+                day(one.oldest_day).into(),
+                number::thousands(days(one, &[DayState::Complete])).into(),
+                Cell::toned(number::thousands(open), if open > 0 { Tone::Warning } else { Tone::Plain }),
+                number::thousands(days(one, &[DayState::Absent])).into(),
+            ];
+            if choice {
+                cells.push(one.source.as_str().into());
+            }
+            table.row(cells);
+        }
+        table.render(0, self.colours)
+    }
+
+    /// The trouble of a series, unless it is said of its source as a whole.
+    fn trouble(&self, one: &SeriesStatus) -> Option<String> {
+        let message = one.message.as_deref().map(|message| catalogue::named(message, &one.source))?;
+        let said = |s: &SourceView| s.pause.as_ref().is_some_and(|p| p.reason == message.trim_end_matches('.'));
+        (!self.sources.iter().any(said)).then_some(message)
+    }
+
+    /// A line or more for each source.
+    fn source_lines(&self) -> String {
+        self.sources.iter().map(SourceView::lines).collect()
+    }
+}
+
+/// Days that may still come.
+const OPEN: [DayState; 3] = [DayState::Missing, DayState::Partial, DayState::Pending];
+
+/// How many days of a series are in one of these states.
+fn days(series: &SeriesStatus, states: &[DayState]) -> i64 {
+    states.iter().filter_map(|state| series.days.get(state)).sum()
+}
+
+pub(super) fn text(page: &Page<'_>) -> String {
+    match page.narrowed {
+        None if page.series.is_empty() => return "No pass has been made yet: run `linkyd sync`.\n".to_owned(),
+        Some(nothing) if page.series.is_empty() && page.unseen.is_empty() => return format!("{nothing}\n"),
+        _ => {}
+    }
+    let mut notes: Vec<(Note<'_>, Vec<&str>)> = Vec::new();
+    for one in page.series {
+        if let Some(message) = page.trouble(one) {
             let note = (one.name.as_str(), message, one.next_try_at);
-            match notes.iter_mut().find(|(known, _)| *known == note) {
+            // Those of a meter stand together.
+            match notes.iter_mut().rev().take_while(|(known, _)| known.0 == note.0).find(|(known, _)| *known == note) {
                 Some((_, datasets)) => datasets.push(one.dataset.name()),
                 None => notes.push((note, vec![one.dataset.name()])),
             }
         }
     }
-    let mut text = table.render(0, colours);
-    let unseen = unseen(series, config);
-    if !notes.is_empty() || !unseen.is_empty() {
+    let mut text = if page.series.is_empty() { String::new() } else { page.table(page.series.iter()) };
+    if !text.is_empty() && (!notes.is_empty() || !page.unseen.is_empty()) {
         text.push('\n');
     }
     for ((name, message, again), datasets) in notes {
@@ -274,26 +376,26 @@ pub(super) fn text(
         let (datasets, message) = (datasets.join(", "), message.trim_end_matches('.'));
         let _infallible = writeln!(text, "{name}, {datasets}: {message}.{again}");
     }
-    for (name, dataset) in unseen {
-        let _infallible = writeln!(text, "{name}, {dataset}: not asked yet; run `linkyd sync`.");
+    for (meter, dataset) in page.unseen {
+        let _infallible = writeln!(text, "{}, {}: not asked yet; run `linkyd sync`.", meter.name, dataset.name());
     }
-    text.push_str(&consents(series, now));
+    let consents = consents(page, |_| true);
+    if !consents.is_empty() {
+        let _infallible = write!(text, "\n{}", consents.concat());
+    }
     text.push('\n');
-    for source in sources {
-        text.push_str(&source.lines());
-    }
+    text.push_str(&page.source_lines());
     text
 }
 
-/// A line for each meter whose consent has a known end.
-fn consents(series: &[SeriesStatus], now: DateTime<Utc>) -> String {
-    let mut told: Vec<&Prm> = Vec::new();
-    let mut text = String::new();
-    for one in series {
+/// A line for each meter whose consent has a known end, of those that are wanted.
+fn consents(page: &Page<'_>, wanted: impl Fn(DateTime<Utc>) -> bool) -> Vec<String> {
+    let mut told: HashSet<&Prm> = HashSet::new();
+    let mut lines = Vec::new();
+    for one in page.series {
         let until = one.consent_until.and_then(|at| DateTime::from_timestamp(at, 0));
-        let Some(until) = until.filter(|_| !told.contains(&&one.prm)) else { continue };
-        told.push(&one.prm);
-        let _infallible = writeln!(text, "{}: {}.", one.name, sources::ends("consent", until, now));
+        let Some(until) = until.filter(|until| wanted(*until) && told.insert(&one.prm)) else { continue };
+        lines.push(format!("{}: {}.\n", one.name, sources::ends("consent", until, page.now)));
     }
-    if text.is_empty() { text } else { format!("\n{text}") }
+    lines
 }

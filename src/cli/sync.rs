@@ -1,5 +1,7 @@
 //! `linkyd sync`: one pass now.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -8,23 +10,32 @@ use serde_json::json;
 
 use super::args::SyncArgs;
 use super::render::number;
+use super::status::{Concerned, FEW};
 use super::{Trouble, progress, wiring};
-use crate::clock::Clock;
+use crate::clock::{Calendar, Clock};
 use crate::config::Loaded;
 use crate::domain::SeriesState;
 use crate::engine::Report;
+use crate::engine::report::MeterReport;
 use crate::exit::Exit;
 use crate::source::catalogue;
 use crate::store::sqlite::Mode;
 
+/// How many different troubles of many meters are told.
+const MESSAGES: usize = 40;
+
 pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
     let config = &loaded.config;
-    let selection = wiring::selection(&args.narrow, args.refetch, config)?;
+    let mut selection = wiring::selection(&args.narrow, args.refetch, config)?;
     let stop = wiring::stop_on_signals()?;
     let path = &config.database.path;
     let Some(store) = wiring::open_in_turn(path, Mode::Create, "linkyd sync", &stop, &*clock).await? else {
         return Ok(Exit::Done);
     };
+    if args.narrow.which.failing {
+        let now = Calendar::new(Arc::clone(&clock), args.at).now();
+        selection.only = Some(super::status::failing(&store, config, now).await?);
+    }
     let engine = wiring::engine(config, Arc::new(store), clock, args.at)?;
     let bar = progress::bar(args.json);
     let report = engine.pass(&selection, &stop, &|done| progress::show(&bar, done)).await;
@@ -39,7 +50,7 @@ pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     );
     let mut out = io::stdout().lock();
     if args.json {
-        writeln!(out, "{:#}", document(&report))?;
+        super::print_json(&mut out, &document(&report))?;
     } else {
         let stopped = if report.stopped { "Stopped before the end; the next run goes on from here.\n" } else { "" };
         write!(out, "{}{stopped}", text(&report))?;
@@ -106,33 +117,11 @@ pub(super) fn text(report: &Report) -> String {
     };
     // What keeps a whole source waiting is said once, with the source.
     let told = |error: &str| report.interruptions.iter().any(|i| i.message == error);
-    for meter in &report.meters {
-        let mut groups: Vec<(SeriesState, Option<&str>, Vec<&str>)> = Vec::new();
-        for one in meter.datasets.iter().filter(|d| d.state != SeriesState::Ok) {
-            let why = one.error.as_deref().filter(|error| !told(error));
-            match groups.iter_mut().find(|(state, error, _)| (*state, *error) == (one.state, why)) {
-                Some((.., names)) => names.push(one.dataset.name()),
-                None => groups.push((one.state, why, vec![one.dataset.name()])),
-            }
-        }
-        let mut stand_ins: Vec<(&str, Vec<&str>)> = Vec::new();
-        for one in meter.datasets.iter().filter(|d| d.stands_in) {
-            match stand_ins.iter_mut().find(|(source, _)| *source == one.source) {
-                Some((_, names)) => names.push(one.dataset.name()),
-                None => stand_ins.push((&one.source, vec![one.dataset.name()])),
-            }
-        }
-        for (source, names) in stand_ins {
-            let names = names.join(", ");
-            let _infallible =
-                writeln!(text, "{}, {names}: source {source} stands in for the preferred one.", meter.name);
-        }
-        for (state, why, names) in groups {
-            let source = meter.datasets.first().map(|d| d.source.as_str()).unwrap_or_default();
-            let why = why.map(|why| format!(". {}", catalogue::named(why.trim_end_matches('.'), source)));
-            let why = why.unwrap_or_default();
-            let state = state.name().replace('_', " ");
-            let _infallible = writeln!(text, "{}, {}: {state}{why}.", meter.name, names.join(", "));
+    if report.meters.len() > FEW {
+        text.push_str(&of_many(report, told));
+    } else {
+        for meter in &report.meters {
+            text.push_str(&of_one(meter, told));
         }
     }
     for interruption in &report.interruptions {
@@ -143,6 +132,67 @@ pub(super) fn text(report: &Report) -> String {
     }
     if report.left > 0 {
         let _infallible = writeln!(text, "{} left for later.", number::counted(count(report.left), "call", "calls"));
+    }
+    text
+}
+
+/// What is wrong with a meter's series.
+fn of_one(meter: &MeterReport, told: impl Fn(&str) -> bool) -> String {
+    let mut text = String::new();
+    let mut groups: Vec<(SeriesState, Option<&str>, Vec<&str>)> = Vec::new();
+    for one in meter.datasets.iter().filter(|d| d.state != SeriesState::Ok) {
+        let why = one.error.as_deref().filter(|error| !told(error));
+        match groups.iter_mut().find(|(state, error, _)| (*state, *error) == (one.state, why)) {
+            Some((.., names)) => names.push(one.dataset.name()),
+            None => groups.push((one.state, why, vec![one.dataset.name()])),
+        }
+    }
+    let mut stand_ins: Vec<(&str, Vec<&str>)> = Vec::new();
+    for one in meter.datasets.iter().filter(|d| d.stands_in) {
+        match stand_ins.iter_mut().find(|(source, _)| *source == one.source) {
+            Some((_, names)) => names.push(one.dataset.name()),
+            None => stand_ins.push((&one.source, vec![one.dataset.name()])),
+        }
+    }
+    for (source, names) in stand_ins {
+        let names = names.join(", ");
+        let _infallible = writeln!(text, "{}, {names}: source {source} stands in for the preferred one.", meter.name);
+    }
+    for (state, why, names) in groups {
+        let source = meter.datasets.first().map(|d| d.source.as_str()).unwrap_or_default();
+        let why = why.map(|why| format!(". {}", catalogue::named(why.trim_end_matches('.'), source)));
+        let why = why.unwrap_or_default();
+        let state = state.name().replace('_', " ");
+        let _infallible = writeln!(text, "{}, {}: {state}{why}.", meter.name, names.join(", "));
+    }
+    text
+}
+
+/// What is wrong with the series of many meters: each trouble once, for all that have it.
+fn of_many(report: &Report, told: impl Fn(&str) -> bool) -> String {
+    let mut troubles: BTreeMap<(&str, String), Concerned<'_>> = BTreeMap::new();
+    let mut stand_ins: BTreeMap<&str, Concerned<'_>> = BTreeMap::new();
+    for (meter, one) in report.meters.iter().flat_map(|meter| meter.datasets.iter().map(move |one| (meter, one))) {
+        if one.state != SeriesState::Ok {
+            let why = one.error.as_deref().filter(|error| !told(error));
+            let why = why.map(|why| format!(". {}", catalogue::named(why.trim_end_matches('.'), &one.source)));
+            troubles.entry((one.state.name(), why.unwrap_or_default())).or_default().add(&meter.name);
+        }
+        if one.stands_in {
+            stand_ins.entry(&one.source).or_default().add(&meter.name);
+        }
+    }
+    let mut text = String::new();
+    for (source, concerned) in stand_ins {
+        let _infallible = writeln!(text, "{concerned}: source {source} stands in for the preferred one.");
+    }
+    let mut troubles: Vec<_> = troubles.into_iter().collect();
+    troubles.sort_by_key(|(_, concerned)| Reverse(concerned.series()));
+    for ((state, why), concerned) in troubles.iter().take(MESSAGES) {
+        let _infallible = writeln!(text, "{concerned}: {}{why}.", state.replace('_', " "));
+    }
+    if troubles.len() > MESSAGES {
+        text.push_str("… and other troubles: `linkyd status --failing` shows all of them.\n");
     }
     text
 }

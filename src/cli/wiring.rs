@@ -15,7 +15,7 @@ use crate::budget::Limits;
 use crate::client::HttpTransport;
 use crate::clock::{Calendar, Clock};
 use crate::config::{ApiChoice, Config, ConfigError, LimitsConfig, Origin, Problem, SourceConfig, SourceSettings};
-use crate::domain::{Api, Dataset, Day, Days};
+use crate::domain::{Api, Dataset, Day, Days, Prm};
 use crate::engine::{ActiveMeter, ActiveSource, Engine, Selection};
 use crate::exit::Exit;
 use crate::plan::Request;
@@ -212,10 +212,7 @@ pub(super) async fn open_in_turn(
 
 /// What the arguments narrow a pass to. A meter that is not configured is a mistake.
 pub(super) fn selection(narrow: &Narrow, refetch: bool, config: &Config) -> Result<Selection, Trouble> {
-    if let Some(unknown) = narrow.prms.iter().find(|prm| config.meters.iter().all(|m| m.prm != **prm)) {
-        let message = format!("the meter {unknown} is not in the configuration; add a [[meter]] block for it");
-        return Err(Trouble { exit: Exit::Usage, message });
-    }
+    refuse_unknown(&narrow.which.prms, config)?;
     let only = match (narrow.from, narrow.to) {
         (None, None) => None,
         (from, to) => Days::new(
@@ -224,7 +221,14 @@ pub(super) fn selection(narrow: &Narrow, refetch: bool, config: &Config) -> Resu
         ),
     };
     let request = Request { only, refetch, operator: true };
-    Ok(Selection { prms: narrow.prms.clone(), datasets: narrow.datasets.clone(), request })
+    Ok(Selection { prms: narrow.which.prms.clone(), datasets: narrow.which.datasets.clone(), only: None, request })
+}
+
+/// Refuses meters that are not configured.
+pub(super) fn refuse_unknown(prms: &[Prm], config: &Config) -> Result<(), Trouble> {
+    let Some(unknown) = prms.iter().find(|prm| config.meters.iter().all(|m| m.prm != **prm)) else { return Ok(()) };
+    let message = format!("the meter {unknown} is not in the configuration; add a [[meter]] block for it");
+    Err(Trouble { exit: Exit::Usage, message })
 }
 
 /// A token that is set by the first SIGINT or SIGTERM. The second one ends the process at once,

@@ -1,8 +1,10 @@
 //! What passes and the database taught about when the next pass is due: the state behind
 //! [`wake::next`], and the rules by which it changes.
 
-use crate::config::Config;
-use crate::domain::{DayState, SeriesState};
+use std::collections::HashSet;
+
+use crate::config::{Config, MeterConfig};
+use crate::domain::{Dataset, DayState, Prm, SeriesState};
 use crate::engine::Report;
 use crate::plan::wake::{self, Policy, Seen, Wake};
 use crate::store::SeriesStatus;
@@ -104,12 +106,16 @@ impl Agenda {
     }
 }
 
+/// The series of the configuration that no pass has seen yet.
+pub(crate) fn unseen<'c>(status: &[SeriesStatus], config: &'c Config) -> Vec<(&'c MeterConfig, Dataset)> {
+    let seen: HashSet<(&Prm, Dataset)> = status.iter().map(|s| (&s.prm, s.dataset)).collect();
+    let wanted = config.meters.iter().flat_map(|meter| meter.datasets.iter().map(move |dataset| (meter, *dataset)));
+    wanted.filter(|(meter, dataset)| !seen.contains(&(&meter.prm, *dataset))).collect()
+}
+
 /// Whether there is something to be fetched that no refusal and no schedule holds back.
 fn is_unfinished(status: &[SeriesStatus], config: &Config) -> bool {
-    let unseen = config.meters.iter().any(|meter| {
-        meter.datasets.iter().any(|dataset| status.iter().all(|s| s.prm != meter.prm || s.dataset != *dataset))
-    });
-    unseen
+    !unseen(status, config).is_empty()
         || status.iter().any(|s| match s.state {
             SeriesState::Waiting | SeriesState::Failing => true,
             SeriesState::Ok => s.days.get(&DayState::Missing).is_some_and(|days| *days > 0),

@@ -29,6 +29,8 @@ pub struct Selection {
     pub prms: Vec<Prm>,
     /// Only these datasets; empty: all.
     pub datasets: Vec<Dataset>,
+    /// Only these series, where there is such a list.
+    pub only: Option<BTreeSet<(Prm, Dataset)>>,
     /// Days, refetching, and who asked.
     pub request: Request,
 }
@@ -342,11 +344,13 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
 fn selects(selection: &Selection, series: &SeriesFacts) -> bool {
     (selection.prms.is_empty() || selection.prms.contains(&series.prm))
         && (selection.datasets.is_empty() || selection.datasets.contains(&series.dataset))
+        && selection.only.as_ref().is_none_or(|only| only.contains(&(series.prm.clone(), series.dataset)))
 }
 
 fn chosen(knowledge: &Knowledge, selection: &Selection, only: Option<&BTreeSet<SeriesKey>>) -> Chosen {
     let fits = |s: &SeriesFacts| only.is_none_or(|only| only.contains(&(s.meter, s.dataset))) && selects(selection, s);
-    let everything = only.is_none() && selection.prms.is_empty() && selection.datasets.is_empty();
+    let Selection { prms, datasets, only: listed, .. } = selection;
+    let everything = only.is_none() && prms.is_empty() && datasets.is_empty() && listed.is_none();
     let indices: BTreeSet<usize> =
         knowledge.series.iter().enumerate().filter(|(_, s)| fits(s)).map(|(index, _)| index).collect();
     Chosen { series: (!everything).then_some(indices), request: selection.request }

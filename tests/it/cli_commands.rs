@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::cli_rig::{FEWEST, Home, METER, MORNING, Simulated, keys, meter, source};
 
+/// What is said where `--failing` finds nothing.
+const FINE: &str = "No series is late, failing or suspended.";
+
 fn datasets(document: &Value) -> &Vec<Value> {
     document["meters"][0]["datasets"].as_array().unwrap()
 }
@@ -85,6 +88,29 @@ fn a_whole_history_arrives_and_every_document_keeps_its_keys() {
     assert_eq!(home.run(&[&["sync", "--json"], &before[..]].concat()).exits(0).json()["calls"], 0);
     home.assert_whole();
     home.run_at_morning(&["status", "--check"]).exits(0);
+
+    // One series is late, another has a hole that is no trouble.
+    assert_eq!(home.run_at_morning(&["status", "--failing"]).exits(0).out.lines().next(), Some(FINE));
+    home.edit("UPDATE coverage SET state = 1 WHERE (dataset = 5 AND day >= 20777) OR (dataset = 3 AND day = 20700)");
+    let named = |document: &Value| -> Vec<String> {
+        let meters = document["meters"].as_array().unwrap().iter();
+        let all = meters.flat_map(|m| m["datasets"].as_array().unwrap());
+        all.map(|d| d["dataset"].as_str().unwrap().to_owned()).collect()
+    };
+    let status =
+        |more: &[&str], code| named(&home.run_at_morning(&[&["status", "--json"], more].concat()).exits(code).json());
+    assert_eq!(status(&["--failing", "--check"], 1), ["daily_max_power"]);
+    assert_eq!(status(&["--failing", "--check", "--dataset", "daily_consumption"], 0), [""; 0]);
+    assert_eq!(status(&["--prm", METER, "--dataset", "daily_consumption"], 0), ["daily_consumption"]);
+    home.run_at_morning(&["status", "--prm", "99999999999999"]).exits(64);
+    let planned =
+        |more: &[&str]| home.run_at_morning(&[&["plan", "--json"], more].concat()).exits(0).json()["total"].clone();
+    assert_eq!((planned(&[]), planned(&["--failing"])), (json!(2), json!(1)));
+    assert_eq!(planned(&["--failing", "--dataset", "daily_consumption"]), 0);
+    let sync = home.run_at_morning(&["sync", "--json", "--failing"]).exits(0).json();
+    assert_eq!((named(&sync), &sync["calls"]), (vec!["daily_max_power".to_owned()], &json!(1)));
+    assert_eq!(home.run_at_morning(&["sync", "--json", "--failing"]).exits(0).json()["calls"], 0);
+    assert_eq!(planned(&[]), 1);
 }
 
 #[test]

@@ -27,7 +27,8 @@ fn days(first: &str, end: &str) -> Option<Days> {
 async fn a_selection_asks_for_nothing_else() {
     let rig = rig_of(MeterSpec::new(prm(METER)), &DATASETS).await;
     let only = Request { only: days("2026-11-01", "2026-11-05"), operator: true, ..Request::default() };
-    let narrow = Selection { prms: vec![prm(METER)], datasets: vec![Dataset::ConsumptionLoadCurve], request: only };
+    let datasets = vec![Dataset::ConsumptionLoadCurve];
+    let narrow = Selection { prms: vec![prm(METER)], datasets, only: None, request: only };
     let report = rig.pass_with(narrow.clone()).await;
     assert_eq!((report.calls, report.exit(), report.meters.len()), (1, Exit::Done, 1));
     let call = rig.simulator.log().pop().unwrap();

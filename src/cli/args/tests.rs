@@ -25,8 +25,8 @@ fn sync_takes_everything() {
     let invocation = run(line).unwrap();
     assert_eq!(invocation.config, Some(PathBuf::from("x.toml")));
     let Command::Sync(args) = invocation.command else { panic!("not sync") };
-    assert_eq!(args.narrow.prms.iter().map(Prm::full).collect::<Vec<_>>(), ["01234567890123", "01234567890124"]);
-    assert_eq!(args.narrow.datasets, [Dataset::DailyMaxPower]);
+    assert_eq!(args.narrow.which.prms.iter().map(Prm::full).collect::<Vec<_>>(), ["01234567890123", "01234567890124"]);
+    assert_eq!(args.narrow.which.datasets, [Dataset::DailyMaxPower]);
     assert_eq!(args.at.unwrap().to_rfc3339(), "2026-11-24T08:30:00+00:00");
     assert!(args.refetch && args.json);
     let day: Day = "2026-01-01".parse().unwrap();
@@ -37,7 +37,9 @@ fn sync_takes_everything() {
 fn the_other_commands_parse() {
     for line in [
         "run",
-        "plan --json --refetch",
+        "plan --json --refetch --failing --all",
+        "sync --failing --prm 01234567890123 --dataset daily_consumption",
+        "status --failing --prm 01234567890123 --dataset daily_consumption --all",
         "status --check --json --at 2026-11-24T08:00:00Z",
         "--config x.toml simulate",
         "demo --database d.db --full-speed",
@@ -136,6 +138,7 @@ fn help_reads_well() {
           --config <FILE>      Configuration file [default: /etc/linkyd/config.toml]
           --prm <PRM>          Only this meter; may be repeated
           --dataset <DATASET>  Only this dataset; may be repeated
+          --failing            Only series that are late, failing or suspended, or that were never asked
           --from <DAY>         Only days from this one on, as YYYY-MM-DD
           --to <DAY>           Only days up to this one, which is included
           --refetch            Ask again for days that are complete
