@@ -210,10 +210,9 @@ BEGIN
     RETURN made;
 END
 $$;
-REVOKE ALL ON FUNCTION load_curve_years(int4, int4) FROM PUBLIC;
 
--- From the first Linky meters on, and for some years ahead.
-SELECT load_curve_years(2016, 2035);
+-- What sources serve, and some years ahead. The store asks for those of its windows beside.
+SELECT load_curve_years(2022, 2031);
 
 CREATE TABLE daily_energy (
     wh int8 NOT NULL,

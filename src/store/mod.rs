@@ -19,6 +19,8 @@ pub mod lock;
 mod setup;
 pub mod sqlite;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 

@@ -38,7 +38,7 @@ async fn whole(path: &std::path::Path) -> i64 {
 async fn killed_at_any_moment_an_answer_is_there_wholly_or_not_at_all() {
     let world = World::new().await;
     let path = world.path();
-    let World { folder, store, .. } = world;
+    let World { host: Sqlite { folder, .. }, store, .. } = world;
     drop(store);
     let mut before = 0;
     for round in 0..12_u64 {
@@ -64,7 +64,7 @@ async fn a_torn_end_of_the_wal_loses_whole_answers_only() {
     for n in 0..8 {
         world.store_curve(nth_week(n), curve(nth_week(n), 30, |start| start % 3000)).await;
     }
-    let wal = std::fs::read(world.folder.path().join("linkyd.db-wal")).unwrap();
+    let wal = std::fs::read(world.host.folder.path().join("linkyd.db-wal")).unwrap();
     let mut seen = std::collections::BTreeSet::new();
     for n in 0..24 {
         let folder = tempfile::tempdir().unwrap();

@@ -32,7 +32,7 @@ async fn a_second_linkyd_is_told_who_is_at_work_and_readers_are_not_stopped() {
     assert_eq!(reader.status().await.unwrap().len(), 5);
     assert!(matches!(reader.set_up(&setup()).await, Err(StoreError::NotWritable { .. })));
     let path = world.path();
-    let World { folder, store, .. } = world;
+    let World { host: Sqlite { folder, .. }, store, .. } = world;
     drop(store);
     open(&path, Mode::Write).await.unwrap();
     drop(folder);
@@ -116,7 +116,7 @@ async fn a_reader_that_holds_a_snapshot_blocks_nothing_and_sees_one_instant() {
     rows(&mut reader, "COMMIT").await.unwrap();
     assert_eq!(rows(&mut reader, "SELECT count(*) FROM v_load_curve").await.unwrap(), ["480"]);
     world.store.tidy().await.unwrap();
-    assert_eq!(std::fs::metadata(world.folder.path().join("linkyd.db-wal")).unwrap().len(), 0);
+    assert_eq!(std::fs::metadata(world.host.folder.path().join("linkyd.db-wal")).unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -168,14 +168,14 @@ async fn after_an_error_of_the_disk_the_connection_is_a_new_one() {
     let span = days("2026-11-17", "2026-11-24");
     world.store_curve(span, curve(span, 30, |_| 1)).await;
     assert!(rows(writer.lock().await.bare(), "SELECT * FROM only_here").await.is_err());
-    assert!(world.folder.path().join("linkyd.db-wal").exists());
+    assert!(world.host.folder.path().join("linkyd.db-wal").exists());
     assert_eq!(world.one("SELECT count(*) FROM v_load_curve").await, "336");
 }
 
 #[tokio::test]
 async fn a_file_that_is_replaced_is_noticed() {
     let world = World::new().await;
-    std::fs::rename(world.path(), world.folder.path().join("aside.db")).unwrap();
+    std::fs::rename(world.path(), world.host.folder.path().join("aside.db")).unwrap();
     let span = days("2026-11-17", "2026-11-24");
     let asks = Some((METER, CURVE, span));
     let call = NewCall {
@@ -222,7 +222,7 @@ async fn a_damaged_page_is_an_error_with_advice() {
     let span = days("2026-07-01", "2026-11-24");
     world.store_curve(span, curve(span, 10, |_| 1)).await;
     world.store.tidy().await.unwrap();
-    let copy = world.folder.path().join("copy.db");
+    let copy = world.host.folder.path().join("copy.db");
     let mut bytes = std::fs::read(world.path()).unwrap();
     let middle = bytes.len() / 4096 / 2 * 4096;
     bytes[middle..].fill(0xa5);

@@ -37,7 +37,7 @@ async fn child() {
         }
         "write" => {
             let store = SqliteStore::open(&path, Mode::Write, "linkyd run").await.unwrap();
-            let world = World::around(tempfile::tempdir().unwrap(), store);
+            let world = World::around(Sqlite { folder: tempfile::tempdir().unwrap(), path }, store);
             let span = days("2026-11-17", "2026-11-24");
             world.store_curve(span, curve(span, 30, |_| 1)).await;
             println!("stored");
@@ -46,7 +46,7 @@ async fn child() {
         }
         "burst" => {
             let store = SqliteStore::open(&path, Mode::Write, "linkyd run").await.unwrap();
-            let world = World::around(tempfile::tempdir().unwrap(), store);
+            let world = World::around(Sqlite { folder: tempfile::tempdir().unwrap(), path }, store);
             super::crashes::burst(&world).await;
         }
         other => panic!("{other}"),

@@ -1,4 +1,4 @@
-//! How much room a history takes.
+//! How much room a history takes, and how little is written.
 
 use super::*;
 
@@ -41,7 +41,7 @@ async fn a_whole_history_of_consumer_and_producer_stays_under_2_mb() {
 
 /// Bytes of the pages of the load curves, from a copy without them.
 async fn tables(world: &World) -> i64 {
-    let copy = world.folder.path().join("copy.db");
+    let copy = world.host.folder.path().join("copy.db");
     std::fs::copy(world.path(), &copy).unwrap();
     let mut conn = SqliteConnectOptions::new().filename(&copy).connect().await.unwrap();
     let size = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
@@ -49,4 +49,14 @@ async fn tables(world: &World) -> i64 {
     rows(&mut conn, "DROP TABLE load_curve").await.unwrap();
     let after: i64 = rows(&mut conn, size).await.unwrap()[0].parse().unwrap();
     before - after
+}
+
+#[tokio::test]
+async fn a_window_that_stays_writes_nothing_but_the_pass() {
+    let world = World::new().await;
+    world.window("2026-11-10", "2026-11-24").await;
+    world.store.tidy().await.unwrap();
+    world.window("2026-11-10", "2026-11-24").await;
+    world.store.set_up(&setup()).await.unwrap();
+    assert_eq!(std::fs::metadata(world.host.folder.path().join("linkyd.db-wal")).unwrap().len(), 0);
 }

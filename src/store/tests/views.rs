@@ -2,6 +2,14 @@
 
 use super::*;
 
+on_both_engines! {
+    the_views_have_the_columns_of_the_contract,
+    intervals_show_utc_paris_and_energy,
+    an_hour_says_how_much_of_it_is_covered,
+    a_day_never_sums_the_curve_as_if_it_were_metered,
+    freshness_has_a_line_for_each_series_from_the_first_pass,
+}
+
 /// The columns of each view, as the contract lists them.
 const COLUMNS: [(&str, &str); 14] = [
     (
@@ -32,19 +40,18 @@ const COLUMNS: [(&str, &str); 14] = [
     ("v_meter", "prm,meter,source,segment,subscribed_kva,distribution_tariff,offpeak_hours,activated_on,consent_until"),
 ];
 
-#[tokio::test]
-async fn the_views_have_the_columns_of_the_contract() {
-    let world = World::new().await;
+async fn the_views_have_the_columns_of_the_contract<H: Host>() {
+    let world = World::<H>::new().await;
     for (view, columns) in COLUMNS {
-        assert_eq!(world.one(&format!("SELECT group_concat(name) FROM pragma_table_info('{view}')")).await, columns);
+        assert_eq!(world.host.columns(view).await.join(","), columns);
     }
-    let count = "SELECT count(*) FROM sqlite_schema WHERE type = 'view'";
-    assert_eq!(world.one(count).await, COLUMNS.len().to_string());
+    let mut views = COLUMNS.map(|(view, _)| view);
+    views.sort_unstable();
+    assert_eq!(world.host.views().await, views);
 }
 
-#[tokio::test]
-async fn intervals_show_utc_paris_and_energy() {
-    let world = World::new().await;
+async fn intervals_show_utc_paris_and_energy<H: Host>() {
+    let world = World::<H>::new().await;
     let change = days("2026-10-25", "2026-10-26");
     world.store_curve(change, curve(change, 30, |_| 901)).await;
     let rows = world.rows("SELECT starts_at, ends_at, starts_local, day, minutes, watts, wh, source FROM v_load_curve ORDER BY starts_epoch").await;
@@ -63,9 +70,8 @@ async fn intervals_show_utc_paris_and_energy() {
     world.sound().await;
 }
 
-#[tokio::test]
-async fn an_hour_says_how_much_of_it_is_covered() {
-    let world = World::new().await;
+async fn an_hour_says_how_much_of_it_is_covered<H: Host>() {
+    let world = World::<H>::new().await;
     let span = days("2026-11-20", "2026-11-21");
     let mut points = curve(span, 10, |start| start % 7);
     points.truncate(3);
@@ -73,9 +79,8 @@ async fn an_hour_says_how_much_of_it_is_covered() {
     assert_eq!(world.one("SELECT minutes FROM v_hourly").await, "30");
 }
 
-#[tokio::test]
-async fn a_day_never_sums_the_curve_as_if_it_were_metered() {
-    let world = World::new().await;
+async fn a_day_never_sums_the_curve_as_if_it_were_metered<H: Host>() {
+    let world = World::<H>::new().await;
     world.window("2026-11-10", "2026-11-24").await;
     let span = days("2026-11-20", "2026-11-23");
     let mut points = curve(span, 30, |_| 200);
@@ -114,9 +119,8 @@ async fn a_day_never_sums_the_curve_as_if_it_were_metered() {
     assert_eq!(world.rows("SELECT * FROM v_yearly").await, ["01234567890123|Maison|2026|14430|7|5170|365|3|1"]);
 }
 
-#[tokio::test]
-async fn freshness_has_a_line_for_each_series_from_the_first_pass() {
-    let world = World::new().await;
+async fn freshness_has_a_line_for_each_series_from_the_first_pass<H: Host>() {
+    let world = World::<H>::new().await;
     world.window("2026-11-10", "2026-11-24").await;
     let rows = "SELECT dataset, newest_day, lag_days, state, last_success_at FROM v_freshness ORDER BY dataset";
     assert_eq!(world.rows(rows).await.len(), 5);

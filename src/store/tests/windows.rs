@@ -4,9 +4,17 @@ use super::*;
 use crate::domain::{Direction, SeriesState};
 use crate::store::{Activation, Effect, Standing, Switch};
 
-#[tokio::test]
-async fn each_day_of_the_window_has_a_row_and_runs_are_gaps() {
-    let world = World::new().await;
+on_both_engines! {
+    each_day_of_the_window_has_a_row_and_runs_are_gaps,
+    what_leaves_the_window_unfetched_is_expired_and_may_come_back,
+    days_before_the_activation_are_no_gaps,
+    a_meter_that_leaves_keeps_its_rows,
+    a_series_tells_why_it_is_suspended_until_it_is_answered,
+    each_source_of_a_series_keeps_its_own_troubles,
+}
+
+async fn each_day_of_the_window_has_a_row_and_runs_are_gaps<H: Host>() {
+    let world = World::<H>::new().await;
     world.window("2026-11-10", "2026-11-24").await;
     let of = "FROM v_coverage WHERE dataset = 'consumption_load_curve' ORDER BY day";
     assert_eq!(world.rows(&format!("SELECT day {of}")).await.len(), 14);
@@ -46,9 +54,8 @@ async fn each_day_of_the_window_has_a_row_and_runs_are_gaps() {
     assert_eq!(status[0].next_try_at, Some(paris::start_of(day("2026-11-30")) + 8 * 3600));
 }
 
-#[tokio::test]
-async fn what_leaves_the_window_unfetched_is_expired_and_may_come_back() {
-    let world = World::new().await;
+async fn what_leaves_the_window_unfetched_is_expired_and_may_come_back<H: Host>() {
+    let world = World::<H>::new().await;
     world.window("2026-11-10", "2026-11-24").await;
     let span = days("2026-11-11", "2026-11-12");
     world.store_curve(span, curve(span, 30, |_| 1)).await;
@@ -67,9 +74,8 @@ async fn what_leaves_the_window_unfetched_is_expired_and_may_come_back() {
     world.sound().await;
 }
 
-#[tokio::test]
-async fn days_before_the_activation_are_no_gaps() {
-    let world = World::new().await;
+async fn days_before_the_activation_are_no_gaps<H: Host>() {
+    let world = World::<H>::new().await;
     world.window("2026-11-10", "2026-11-24").await;
     let asked = days("2026-11-10", "2026-11-17");
     world.store_curve(asked, Vec::new()).await;
@@ -94,23 +100,8 @@ async fn days_before_the_activation_are_no_gaps() {
     assert_eq!(world.rows(&format!("SELECT day FROM v_coverage {of} AND state = 'expired'")).await.len(), 0);
 }
 
-#[tokio::test]
-async fn a_window_that_stays_writes_nothing_but_the_pass() {
-    let world = World::new().await;
-    world.window("2026-11-10", "2026-11-24").await;
-    world.store.tidy().await.unwrap();
-    world.window("2026-11-10", "2026-11-24").await;
-    world.store.set_up(&setup()).await.unwrap();
-    assert_eq!(std::fs::metadata(wal(&world)).unwrap().len(), 0);
-}
-
-fn wal(world: &World) -> std::path::PathBuf {
-    world.folder.path().join("linkyd.db-wal")
-}
-
-#[tokio::test]
-async fn a_meter_that_leaves_keeps_its_rows() {
-    let world = World::new().await;
+async fn a_meter_that_leaves_keeps_its_rows<H: Host>() {
+    let world = World::<H>::new().await;
     world.window("2026-11-10", "2026-11-24").await;
     let span = days("2026-11-15", "2026-11-18");
     world.store_curve(span, curve(span, 30, |_| 1)).await;
@@ -125,9 +116,8 @@ async fn a_meter_that_leaves_keeps_its_rows() {
     assert_eq!(world.store.facts(0).await.unwrap().series[0].meter, METER);
 }
 
-#[tokio::test]
-async fn a_series_tells_why_it_is_suspended_until_it_is_answered() {
-    let world = World::new().await;
+async fn a_series_tells_why_it_is_suspended_until_it_is_answered<H: Host>() {
+    let world = World::<H>::new().await;
     world.window("2026-11-10", "2026-11-24").await;
     let effect = Effect::Series {
         meter: METER,
@@ -146,9 +136,8 @@ async fn a_series_tells_why_it_is_suspended_until_it_is_answered() {
     assert_eq!(world.one(row).await, "ok|-|-");
 }
 
-#[tokio::test]
-async fn each_source_of_a_series_keeps_its_own_troubles() {
-    let world = World::new().await;
+async fn each_source_of_a_series_keeps_its_own_troubles<H: Host>() {
+    let world = World::<H>::new().await;
     let (state, code, message) = (SeriesState::NotOffered, Some("x".into()), None);
     let effect = Effect::Series { meter: METER, dataset: CURVE, state, code, message, not_before: Some(9) };
     world.store.apply(vec![effect]).await.unwrap();

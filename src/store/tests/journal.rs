@@ -5,7 +5,17 @@ use crate::budget::{Exhausted, Verdict};
 use crate::source::Pool;
 use crate::store::{Effect, Learnt, SourceState};
 
-fn call(world: &World, asks: Option<(MeterId, Dataset, Days)>) -> NewCall {
+on_both_engines! {
+    calls_are_paced_and_counted_by_account,
+    the_journal_tells_what_became_of_each_call,
+    refused_tokens_are_counted_apart,
+    what_was_learnt_about_a_source_comes_back,
+    a_source_that_rests_takes_no_call_whoever_asks,
+    editing_an_identifier_or_a_kind_refills_nothing_and_claims_nothing,
+    counters_are_apart_and_what_the_source_says_counts_at_once,
+}
+
+fn call(world: &World<impl Host>, asks: Option<(MeterId, Dataset, Days)>) -> NewCall {
     NewCall {
         source: SOURCE,
         api: asks.map(|_| Api::V5),
@@ -19,9 +29,8 @@ fn call(world: &World, asks: Option<(MeterId, Dataset, Days)>) -> NewCall {
     }
 }
 
-#[tokio::test]
-async fn calls_are_paced_and_counted_by_account() {
-    let world = World::new().await;
+async fn calls_are_paced_and_counted_by_account<H: Host>() {
+    let world = World::<H>::new().await;
     let limits = Limits { per_second: 5, per_hour: Some(7), per_day: None };
     let now = world.now() * 1000;
     let mut starts = Vec::new();
@@ -47,9 +56,8 @@ async fn calls_are_paced_and_counted_by_account() {
     assert_eq!(world.one("SELECT count(*) FROM v_call").await, "6");
 }
 
-#[tokio::test]
-async fn the_journal_tells_what_became_of_each_call() {
-    let world = World::new().await;
+async fn the_journal_tells_what_became_of_each_call<H: Host>() {
+    let world = World::<H>::new().await;
     let span = days("2026-11-17", "2026-11-24");
     let failed = world.reserve(CURVE, span).await;
     let end = CallEnd { call: failed, lease: None, status: Some(503), code: Some("http-503".into()), duration_ms: 90 };
@@ -71,9 +79,8 @@ async fn the_journal_tells_what_became_of_each_call() {
     );
 }
 
-#[tokio::test]
-async fn refused_tokens_are_counted_apart() {
-    let world = World::new().await;
+async fn refused_tokens_are_counted_apart<H: Host>() {
+    let world = World::<H>::new().await;
     for (code, status) in [(Some("invalid_client"), 401), (None, 200), (Some("invalid_client"), 401)] {
         let Reserved::Go { call, .. } =
             world.store.reserve(&call(&world, None), &LIMITS, world.now() * 1000).await.unwrap()
@@ -88,9 +95,8 @@ async fn refused_tokens_are_counted_apart() {
     assert_eq!(world.one("SELECT count(*) FROM v_call").await, "0");
 }
 
-#[tokio::test]
-async fn what_was_learnt_about_a_source_comes_back() {
-    let world = World::new().await;
+async fn what_was_learnt_about_a_source_comes_back<H: Host>() {
+    let world = World::<H>::new().await;
     let known = Learnt { max_days: Some((3, 77)), history_short: 2, api: Some((Api::V5, 55)), not_before: Some(99) };
     let state = SourceState {
         not_before_ms: Some(5),
@@ -109,9 +115,8 @@ async fn what_was_learnt_about_a_source_comes_back() {
     assert_eq!(world.store.sources().await.unwrap()[0].state, state);
 }
 
-#[tokio::test]
-async fn a_source_that_rests_takes_no_call_whoever_asks() {
-    let world = World::new().await;
+async fn a_source_that_rests_takes_no_call_whoever_asks<H: Host>() {
+    let world = World::<H>::new().await;
     let now = world.now() * 1000;
     let rest = SourceState {
         not_before_ms: Some(now + 5_000),
@@ -132,9 +137,8 @@ async fn a_source_that_rests_takes_no_call_whoever_asks() {
     assert_eq!(world.store.facts(0).await.unwrap().sources[0].state, SourceState::default());
 }
 
-#[tokio::test]
-async fn editing_an_identifier_or_a_kind_refills_nothing_and_claims_nothing() {
-    let world = World::new().await;
+async fn editing_an_identifier_or_a_kind_refills_nothing_and_claims_nothing<H: Host>() {
+    let world = World::<H>::new().await;
     let now = world.now() * 1000;
     let limits = Limits { per_second: 1000, per_hour: Some(2), per_day: None };
     for _ in 0..2 {
@@ -152,12 +156,11 @@ async fn editing_an_identifier_or_a_kind_refills_nothing_and_claims_nothing() {
     world.store.set_up(&edited).await.unwrap();
     let facts = world.store.facts(0).await.unwrap();
     assert_eq!(facts.sources.iter().map(|s| (s.id, s.name.as_str())).collect::<Vec<_>>(), [(SourceId(2), "enedis")]);
-    assert_eq!(world.one("SELECT count(*) FROM source WHERE direct = 1 AND id = 1").await, "1");
+    assert_eq!(world.one("SELECT count(*) FROM source WHERE CAST(direct AS integer) = 1 AND id = 1").await, "1");
 }
 
-#[tokio::test]
-async fn counters_are_apart_and_what_the_source_says_counts_at_once() {
-    let world = World::new().await;
+async fn counters_are_apart_and_what_the_source_says_counts_at_once<H: Host>() {
+    let world = World::<H>::new().await;
     let limits = Limits { per_second: 1000, per_hour: None, per_day: Some(2) };
     let now = world.now() * 1000;
     let cached = NewCall { pool: Pool::Cached, ..call(&world, None) };
