@@ -30,11 +30,13 @@ pub enum AnomalyKind {
     BadValue,
     /// A label that is no date or time; dropped.
     BadStamp,
+    /// A register that does not say what it counts; dropped.
+    NoClass,
 }
 
 impl AnomalyKind {
     /// Every kind, in the order in which they are listed.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::DstAmbiguous,
         Self::DstNonexistent,
         Self::DuplicateConflict,
@@ -44,6 +46,7 @@ impl AnomalyKind {
         Self::OffGrid,
         Self::BadValue,
         Self::BadStamp,
+        Self::NoClass,
     ];
 
     /// The word for it in logs, metrics and tables.
@@ -59,6 +62,7 @@ impl AnomalyKind {
             Self::OffGrid => "off_grid",
             Self::BadValue => "bad_value",
             Self::BadStamp => "bad_stamp",
+            Self::NoClass => "no_class",
         }
     }
 }

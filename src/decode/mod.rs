@@ -7,13 +7,20 @@
 //! yield readings of text as it came. `points` and `daily` turn those into values: labels
 //! become instants, doubtful readings are dropped or marked, and each oddity is counted as an
 //! [`Anomaly`]. The rules are told in docs/time.md.
+//!
+//! What is no measure has readers of its own: [`customer`] for contracts and people, [`registers()`] for the
+//! meter's registers, [`services()`] for what a consent allows.
 
 mod anomaly;
 mod autumn;
+pub mod customer;
 mod daily;
 mod field;
+mod node;
 mod number;
 mod points;
+mod registers;
+mod services;
 mod stamp;
 #[cfg(test)]
 mod tests;
@@ -24,6 +31,8 @@ use crate::domain::{Api, Dataset, Day, Days, Kind, Prm, Values};
 use crate::source::Label;
 
 pub use anomaly::{Anomaly, AnomalyKind};
+pub use registers::{DecodedRegisters, RegistersExpected, registers};
+pub use services::services;
 
 use anomaly::Anomalies;
 use field::Field;
@@ -81,6 +90,9 @@ pub enum DecodeError {
     /// JSON, but without a list of readings.
     #[error("the answer has no list of readings")]
     NoReadings,
+    /// JSON, but nothing in it that was asked for.
+    #[error("the answer holds nothing of what was asked for")]
+    Lacking,
     /// The readings of another meter.
     #[error("the answer is about another meter")]
     OtherMeter,
@@ -103,7 +115,7 @@ impl DecodeError {
         match self {
             Self::Empty => Own::Empty,
             Self::Html => Own::Html,
-            Self::Utf8 | Self::Json { .. } | Self::NoReadings => Own::Undecodable,
+            Self::Utf8 | Self::Json { .. } | Self::NoReadings | Self::Lacking => Own::Undecodable,
             Self::OtherMeter | Self::OtherPeriod | Self::OtherDirection | Self::OtherUnit => Own::WrongAnswer,
         }
     }
@@ -203,7 +215,11 @@ fn agrees(field: &Scalar<'_>, wanted: &str) -> bool {
 /// Checks the meter that the answer names. One that names none is taken for an answer to the
 /// question: both APIs always name it, and the connection is the only other witness.
 fn check_meter(field: &Scalar<'_>, what: &Expected<'_>) -> Result<(), DecodeError> {
-    let right = field.is_missing() || field.is_prm(what.prm.full());
+    check_named(field, what.prm)
+}
+
+fn check_named(field: &Scalar<'_>, prm: &Prm) -> Result<(), DecodeError> {
+    let right = field.is_missing() || field.is_prm(prm.full());
     if right { Ok(()) } else { Err(DecodeError::OtherMeter) }
 }
 
@@ -211,9 +227,13 @@ fn check_meter(field: &Scalar<'_>, what: &Expected<'_>) -> Result<(), DecodeErro
 /// longer one is harmless, since what lies outside is dropped, but from one that lacks a day it
 /// would follow that this day has no data.
 fn check_period(first: &Scalar<'_>, end: &Scalar<'_>, what: &Expected<'_>) -> Result<(), DecodeError> {
+    check_period_of(first, end, what.days)
+}
+
+fn check_period_of(first: &Scalar<'_>, end: &Scalar<'_>, days: Days) -> Result<(), DecodeError> {
     let day = |field: &Scalar<'_>| field.text().and_then(|text| text.trim().get(..10)?.parse::<Day>().ok());
-    let early = first.is_missing() || day(first).is_some_and(|day| day <= what.days.first());
-    let late = end.is_missing() || day(end).is_some_and(|day| day >= what.days.end());
+    let early = first.is_missing() || day(first).is_some_and(|day| day <= days.first());
+    let late = end.is_missing() || day(end).is_some_and(|day| day >= days.end());
     if early && late { Ok(()) } else { Err(DecodeError::OtherPeriod) }
 }
 

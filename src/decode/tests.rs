@@ -6,6 +6,7 @@ use crate::domain::{CurvePoint, Day, PeakPower, paris};
 mod curve;
 mod gateway;
 mod properties;
+mod registers;
 
 const PRM: &str = "01234567890123";
 

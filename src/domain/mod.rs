@@ -4,6 +4,7 @@
 //! so that the rest of the program cannot hold a PRM of 13 digits, an empty range of days or
 //! an interval without a length. [`paris`] is the only module that knows a time zone.
 
+pub mod contract;
 pub mod coverage;
 pub mod dataset;
 pub mod day;
@@ -12,11 +13,15 @@ pub mod interval;
 pub mod merge;
 pub mod offpeak;
 pub mod paris;
+pub mod personal;
 pub mod prm;
 pub mod reading;
+pub mod registers;
 pub mod series;
+pub mod services;
 pub mod span;
 
+pub use contract::{Contract, Contracts};
 pub use coverage::{Asked, DayObservation, DayRecord, DayState, SameDay};
 pub use dataset::{Api, Dataset, Direction, Kind};
 pub use day::{Day, Days};

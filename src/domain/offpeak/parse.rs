@@ -6,7 +6,7 @@ use super::{DAY, Hours, OffPeak, Slot};
 
 /// A text about off-peak hours whose meaning is not certain. It holds no text: what it is about is kept
 /// whole beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum NotUnderstood {
     /// There is something other than slots and the known words.
     #[error("words or signs whose meaning is not known")]
