@@ -1,4 +1,4 @@
-//! Enedis' own front: the data of both APIs and the token endpoint.
+//! Enedis' own front: the data of both APIs, the token endpoint, and the paths of everything else.
 //!
 //! A call for data goes through the same gates as at Enedis: it is counted, its token is checked,
 //! faults have their turn, the rules are applied, the answer is computed from the world and
@@ -16,14 +16,16 @@ use chrono::{DateTime, Utc};
 
 use super::action::Action;
 use super::answer::{Answer, answer};
+use super::consent;
 use super::damage;
 use super::edge::{Asked, Fate, Line, pairs};
 use super::faults::{Call, Endpoint};
 use super::front::Front;
 use super::published::AsOf;
-use super::refusal::{Envelope, Refusal, not_found_page, technical};
+use super::refusal::{Refusal, not_found_page, technical};
 use super::rules::{self, Query};
 use super::server::Simulator;
+use super::serving;
 use super::world::World;
 use super::{wire_2026, wire_v5};
 use crate::domain::{Api, Dataset};
@@ -48,7 +50,17 @@ pub(super) fn router() -> Router<Simulator> {
             router = router.route(path, get(handler));
         }
     }
-    router.fallback(nowhere)
+    for (api, version) in [(Api::V5, "v1"), (Api::V2026, "v2")] {
+        let path = format!("/dataconnect/{version}/oauth2/authorize");
+        let page = move |State(simulator): State<Simulator>, RawQuery(query): RawQuery| async move {
+            consent::authorize(&simulator, api, &pairs(query.as_deref()))
+        };
+        let answer = |State(simulator): State<Simulator>, RawQuery(query): RawQuery| async move {
+            consent::answer(&simulator, &pairs(query.as_deref()))
+        };
+        router = router.route(&path, get(page)).route(&format!("{path}/answer"), get(answer));
+    }
+    serving::routes(router).fallback(nowhere)
 }
 
 async fn data(simulator: &Simulator, api: Api, dataset: Dataset, headers: &HeaderMap, query: &Query) -> Response {
@@ -83,7 +95,8 @@ fn admit(simulator: &Simulator, api: Api, dataset: Dataset, headers: &HeaderMap,
     let state = &mut *simulator.state();
     let entry = state.open_line(&asked, arrived, at);
     let (world, now) = (state.world_at(Front::Enedis), state.calendar.now());
-    let mut refused = state.quota.arrive(world.rules.limits, api, dataset, arrived, at).err();
+    *state.quota.counters.by_dataset.entry(dataset).or_default() += 1;
+    let mut refused = state.quota.arrive(world.rules.limits, api, arrived, at).err();
     if refused.is_none() {
         refused = state.tokens.check(headers, arrived, api).err();
         state.quota.counters.unauthorized += u64::from(refused.is_some());
@@ -116,10 +129,7 @@ pub(super) fn consult(
     dataset: Dataset,
     query: &Query,
 ) -> Result<Answer, Refusal> {
-    if !world.rules.apis.contains(&api) {
-        let text = "No matching resource found for given API Request";
-        return Err(Refusal::new(404, Envelope::E3, "900906", text));
-    }
+    rules::served(world, api)?;
     let ask = rules::judge(world, now, api, dataset, query)?;
     let answer = answer(world, &ask, AsOf::Instant(now));
     if answer.points.is_empty() { Err(rules::no_data(api)) } else { Ok(answer) }
@@ -184,7 +194,8 @@ async fn revoke(
     }
 }
 
-/// Below the measures of 2026 an unknown path is a technical error; elsewhere it is a page.
+/// Below the APIs of 2026 an unknown path is a technical error; elsewhere it is a page.
 async fn nowhere(uri: Uri) -> Response {
-    if uri.path().starts_with("/mesure_synchrone_auto/") { technical().response() } else { not_found_page().response() }
+    let first = uri.path().split('/').nth(1).unwrap_or_default();
+    if first.ends_with("_auto") { technical().response() } else { not_found_page().response() }
 }

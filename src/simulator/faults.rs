@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::action::Action;
 use super::front::Front;
 use super::noise::Noise;
+use super::service::Service;
 use super::text;
 use crate::domain::{Api, Dataset, Day, Prm, paris};
 
@@ -79,6 +80,9 @@ pub struct Match {
     /// Calls for that dataset.
     #[serde(deserialize_with = "text::some")]
     pub dataset: Option<Dataset>,
+    /// Calls for that service.
+    #[serde(deserialize_with = "text::some")]
+    pub service: Option<Service>,
     /// Calls for that meter.
     #[serde(deserialize_with = "text::some")]
     pub prm: Option<Prm>,
@@ -134,6 +138,12 @@ impl Match {
         Self { dataset: Some(dataset), ..Self::default() }
     }
 
+    /// Calls for that service.
+    #[must_use]
+    pub fn service(service: Service) -> Self {
+        Self { service: Some(service), ..Self::default() }
+    }
+
     /// Every data call to that front.
     #[must_use]
     pub fn front(front: Front) -> Self {
@@ -164,6 +174,7 @@ impl Match {
             && self.upstream == call.upstream
             && self.api.is_none_or(|api| call.api == Some(api))
             && self.dataset.is_none_or(|dataset| call.dataset == Some(dataset))
+            && self.service.is_none_or(|service| call.service == Some(service))
             && self.prm.as_ref().is_none_or(|prm| call.prm == Some(prm))
             && self.start_from.is_none_or(|day| call.start.is_some_and(|start| start >= day))
             && self.start_to.is_none_or(|day| call.start.is_some_and(|start| start <= day))
@@ -200,6 +211,7 @@ pub(super) struct Call<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) api: Option<Api>,
     pub(super) dataset: Option<Dataset>,
+    pub(super) service: Option<Service>,
     pub(super) prm: Option<&'a Prm>,
     pub(super) start: Option<Day>,
     pub(super) end: Option<Day>,

@@ -3,7 +3,9 @@
 use chrono::{DateTime, NaiveTime, Utc};
 use serde::Deserialize;
 
+use super::customer::{ContractSpec, CustomerSpec};
 use super::front::Front;
+use super::registers::RegisterSpec;
 use super::text;
 use crate::domain::{Dataset, Day, Direction, Prm, Step};
 
@@ -250,6 +252,15 @@ pub struct MeterSpec {
     /// What was corrected after publication; corrections add up.
     #[serde(default)]
     pub corrections: Vec<Correction>,
+    /// Its contract.
+    #[serde(default)]
+    pub contract: ContractSpec,
+    /// Who holds it.
+    #[serde(default)]
+    pub customer: CustomerSpec,
+    /// Its registers.
+    #[serde(default)]
+    pub registers: RegisterSpec,
     /// Where a front sees this meter in another way.
     #[serde(default)]
     pub fronts: Vec<AtFront>,
@@ -287,6 +298,9 @@ impl MeterSpec {
             holes: Vec::new(),
             late: Vec::new(),
             corrections: Vec::new(),
+            contract: ContractSpec::default(),
+            customer: CustomerSpec::default(),
+            registers: RegisterSpec::default(),
             fronts: Vec::new(),
         }
     }

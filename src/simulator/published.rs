@@ -120,7 +120,7 @@ impl World {
 }
 
 /// What corrections add to a value.
-fn added(meter: &MeterSpec, dataset: Dataset, day: Day, start: Option<i64>, as_of: AsOf) -> i64 {
+pub(super) fn added(meter: &MeterSpec, dataset: Dataset, day: Day, start: Option<i64>, as_of: AsOf) -> i64 {
     let made = |at: DateTime<Utc>| match as_of {
         AsOf::Ever => true,
         AsOf::Instant(now) => at <= now,

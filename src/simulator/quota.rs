@@ -15,6 +15,7 @@ use super::conso::ConsoCounters;
 use super::front::Front;
 use super::med::MedCounters;
 use super::refusal::{Envelope, Refusal};
+use super::service::Service;
 use crate::domain::{Api, Dataset, Day, Prm};
 
 /// Calls that are allowed. `None` in Rust, 0 in TOML: no limit.
@@ -96,8 +97,10 @@ impl LoggedCall {
 pub struct Counters {
     /// Calls for data, refused ones too.
     pub data_calls: u64,
-    /// The same by dataset.
+    /// Of these, the ones for measures, by dataset.
     pub by_dataset: BTreeMap<Dataset, u64>,
+    /// The other ones, by service.
+    pub by_service: BTreeMap<Service, u64>,
     /// Refused because of the second.
     pub refused_by_second: u64,
     /// Refused because of the hour.
@@ -142,13 +145,11 @@ impl Quota {
         &mut self,
         limits: Limits,
         api: Api,
-        dataset: Dataset,
         now: Duration,
         wall: DateTime<Utc>,
     ) -> Result<(), Refusal> {
         let counters = &mut self.counters;
         counters.data_calls += 1;
-        *counters.by_dataset.entry(dataset).or_default() += 1;
         counters.first_arrival.get_or_insert(now);
         counters.last_arrival = Some(now);
 

@@ -7,11 +7,14 @@
 use chrono::{DateTime, NaiveTime, Utc};
 use serde::Deserialize;
 
+use super::consent::ConsentRules;
 use super::conso::ConsoRules;
 use super::med::MedRules;
 use super::meter::MeterSpec;
 use super::quota::Limits;
 use super::refusal::{Envelope, Refusal, technical};
+use super::registers::RegisterRules;
+use super::service::Service;
 use super::text;
 use super::token::TokenRules;
 use super::world::World;
@@ -60,6 +63,9 @@ pub struct Rules {
     /// Datasets that the application is not subscribed to: 403 with gateway code 900908.
     #[serde(deserialize_with = "text::list")]
     pub unsubscribed: Vec<Dataset>,
+    /// The same for services.
+    #[serde(deserialize_with = "text::list")]
+    pub unsubscribed_services: Vec<Service>,
     /// Time in Paris at which the day before is published.
     #[serde(deserialize_with = "text::time")]
     pub publish_at: NaiveTime,
@@ -87,6 +93,10 @@ pub struct Rules {
     pub limits: Limits,
     /// Tokens.
     pub token: TokenRules,
+    /// The consent journey.
+    pub consent: ConsentRules,
+    /// Registers.
+    pub registers: RegisterRules,
     /// The Conso API.
     pub conso_api: ConsoRules,
     /// MyElectricalData.
@@ -99,6 +109,7 @@ impl Default for Rules {
             any_prm: false,
             apis: vec![Api::V5, Api::V2026],
             unsubscribed: Vec::new(),
+            unsubscribed_services: Vec::new(),
             publish_at: NaiveTime::from_hms_opt(8, 0, 0).unwrap_or_default(),
             publication_delay_minutes: 0,
             late_permille: 0,
@@ -112,6 +123,8 @@ impl Default for Rules {
             malformed_2026_status: 500,
             limits: Limits::default(),
             token: TokenRules::default(),
+            consent: ConsentRules::default(),
+            registers: RegisterRules::default(),
             conso_api: ConsoRules::default(),
             myelectricaldata: MedRules::default(),
         }
@@ -172,9 +185,32 @@ pub(super) fn judge(
     query: &Query,
 ) -> Result<Ask, Refusal> {
     if world.rules.unsubscribed.contains(&dataset) {
-        let text = "User is NOT authorized to access the Resource. API Subscription validation failed.";
-        return Err(Refusal::new(403, Envelope::E3, "900908", text));
+        return Err(not_subscribed());
     }
+    judge_days(world, now, api, dataset, query)
+}
+
+/// Whether an API is still there.
+pub(super) fn served(world: &World, api: Api) -> Result<(), Refusal> {
+    let text = "No matching resource found for given API Request";
+    let served = world.rules.apis.contains(&api);
+    if served { Ok(()) } else { Err(Refusal::new(404, Envelope::E3, "900906", text)) }
+}
+
+/// The application is not subscribed to that part of an API.
+pub(super) fn not_subscribed() -> Refusal {
+    let text = "User is NOT authorized to access the Resource. API Subscription validation failed.";
+    Refusal::new(403, Envelope::E3, "900908", text)
+}
+
+/// The same without the question whether the application is subscribed.
+pub(super) fn judge_days(
+    world: &World,
+    now: DateTime<Utc>,
+    api: Api,
+    dataset: Dataset,
+    query: &Query,
+) -> Result<Ask, Refusal> {
     let today = paris::today(now);
     let ask = match api {
         Api::V5 => read_v5(dataset, query, today)?,
@@ -253,7 +289,7 @@ fn may_read(meter: &MeterSpec, ask: &Ask, now: DateTime<Utc>) -> Result<(), Refu
         return Err(Refusal::business(400, "ADAM-ERR0069", text));
     }
     if !meter.held {
-        return Err(Refusal::business(400, "ADAM-DC-0007", "Le client n'est pas titulaire du point demandé."));
+        return Err(not_held());
     }
     let consent = meter.consent_for(direction);
     if !consent.holds(now) {
@@ -299,7 +335,13 @@ fn within_limits(rules: &Rules, meter: &MeterSpec, ask: &Ask, today: Day) -> Res
     Ok(())
 }
 
-fn no_consent(api: Api) -> Refusal {
+/// Somebody else holds the contract.
+pub(super) fn not_held() -> Refusal {
+    Refusal::business(400, "ADAM-DC-0007", "Le client n'est pas titulaire du point demandé.")
+}
+
+/// There is no consent.
+pub(super) fn no_consent(api: Api) -> Refusal {
     let text = match api {
         Api::V5 => "No consent can be found for this customer and this usage point.",
         Api::V2026 => "Aucun consentement n'a été trouvé pour ce client et ce point.",

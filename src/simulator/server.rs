@@ -12,6 +12,7 @@ use axum::Router;
 use axum::routing::any;
 use chrono::{DateTime, Utc};
 
+use super::consent::Journeys;
 use super::conso;
 use super::enedis;
 use super::faults::{Faults, Tally};
@@ -19,6 +20,7 @@ use super::front::Front;
 use super::med::{self, Med};
 use super::meter::Consent;
 use super::quota::{Counters, Limits, LoggedCall, Quota};
+use super::serving::{ServiceCall, ServiceLog};
 use super::token::Tokens;
 use super::visits::Visited;
 use super::world::World;
@@ -51,11 +53,22 @@ pub(super) struct Played {
     /// What MyElectricalData remembers.
     pub(super) med: Med,
     pub(super) log: Vec<LoggedCall>,
+    /// Calls for what is no measure.
+    pub(super) services: ServiceLog,
+    /// Consents that were given on the pages.
+    pub(super) journeys: Journeys,
     /// Where each call is written as well.
     pub(super) journal: Option<File>,
     /// Calls that were forgotten, so that a late answer does not land in another one's line.
     pub(super) forgotten: usize,
     pub(super) rng: fastrand::Rng,
+}
+
+impl Played {
+    /// The world, to change it.
+    pub(super) fn world_mut(&mut self) -> &mut World {
+        Arc::make_mut(&mut self.world)
+    }
 }
 
 impl Simulator {
@@ -73,6 +86,8 @@ impl Simulator {
             conso: Visited::default(),
             med: Med::default(),
             log: Vec::new(),
+            services: ServiceLog::default(),
+            journeys: Journeys::default(),
             journal: None,
             forgotten: 0,
             rng,
@@ -92,7 +107,7 @@ impl Simulator {
 
     /// Changes the world from the next call on.
     pub fn change(&self, change: impl FnOnce(&mut World)) {
-        change(Arc::make_mut(&mut self.state().world));
+        change(self.state().world_mut());
     }
 
     /// Changes the consent of a meter; nothing happens where there is no such meter. A front with
@@ -172,7 +187,19 @@ impl Simulator {
         state.med.lift_bans();
     }
 
-    /// Every call for data so far, to whichever front.
+    /// Every call so far for what is no measure: contracts, people, registers, subscribed services.
+    #[must_use]
+    pub fn service_log(&self) -> Vec<ServiceCall> {
+        self.state().services.all()
+    }
+
+    /// The number under which a meter is shared in the consent journey of 2026.
+    #[must_use]
+    pub fn authorisation(&self, prm: &Prm) -> i64 {
+        super::consent::authorisation(self.state().world.seed, prm)
+    }
+
+    /// Every call for measures so far, to whichever front.
     #[must_use]
     pub fn log(&self) -> Vec<LoggedCall> {
         self.state().log.clone()
@@ -201,6 +228,7 @@ impl Simulator {
         let mut state = self.state();
         state.forgotten += state.log.len();
         state.log.clear();
+        state.services.forget();
         state.quota = Quota::default();
         state.conso.forget();
         state.med.forget_counts();

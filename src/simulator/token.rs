@@ -24,6 +24,10 @@ pub struct TokenRules {
     pub ttl_seconds: u64,
     /// Writes `expires_in` as text, as the description of the API has it.
     pub expires_in_as_text: bool,
+    /// What the token is for, as the answer says.
+    pub scope: String,
+    /// Refuses services of v5 whose scope is not among these.
+    pub enforce_scopes: bool,
     /// The only client that is known; anybody with a name and a secret where left out.
     pub client_id: Option<String>,
     /// The secret of that client.
@@ -32,7 +36,14 @@ pub struct TokenRules {
 
 impl Default for TokenRules {
     fn default() -> Self {
-        Self { ttl_seconds: 12_600, expires_in_as_text: false, client_id: None, client_secret: None }
+        Self {
+            ttl_seconds: 12_600,
+            expires_in_as_text: false,
+            scope: "am_application_scope default".to_owned(),
+            enforce_scopes: false,
+            client_id: None,
+            client_secret: None,
+        }
     }
 }
 
@@ -115,7 +126,7 @@ impl Tokens {
             "access_token": token,
             "token_type": "Bearer",
             "expires_in": expires_in,
-            "scope": "am_application_scope default",
+            "scope": rules.scope,
         });
         Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response())
     }

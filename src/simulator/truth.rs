@@ -61,6 +61,15 @@ impl MeasuredDay {
         self.slots.iter().skip(first).take(count).sum()
     }
 
+    /// Wh of each five minutes, with the minute of the clock in Paris at which these begin.
+    pub(super) fn on_the_clock(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.slots.chunks(12).zip(0_i64..).flat_map(|(hour, number)| {
+            let start = self.start + number * 3600;
+            let minute = (start / 60 + paris::offset_hours(start) * 60).rem_euclid(1440);
+            hour.iter().zip(0_i64..).map(move |(wh, part)| (minute + part * 5, *wh))
+        })
+    }
+
     /// Wh of the day by the register: the curve's sum, give or take the rounding of two readings.
     pub(super) fn register_wh(&self) -> i64 {
         let sum: i64 = self.slots.iter().sum();

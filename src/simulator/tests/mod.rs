@@ -1,5 +1,6 @@
 //! The simulator, asked over its router.
 
+mod consent;
 mod conso;
 mod faults;
 mod fronts;
@@ -7,6 +8,7 @@ mod limits;
 mod med;
 mod med_cache;
 mod requests;
+mod services;
 mod truth;
 mod worlds;
 

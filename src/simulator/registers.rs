@@ -1,0 +1,387 @@
+//! The registers of a meter at midnight.
+//!
+//! They count the same energy as the daily values and the curve: what a register shows at one midnight less
+//! what it showed at the one before is the day's Wh in its class, and the classes of each calendar add up
+//! to the total. The supplier's calendar and the distributor's have registers of their own. Which class
+//! holds when is decided here anew; the reader's off-peak rules are not used.
+
+use std::collections::BTreeMap;
+
+use chrono::{Datelike, Weekday};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::meter::MeterSpec;
+use super::noise::Noise;
+use super::published::{AsOf, added};
+use super::rules::Ask;
+use super::text;
+use super::truth::MeasuredDay;
+use super::world::World;
+use crate::domain::{Dataset, Day, Days, Direction, paris};
+
+/// Where registers begin to count unless the world says otherwise.
+const BEGINNING: &str = "2023-01-01";
+
+/// The classes that a calendar tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grid {
+    /// `BASE`.
+    OneClass,
+    /// `HP` and `HC`.
+    TwoClasses,
+    /// `HPH`, `HCH`, `HPB`, `HCB`: the same in the high and in the low season.
+    FourClasses,
+    /// Blue, white and red days, each with two classes. A day's colour begins at six in the morning.
+    Tempo,
+}
+
+impl Grid {
+    fn classes(self) -> &'static [&'static str] {
+        match self {
+            Self::OneClass => &["BASE"],
+            Self::TwoClasses => &["HP", "HC"],
+            Self::FourClasses => &["HPH", "HCH", "HPB", "HCB"],
+            Self::Tempo => &["BUHP", "BUHC", "BCHP", "BCHC", "RUHP", "RUHC"],
+        }
+    }
+
+    /// Number of the calendar in identifiers.
+    fn number(self) -> u8 {
+        match self {
+            Self::OneClass => 1,
+            Self::TwoClasses => 2,
+            Self::FourClasses => 3,
+            Self::Tempo => 4,
+        }
+    }
+}
+
+/// From a midnight on, other calendars are in force.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GridChange {
+    /// The day that begins with it.
+    #[serde(deserialize_with = "text::one")]
+    pub from: Day,
+    /// The supplier's.
+    #[serde(default)]
+    pub supplier: Option<Grid>,
+    /// The distributor's.
+    #[serde(default)]
+    pub distributor: Option<Grid>,
+}
+
+/// A class that is left out of some snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MissingClass {
+    /// Which.
+    pub class: String,
+    /// First midnight.
+    #[serde(default, deserialize_with = "text::some")]
+    pub first: Option<Day>,
+    /// Last midnight.
+    #[serde(default, deserialize_with = "text::some")]
+    pub last: Option<Day>,
+}
+
+/// The registers of a meter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegisterSpec {
+    /// Since when they count; since the meter's activation or 2023 where left out.
+    #[serde(deserialize_with = "text::some")]
+    pub since: Option<Day>,
+    /// The supplier's calendar; by the contract's off-peak hours where left out.
+    pub supplier: Option<Grid>,
+    /// The distributor's; likewise.
+    pub distributor: Option<Grid>,
+    /// Later changes, in order.
+    pub changes: Vec<GridChange>,
+    /// Midnights at which all registers begin anew at 0.
+    #[serde(deserialize_with = "text::list")]
+    pub resets: Vec<Day>,
+    /// Classes that are left out.
+    pub missing: Vec<MissingClass>,
+}
+
+/// How the moment of a snapshot is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IndexStamp {
+    /// Wall time without an offset, as in curves.
+    #[default]
+    Naive,
+    /// With an offset that has no colon.
+    Offset,
+    /// The bare date.
+    Date,
+}
+
+/// What is not known about the answers with registers, and is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegisterRules {
+    /// Longest span; none where left out.
+    pub span_days: Option<i32>,
+    /// Whether the midnight at the end of the span is part of the answer.
+    pub with_end: bool,
+    /// How a moment is written.
+    pub stamp: IndexStamp,
+}
+
+/// What a register shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisterValue {
+    /// The day that begins with the snapshot.
+    pub midnight: Day,
+    /// Calendar and class; the total has none.
+    pub counts: Option<(String, &'static str)>,
+    /// Code of the register.
+    pub register: String,
+    /// What it shows.
+    pub wh: i64,
+}
+
+/// The calendars in force on a day: first the supplier's, then the distributor's.
+fn grids(meter: &MeterSpec, direction: Direction, day: Day) -> [Grid; 2] {
+    if direction == Direction::Production {
+        return [Grid::OneClass; 2];
+    }
+    let usual = if meter.contract.off_peak.is_empty() { Grid::OneClass } else { Grid::TwoClasses };
+    let spec = &meter.registers;
+    let mut grids = [spec.supplier.unwrap_or(usual), spec.distributor.unwrap_or(usual)];
+    for change in spec.changes.iter().filter(|change| change.from <= day) {
+        let [supplier, distributor] = grids;
+        grids = [change.supplier.unwrap_or(supplier), change.distributor.unwrap_or(distributor)];
+    }
+    grids
+}
+
+const ROLES: [char; 2] = ['F', 'D'];
+
+fn code(direction: Direction, role: char, place: usize) -> String {
+    let flow = if direction == Direction::Consumption { "EAS" } else { "EAI" };
+    if role == 'T' { format!("{flow} T") } else { format!("{flow} {role}{}", place + 1) }
+}
+
+/// Which class holds at a minute of the clock on a day, by its place among those of the calendar.
+fn class_at(seed: u64, meter: &MeterSpec, grid: Grid, day: Day, minute: i64) -> usize {
+    let off_peak = || usize::from(meter.contract.off_peak.iter().any(|slot| slot.holds(minute)));
+    match grid {
+        Grid::OneClass => 0,
+        Grid::TwoClasses => off_peak(),
+        Grid::FourClasses => off_peak() + if (4..=10).contains(&day.date().month()) { 2 } else { 0 },
+        Grid::Tempo => {
+            let night = !(6 * 60..22 * 60).contains(&minute);
+            colour(seed, if minute < 6 * 60 { day.plus(-1) } else { day }) * 2 + usize::from(night)
+        }
+    }
+}
+
+/// The colour of a day, the same for all meters: 0 blue, 1 white, 2 red.
+fn colour(seed: u64, day: Day) -> usize {
+    let noise = Noise::new(seed).at(-9).at(i64::from(day.number()));
+    let date = day.date();
+    let winter = !(4..=10).contains(&date.month());
+    match date.weekday() {
+        Weekday::Sun => 0,
+        Weekday::Sat => usize::from(noise.at(1).chance(140)),
+        _ if winter && noise.at(2).chance(200) => 2,
+        _ => usize::from(noise.at(1).chance(140)),
+    }
+}
+
+/// The Wh of a day by the classes of a calendar; together they are `total`.
+fn by_class(seed: u64, meter: &MeterSpec, grid: Grid, day: Day, measured: &MeasuredDay, total: i64) -> Vec<i64> {
+    let mut parts = vec![0_i64; grid.classes().len()];
+    for (minute, wh) in measured.on_the_clock() {
+        if let Some(part) = parts.get_mut(class_at(seed, meter, grid, day, minute)) {
+            *part += wh;
+        }
+    }
+    // The total is that of a register, which differs from the sum of the slots by a few Wh.
+    let mut rest = total - parts.iter().sum::<i64>();
+    let mut places: Vec<usize> = (0..parts.len()).collect();
+    places.sort_by_key(|place| std::cmp::Reverse(parts.get(*place).copied()));
+    for part in places {
+        if let Some(part) = parts.get_mut(part) {
+            let taken = rest.max(-*part);
+            *part += taken;
+            rest -= taken;
+        }
+    }
+    parts
+}
+
+impl World {
+    /// What a meter's registers show at the midnights that begin some days, in order of time.
+    ///
+    /// A snapshot is published with the day that it closes, and is missing where that day is.
+    #[must_use]
+    pub fn registers(
+        &self,
+        prm: &crate::domain::Prm,
+        direction: Direction,
+        days: Days,
+        as_of: AsOf,
+    ) -> Vec<RegisterValue> {
+        let Some(meter) = self.meter(prm).filter(|meter| meter.known && meter.has(direction)) else {
+            return Vec::new();
+        };
+        let dataset = match direction {
+            Direction::Consumption => Dataset::DailyConsumption,
+            Direction::Production => Dataset::DailyProduction,
+        };
+        let activated = meter.activated_on(direction);
+        let beginning = meter.registers.since.or(activated).or_else(|| BEGINNING.parse().ok()).unwrap_or(days.first());
+        let reset = meter.registers.resets.iter().filter(|reset| **reset <= days.first()).max().copied();
+        // After a reset nothing that came before it matters.
+        let mut count = Count::new(self.seed, &meter, direction);
+        let mut day = reset.filter(|reset| *reset >= beginning).unwrap_or_else(|| beginning.min(days.first()));
+        let mut values = Vec::new();
+        while day < days.end() {
+            if meter.registers.resets.contains(&day) {
+                count.reset();
+            }
+            if days.contains(day) {
+                let closes = day.plus(-1);
+                let published = match as_of {
+                    AsOf::Ever => true,
+                    AsOf::Instant(now) => self.published_at(&meter, dataset, closes) <= now,
+                };
+                let lost = meter.holes.iter().any(|hole| hole.contains(dataset, closes, None));
+                if published && !lost && activated.is_none_or(|since| since <= day) {
+                    values.extend(count.snapshot(day));
+                }
+            }
+            if day >= beginning {
+                let measured = MeasuredDay::of(self.seed, prm, meter.kind, direction, day);
+                let wh = (measured.register_wh() + added(&meter, dataset, day, None, as_of)).max(0);
+                count.add(day, &measured, wh);
+            }
+            day = day.next();
+        }
+        values
+    }
+}
+
+/// The registers while days go by.
+struct Count<'a> {
+    seed: u64,
+    meter: &'a MeterSpec,
+    direction: Direction,
+    /// By code, what was counted since the beginning or the last reset.
+    counted: BTreeMap<String, i64>,
+    was_reset: bool,
+}
+
+impl<'a> Count<'a> {
+    fn new(seed: u64, meter: &'a MeterSpec, direction: Direction) -> Self {
+        Self { seed, meter, direction, counted: BTreeMap::new(), was_reset: false }
+    }
+
+    fn reset(&mut self) {
+        self.counted.clear();
+        self.was_reset = true;
+    }
+
+    /// What a register shows: at the beginning of time it had run for some years.
+    fn shown(&self, role: char, place: usize) -> i64 {
+        let code = code(self.direction, role, place);
+        let letter = i64::from(u32::from(role));
+        let noise = super::customer::noise(self.seed, self.meter).at(letter).at(self.direction.id());
+        let place = i64::try_from(place).unwrap_or_default();
+        let before = if self.was_reset { 0 } else { noise.at(place).within(100_000, 30_000_000) };
+        before + self.counted.get(&code).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, day: Day, measured: &MeasuredDay, wh: i64) {
+        for (role, grid) in ROLES.into_iter().zip(grids(self.meter, self.direction, day)) {
+            let parts = by_class(self.seed, self.meter, grid, day, measured, wh);
+            for (place, part) in parts.into_iter().enumerate() {
+                *self.counted.entry(code(self.direction, role, place)).or_default() += part;
+            }
+        }
+        *self.counted.entry(code(self.direction, 'T', 0)).or_default() += wh;
+    }
+
+    fn snapshot(&self, midnight: Day) -> Vec<RegisterValue> {
+        let mut values = Vec::new();
+        let missing = |class: &str| {
+            let within =
+                |m: &&MissingClass| m.first.is_none_or(|d| d <= midnight) && m.last.is_none_or(|d| midnight <= d);
+            self.meter.registers.missing.iter().filter(within).any(|missing| missing.class == class)
+        };
+        for (role, grid) in ROLES.into_iter().zip(grids(self.meter, self.direction, midnight)) {
+            let calendar = match role {
+                'F' => format!("FC{:06}", grid.number()),
+                _ => format!("DI{:06}", grid.number()),
+            };
+            for (place, class) in grid.classes().iter().enumerate().filter(|(_, class)| !missing(class)) {
+                let (counts, register) = (Some((calendar.clone(), *class)), code(self.direction, role, place));
+                values.push(RegisterValue { midnight, counts, register, wh: self.shown(role, place) });
+            }
+        }
+        let register = code(self.direction, 'T', 0);
+        values.push(RegisterValue { midnight, counts: None, register, wh: self.shown('T', 0) });
+        values
+    }
+}
+
+/// The body of an answer; `None` where there is no snapshot.
+pub(super) fn body(world: &World, ask: &Ask, direction: Direction, as_of: AsOf) -> Option<Value> {
+    let rules = world.rules.registers;
+    let end = if rules.with_end { ask.days.end().next() } else { ask.days.end() };
+    let values = world.registers(&ask.prm, direction, Days::new(ask.days.first(), end)?, as_of);
+    if values.is_empty() {
+        return None;
+    }
+    let stamp = |day: Day| match rules.stamp {
+        IndexStamp::Naive => format!("{day} 00:00:00"),
+        IndexStamp::Offset => format!("{day}T00:00:00+{:02}00", paris::offset_hours(paris::start_of(day))),
+        IndexStamp::Date => day.to_string(),
+    };
+    let entry = |value: &RegisterValue| json!({ "d": stamp(value.midnight), "v": value.wh, "iv": 0 });
+    // By calendar, then by class and register.
+    let mut calendars: BTreeMap<&str, BTreeMap<(&str, &str), Vec<Value>>> = BTreeMap::new();
+    let mut total: Vec<Value> = Vec::new();
+    let mut total_code = "";
+    for value in &values {
+        if let Some((calendar, class)) = &value.counts {
+            let classes = calendars.entry(calendar).or_default();
+            classes.entry((*class, &value.register)).or_default().push(entry(value));
+        } else {
+            total_code = &value.register;
+            total.push(entry(value));
+        }
+    }
+    let classes = |classes: BTreeMap<(&str, &str), Vec<Value>>| -> Vec<Value> {
+        let class = |((class, register), values): ((&str, &str), Vec<Value>)| {
+            json!({
+                "idClasseTemporelle": class, "libelleClasseTemporelle": class, "codeCadran": register, "valeur": values,
+            })
+        };
+        classes.into_iter().map(class).collect()
+    };
+    let calendars: Vec<Value> = calendars
+        .into_iter()
+        .map(|(id, found)| json!({ "idCalendrier": id, "libelleCalendrier": id, "classeTemporelle": classes(found) }))
+        .collect();
+    let flow = if direction == Direction::Consumption { "CONS" } else { "PROD" };
+    Some(json!({
+        "idPrm": ask.prm.full(),
+        "periode": { "dateDebut": ask.days.first().to_string(), "dateFin": ask.days.end().to_string() },
+        "grandeur": [],
+        "contexte": [{
+            "etapeMetier": "BRUT", "contexteReleve": "COL", "typeReleve": "AQ",
+            "grandeur": [{
+                "grandeurMetier": flow, "grandeurPhysique": "EA", "unite": "Wh", "points": [],
+                "calendrier": calendars,
+                "cadranTotalisateur": { "codeCadran": total_code, "valeur": total },
+            }],
+        }],
+    }))
+}
