@@ -116,13 +116,13 @@ fn install_tls() {
 #[async_trait]
 impl Transport for HttpTransport {
     async fn send(&self, request: &Request) -> Result<Response, TransportError> {
-        let mut builder = match &request.form {
-            Some(form) => self
-                .client
-                .post(request.url.clone())
-                .header("content-type", "application/x-www-form-urlencoded")
-                .body(form.expose_secret().to_owned()),
-            None => self.client.get(request.url.clone()),
+        let post = |content_type: &str, body: String| {
+            self.client.post(request.url.clone()).header("content-type", content_type).body(body)
+        };
+        let mut builder = match (&request.form, &request.json) {
+            (Some(form), _) => post("application/x-www-form-urlencoded", form.expose_secret().to_owned()),
+            (None, Some(json)) => post("application/json", json.clone()),
+            (None, None) => self.client.get(request.url.clone()),
         };
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);

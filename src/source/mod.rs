@@ -157,8 +157,10 @@ pub enum Label {
 /// An HTTP request as a value.
 #[derive(Clone)]
 pub struct Request {
-    /// Whether it is a POST with this form-encoded body; a GET otherwise.
+    /// Whether it is a POST with this form-encoded body; a GET where there is neither this nor the next one.
     pub form: Option<SecretString>,
+    /// Whether it is a POST with this JSON body.
+    pub json: Option<String>,
     /// The whole address.
     pub url: url::Url,
     /// Headers, without the authorisation.

@@ -57,4 +57,6 @@ mod reactions_requests;
 #[cfg(test)]
 mod reactions_token;
 #[cfg(test)]
+mod simulated_answers;
+#[cfg(test)]
 mod support;

@@ -133,6 +133,7 @@ impl Source for ConsoApi {
             .append_pair("dateFin", &ask.span.end().to_string());
         Request {
             form: None,
+            json: None,
             url,
             headers: wire::headers(&self.0.user_agent),
             authorization: Some(wire::bearer(&self.0.token)),

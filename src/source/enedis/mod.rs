@@ -2,8 +2,11 @@
 //!
 //! Both answer at one host, take the same token and count calls by application; they differ in
 //! routes and names (`routes`) and in the bodies that [`crate::decode`] reads. What was found
-//! out about them, and what is uncertain, stands in docs/enedis.md.
+//! out about them, and what is uncertain, stands in docs/enedis.md. [`Source`] asks for measures; what else
+//! Enedis can be asked is in `customers`, and the customer's consent in [`consent`].
 
+pub mod consent;
+mod customers;
 mod routes;
 mod token;
 
@@ -14,6 +17,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Url, form_urlencoded};
 
 use crate::domain::{Api, Dataset, Kind, SameDay};
+
+pub use customers::{CustomerCall, Topic};
 
 use super::catalogue::{self, Endpoint, Front};
 use super::envelope::is_error;
@@ -126,6 +131,7 @@ impl Source for Enedis {
             .finish();
         Some(Request {
             form: Some(SecretString::from(form)),
+            json: None,
             url: wire::url(&self.0.base_url, routes::TOKEN),
             headers: wire::headers(&self.0.user_agent),
             authorization: None,
@@ -147,6 +153,7 @@ impl Source for Enedis {
             .extend_pairs(route.map_or(&[][..], |route| route.fixed));
         Request {
             form: None,
+            json: None,
             url,
             headers: wire::headers(&self.0.user_agent),
             authorization: token.map(|t| wire::bearer(&t.secret)),

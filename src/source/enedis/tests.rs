@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{Day, Days, Prm, Span};
+use crate::domain::{Day, Days, Direction, Prm, Span};
 use crate::source::Reaction;
 
 fn enedis(base: &str) -> Enedis {
@@ -78,6 +78,70 @@ fn requests_say_who_asks_and_hide_what_is_secret() {
     for secret in ["01234567890123", "tok", "s3cret", "an id"] {
         assert!(!shown.contains(secret), "{shown}");
     }
+}
+
+#[test]
+fn each_call_about_a_customer_names_the_meter_where_its_api_wants_it() {
+    use CustomerCall as Call;
+    let token = Token { secret: SecretString::from("tok"), lifetime: Duration::from_mins(1) };
+    let prm: Prm = "01234567890123".parse().unwrap();
+    let enedis = enedis("http://127.0.0.1:8080/proxy/");
+    for (call, rest, scope) in [
+        (
+            Call::Contracts,
+            "/customers_upc/v5/usage_points/contracts?usage_point_id=01234567890123",
+            Some("contract_data"),
+        ),
+        (
+            Call::Addresses,
+            "/customers_upa/v5/usage_points/addresses?usage_point_id=01234567890123",
+            Some("contract_data"),
+        ),
+        (Call::Identity, "/customers_i/v5/identity?usage_point_id=01234567890123", Some("identity")),
+        (Call::ContactData, "/customers_cd/v5/contact_data?usage_point_id=01234567890123", Some("contact_data")),
+        (Call::Situation, "/situation_contrat_auto/v1/01234567890123", None),
+        (Call::Synthesis, "/synth_contrat_auto/v1/01234567890123", None),
+        (Call::Metering, "/comptage_auto/v1/01234567890123", None),
+        (Call::Supply, "/alimentation_auto/v1/01234567890123", None),
+        (Call::GeneralData, "/donnees_generales_auto/v1/01234567890123", None),
+    ] {
+        let request = enedis.customer_request(call, &prm, &token);
+        assert_eq!(request.url.as_str(), format!("http://127.0.0.1:8080/proxy{rest}"));
+        assert_eq!(call.scope(), scope.map(|scope| format!("customers:{scope}")).as_deref());
+        assert!(request.form.is_none() && request.json.is_none());
+        assert_eq!(request.authorization.as_ref().unwrap().expose_secret(), "Bearer tok");
+        assert!(!format!("{request:?}").contains("01234567890123"), "{request:?}");
+        assert!(request.url.path().starts_with(&format!("/proxy{}", call.path())));
+    }
+    for (topic, api) in Topic::ALL.into_iter().flat_map(|topic| [(topic, Api::V5), (topic, Api::V2026)]) {
+        assert!(topic.calls(api).iter().all(|call| call.api() == api) && !topic.calls(api).is_empty());
+    }
+    assert_eq!(Call::ALL.map(Call::path).iter().collect::<std::collections::BTreeSet<_>>().len(), 9);
+}
+
+#[test]
+fn registers_and_services_are_asked_for_to_the_letter() {
+    let token = Token { secret: SecretString::from("tok"), lifetime: Duration::from_mins(1) };
+    let prm: Prm = "01234567890123".parse().unwrap();
+    let enedis = enedis(PRODUCTION);
+    let days = Days::new("2026-10-01".parse().unwrap(), "2026-11-01".parse().unwrap()).unwrap();
+    for (direction, name) in [(Direction::Consumption, "consommation"), (Direction::Production, "production")] {
+        let request = enedis.registers_request(&prm, direction, days, &token);
+        let query = "pointId=01234567890123&dateDebut=2026-10-01&dateFin=2026-11-01";
+        assert_eq!(request.url.as_str(), format!("{PRODUCTION}/mesure_synchrone_auto/v2/index_{name}?{query}"));
+    }
+    let request = enedis.services_request(424_242, &token);
+    assert_eq!(request.url.as_str(), format!("{PRODUCTION}/subscribed_services/v1"));
+    let body: serde_json::Value = serde_json::from_str(request.json.as_deref().unwrap()).unwrap();
+    assert_eq!((&body["autorisationId"], &body["comptage"]), (&424_242.into(), &false.into()));
+    assert_eq!(body["etatCode"].as_array().unwrap().len(), 4);
+
+    let answer = |status, body: &str| Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
+    let now = DateTime::UNIX_EPOCH;
+    assert_eq!(enedis.read_answer(&answer(200, "[{}]"), now), Ok(&b"[{}]"[..]));
+    let refused = enedis.read_answer(&answer(403, r#"{"code":"900908","message":"x"}"#), now).unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.reaction), ("900908", Reaction::StopApi));
+    assert!(enedis.read_answer(&answer(200, r#"{"error":"Bad request"}"#), now).is_err());
 }
 
 #[test]

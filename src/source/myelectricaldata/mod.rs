@@ -87,7 +87,7 @@ impl MyElectricalData {
     fn get(&self, url: Url) -> Request {
         let mut headers = wire::headers(&self.0.user_agent);
         headers.push(("x-med-format", "2026".to_owned()));
-        Request { form: None, url, headers, authorization: Some(wire::bearer(&self.0.client_secret)) }
+        Request { form: None, json: None, url, headers, authorization: Some(wire::bearer(&self.0.client_secret)) }
     }
 }
 

@@ -40,12 +40,17 @@ impl Transport for InMemory {
         if let Some(authorization) = &request.authorization {
             builder = builder.header("authorization", authorization.expose_secret());
         }
-        let body = match &request.form {
-            Some(form) => {
-                builder = builder.method("POST").header("content-type", "application/x-www-form-urlencoded");
+        let posted = |builder: axum::http::request::Builder, kind| builder.method("POST").header("content-type", kind);
+        let body = match (&request.form, &request.json) {
+            (Some(form), _) => {
+                builder = posted(builder, "application/x-www-form-urlencoded");
                 Body::from(form.expose_secret().to_owned())
             }
-            None => Body::empty(),
+            (None, Some(json)) => {
+                builder = posted(builder, "application/json");
+                Body::from(json.clone())
+            }
+            (None, None) => Body::empty(),
         };
         let answer = self.0.router().oneshot(builder.body(body).unwrap()).await.unwrap();
         let status = answer.status().as_u16();
