@@ -12,10 +12,13 @@
 
 mod call;
 mod compare;
+pub mod copy;
 mod error;
 mod facts;
 mod holes;
 pub mod lock;
+mod open;
+pub mod postgres;
 mod setup;
 pub mod sqlite;
 mod status;
@@ -31,6 +34,7 @@ use crate::source::Pool;
 pub use call::{Answer, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
 pub use error::StoreError;
 pub use facts::{Activation, Facts, FailedCall, Learnt, SeriesFacts, SourceFacts, SourceState, Standing};
+pub use open::{Database, Finding, Mode, Place};
 pub use setup::{MeterSetup, Setup, SourceSetup, Switch, Window};
 pub use status::{Pause, SeriesStatus, SourceStatus, Spent};
 

@@ -4,14 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::sql;
 use crate::domain::{Day, paris};
-use crate::store::StoreError;
-
-/// Something that must not be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What was found, in words, without personal data.
-    pub what: String,
-}
+use crate::store::{Finding, StoreError};
 
 /// Counts that must be nought, and what it means where they are not.
 const COUNTS: [(&str, &str); 8] = [

@@ -33,9 +33,10 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use tokio::sync::Mutex;
 
-pub use check::Finding;
 pub(crate) use errors::MISSING_FOLDER;
 pub use schema::NEWEST as NEWEST_SCHEMA;
+
+pub use super::{Finding, Mode};
 
 use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
@@ -47,17 +48,6 @@ use crate::budget::Limits;
 use crate::domain::{Dataset, Prm, Values};
 use crate::source::Pool;
 
-/// What a file is opened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// To write, creating the file where there is none and bringing it up to date.
-    Create,
-    /// To write a file that exists, bringing it up to date.
-    Write,
-    /// To read only: takes no lock, changes nothing, needs the newest schema.
-    Read,
-}
-
 /// The store in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -65,7 +55,7 @@ pub struct SqliteStore {
     place: String,
     writer: Option<Arc<Mutex<Connection>>>,
     reader: Arc<Mutex<Connection>>,
-    lock: Option<ProcessLock>,
+    lock: std::sync::Mutex<Option<ProcessLock>>,
 }
 
 /// The file that a `sqlite://…` address names, or what is wrong with the address.
@@ -100,19 +90,19 @@ impl SqliteStore {
                 return Err(StoreError::Older { place, found: version, known: schema::NEWEST });
             }
             let reader = Arc::new(Mutex::new(reader));
-            return Ok(Self { path: path.to_owned(), place, writer: None, reader, lock: None });
+            return Ok(Self { path: path.to_owned(), place, writer: None, reader, lock: None.into() });
         }
         let writer = prepare(path, &place, version).await.map_err(|e| errors::explain(&place, e))?;
         // Opened again: what it saw of an empty file was no WAL yet.
         let reader = Connection::open(path, &place, Access::Read).await?;
         let (writer, reader) = (Some(Arc::new(Mutex::new(writer))), Arc::new(Mutex::new(reader)));
-        Ok(Self { path: path.to_owned(), place, writer, reader, lock })
+        Ok(Self { path: path.to_owned(), place, writer, reader, lock: lock.into() })
     }
 
     /// Gives up the lock that [`SqliteStore::open`] took: from now on whoever uses this store takes
     /// it before writing ([`ProcessLock`]).
-    pub fn unlock(&mut self) {
-        self.lock = None;
+    pub fn unlock(&self) {
+        *self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
     }
 
     /// The file.

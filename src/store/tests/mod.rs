@@ -16,7 +16,7 @@ mod answers;
 mod journal;
 mod postgres_schema;
 #[path = "../../../tests/postgres/server.rs"]
-mod server;
+pub(super) mod server;
 mod sqlite;
 mod views;
 mod windows;

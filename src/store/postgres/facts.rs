@@ -1,0 +1,230 @@
+//! Everything that the planner needs, read in one transaction.
+//!
+//! Thousands of meters have tens of millions of days, nearly all of them complete. Each day of a
+//! remembered window has a record, and an index lists those that are not complete; so only these are
+//! read, and every other day of the window is complete.
+
+use std::collections::BTreeMap;
+
+use super::connect::Link;
+use super::skew::Skew;
+use super::sql;
+use super::types::{Date, Stamp, day, i2, i4, seconds};
+use crate::domain::{Api, Dataset, Day, DayRecord, DayState, Days, Direction, Prm, SeriesState};
+use crate::store::{
+    Activation, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, SourceStatus,
+    Standing, StoreError,
+};
+
+/// A day and its record, in the order of [`DayRecord`].
+pub(super) type DayRow = (Date, i16, i32, Option<i32>, Option<Stamp>, Option<i64>, Option<Stamp>, bool, bool);
+
+type SeriesRow =
+    (i32, String, String, i16, i32, i16, Option<String>, Option<i64>, Option<Stamp>, i64, Option<Date>, Option<Date>);
+type OpenRow = (i32, i16, Date, i16, i32, Option<i32>, Option<Stamp>, Option<i64>, Option<Stamp>, bool, bool);
+type LearntRow = (i32, i16, Option<i32>, Option<i64>, i32, Option<String>, Option<i64>, Option<i64>);
+type SourceRow = (i32, String, String, Option<i64>, Option<String>, Option<String>, Option<i64>, i32, i32);
+type ElsewhereRow = (i32, i16, i32, i16, Option<String>, Option<i64>);
+type ActivationRow = (i32, i16, Option<Date>, Option<Date>, i32);
+type FailedRow = (i32, i16, i32, Date, Date, i64, String, bool);
+
+/// The series that are asked about, as the statements have them; all of them where there is none.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Asked {
+    meters: Option<Vec<i32>>,
+    datasets: Option<Vec<i16>>,
+}
+
+impl Asked {
+    /// Some series alone.
+    pub(super) fn of(series: &[(MeterId, Dataset)]) -> Self {
+        Self {
+            meters: Some(series.iter().map(|(meter, _)| i4(meter.0)).collect()),
+            datasets: Some(series.iter().map(|(_, dataset)| i2(dataset.id())).collect()),
+        }
+    }
+}
+
+/// Reads the facts.
+pub(super) async fn facts(link: &mut Link, skew: &Skew, asked: &Asked, failed_since: i64) -> Result<Facts, StoreError> {
+    let mut open = open(link, asked).await?;
+    let mut elsewhere = elsewhere(link, asked).await?;
+    let mut series = Vec::new();
+    let rows = link.query_as(sql::FACTS_SERIES).bind(asked.meters.clone()).bind(asked.datasets.clone());
+    let rows: Vec<SeriesRow> = rows.fetch_all(&mut link.conn).await?;
+    for (meter, prm, name, dataset, source, state, code, not_before, last_success_at, seen, first, end) in rows {
+        let window = day(first).zip(day(end)).and_then(|(first, end)| Days::new(first, end));
+        series.push(SeriesFacts {
+            meter: MeterId(meter.into()),
+            prm: prm_of(&prm)?,
+            name,
+            dataset: dataset_of(dataset)?,
+            source: SourceId(source.into()),
+            elsewhere: elsewhere.remove(&(meter, dataset)).unwrap_or_default(),
+            state: series_state(state)?,
+            code,
+            not_before,
+            last_success_at: seconds(last_success_at),
+            seen,
+            days: known(window, open.remove(&(meter, dataset)).unwrap_or_default()),
+        });
+    }
+    Ok(Facts {
+        series,
+        sources: sources(link, skew).await?,
+        activations: activations(link, asked).await?,
+        failed: failed(link, asked, failed_since).await?,
+    })
+}
+
+type ByDay = BTreeMap<Day, DayRecord>;
+
+/// The days of which something is known: those that are not complete, and all others of the window.
+fn known(window: Option<Days>, mut open: ByDay) -> ByDay {
+    for day in window.into_iter().flat_map(Days::iter) {
+        open.entry(day).or_insert(DayRecord { state: DayState::Complete, ..DayRecord::missing() });
+    }
+    open.retain(|_, record| record.state != DayState::Missing || record.checked_at.is_some());
+    open
+}
+
+async fn open(link: &mut Link, asked: &Asked) -> Result<BTreeMap<(i32, i16), ByDay>, StoreError> {
+    let rows: Vec<OpenRow> = match (&asked.meters, &asked.datasets) {
+        (Some(meters), Some(datasets)) => {
+            let some = link.query_as(sql::FACTS_DAYS_OF).bind(meters.clone()).bind(datasets.clone());
+            some.fetch_all(&mut link.conn).await?
+        }
+        _ => link.query_as(sql::FACTS_DAYS).fetch_all(&mut link.conn).await?,
+    };
+    let mut all: BTreeMap<(i32, i16), ByDay> = BTreeMap::new();
+    for (meter, dataset, date, state, stored, expected, checked, left_out, next, certain, last) in rows {
+        let record = record(&(date, state, stored, expected, checked, left_out, next, certain, last))?;
+        all.entry((meter, dataset)).or_default().insert(date.0, record);
+    }
+    Ok(all)
+}
+
+type Standings = BTreeMap<SourceId, Standing>;
+
+async fn elsewhere(link: &mut Link, asked: &Asked) -> Result<BTreeMap<(i32, i16), Standings>, StoreError> {
+    let rows = link.query_as(sql::FACTS_ELSEWHERE).bind(asked.meters.clone());
+    let rows: Vec<ElsewhereRow> = rows.fetch_all(&mut link.conn).await?;
+    let mut all: BTreeMap<(i32, i16), Standings> = BTreeMap::new();
+    for (meter, dataset, source, state, code, not_before) in rows {
+        let standing = Standing { state: series_state(state)?, code, not_before };
+        all.entry((meter, dataset)).or_default().insert(SourceId(source.into()), standing);
+    }
+    Ok(all)
+}
+
+/// How the configured sources stand, in the order of their names.
+pub(super) async fn source_states(link: &mut Link, skew: &Skew) -> Result<Vec<SourceStatus>, StoreError> {
+    let rows: Vec<SourceRow> = link.query_as(sql::FACTS_SOURCES).fetch_all(&mut link.conn).await?;
+    let mut all: Vec<SourceStatus> = rows
+        .into_iter()
+        .map(|row| SourceStatus { name: row.1.clone(), kind: row.2.clone(), state: source_state(row, skew) })
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+fn source_state(row: SourceRow, skew: &Skew) -> SourceState {
+    let (_, _, _, not_before, code, message, slow_until, refusals, strikes) = row;
+    SourceState {
+        not_before_ms: not_before.map(|ms| skew.to_machine(ms)),
+        code,
+        message,
+        slow_until_ms: slow_until.map(|ms| skew.to_machine(ms)),
+        refusals: refusals.unsigned_abs(),
+        strikes: strikes.unsigned_abs(),
+    }
+}
+
+async fn sources(link: &mut Link, skew: &Skew) -> Result<Vec<SourceFacts>, StoreError> {
+    let mut learnt: BTreeMap<i32, BTreeMap<Dataset, Learnt>> = BTreeMap::new();
+    let rows: Vec<LearntRow> = link.query_as(sql::FACTS_LEARNT).fetch_all(&mut link.conn).await?;
+    for (source, dataset, max_days, until, history_short, api, since, not_before) in rows {
+        let known = Learnt {
+            max_days: max_days.zip(until),
+            history_short,
+            api: api.as_deref().and_then(Api::from_name).zip(since),
+            not_before,
+        };
+        learnt.entry(source).or_default().insert(dataset_of(dataset)?, known);
+    }
+    let rows: Vec<SourceRow> = link.query_as(sql::FACTS_SOURCES).fetch_all(&mut link.conn).await?;
+    let facts = rows.into_iter().map(|row| SourceFacts {
+        id: SourceId(row.0.into()),
+        name: row.1.clone(),
+        learnt: learnt.remove(&row.0).unwrap_or_default(),
+        state: source_state(row, skew),
+    });
+    Ok(facts.collect())
+}
+
+async fn activations(link: &mut Link, asked: &Asked) -> Result<BTreeMap<(MeterId, Direction), Activation>, StoreError> {
+    let rows = link.query_as(sql::FACTS_ACTIVATIONS).bind(asked.meters.clone());
+    let rows: Vec<ActivationRow> = rows.fetch_all(&mut link.conn).await?;
+    let mut all = BTreeMap::new();
+    for (meter, direction, refused, accepted, refusals) in rows {
+        let direction = Direction::ALL
+            .into_iter()
+            .find(|d| d.id() == i64::from(direction))
+            .ok_or_else(|| inconsistent("activation", "direction", direction.into()))?;
+        let known = Activation { refused: day(refused), accepted: day(accepted), refusals };
+        all.insert((MeterId(meter.into()), direction), known);
+    }
+    Ok(all)
+}
+
+async fn failed(link: &mut Link, asked: &Asked, since: i64) -> Result<Vec<FailedCall>, StoreError> {
+    let rows = link.query_as(sql::FACTS_FAILED).bind(since).bind(asked.meters.clone()).bind(asked.datasets.clone());
+    let rows: Vec<FailedRow> = rows.fetch_all(&mut link.conn).await?;
+    let mut all = Vec::new();
+    for (meter, dataset, source, first, end, at, code, healed) in rows {
+        let days =
+            Days::new(first.0, end.0).ok_or_else(|| inconsistent("call", "start day", i64::from(first.0.number())))?;
+        let (meter, source) = (MeterId(meter.into()), SourceId(source.into()));
+        all.push(FailedCall { meter, dataset: dataset_of(dataset)?, source, days, at, code, healed });
+    }
+    Ok(all)
+}
+
+/// The record of a day.
+pub(super) fn record(row: &DayRow) -> Result<DayRecord, StoreError> {
+    let (_, state, stored, expected, checked_at, first_left_out, next_try, certain, last_try) = *row;
+    Ok(DayRecord {
+        state: day_state(state)?,
+        stored,
+        expected,
+        checked_at: seconds(checked_at),
+        first_left_out,
+        next_try: seconds(next_try),
+        certain,
+        last_try,
+    })
+}
+
+/// The state of a day with that number.
+pub(super) fn day_state(id: i16) -> Result<DayState, StoreError> {
+    DayState::from_id(id.into()).ok_or_else(|| inconsistent("coverage", "state", id.into()))
+}
+
+/// The meter's identifier. The message does not repeat it.
+pub(super) fn prm_of(text: &str) -> Result<Prm, StoreError> {
+    text.parse().map_err(|error| StoreError::Inconsistent { table: "meter", what: format!("{error}") })
+}
+
+/// The dataset with that number.
+pub(super) fn dataset_of(id: i16) -> Result<Dataset, StoreError> {
+    Dataset::from_id(id.into()).ok_or_else(|| inconsistent("series", "dataset", id.into()))
+}
+
+/// The state of a series with that number.
+pub(super) fn series_state(id: i16) -> Result<SeriesState, StoreError> {
+    SeriesState::from_id(id.into()).ok_or_else(|| inconsistent("series", "state", id.into()))
+}
+
+fn inconsistent(table: &'static str, what: &str, value: i64) -> StoreError {
+    StoreError::Inconsistent { table, what: format!("there is no {what} {value}") }
+}

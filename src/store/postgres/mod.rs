@@ -1,0 +1,275 @@
+//! The store on a PostgreSQL server, which several instances may share.
+//!
+//! [`PostgresStore::open`] looks at the server, creates or migrates the schema where that is asked
+//! for, and keeps a few connections. Each method of [`Store`] is one transaction in a task of its
+//! own (`transaction`), done again where the server was away or in somebody's way. What a
+//! transaction does is in `setup` and `windows` (configuration, calendar, windows), `commit`
+//! (answers), `ledger` (the journal of calls and the leases of series), `effects` (what was learnt)
+//! and `facts` (everything that is read). Who has outgrown one file finds here the same behaviour:
+//! both stores pass the same tests.
+
+mod address;
+mod bulk;
+mod calendar;
+mod check;
+mod commit;
+mod connect;
+mod effects;
+mod errors;
+mod examine;
+mod facts;
+mod ledger;
+mod readings;
+mod schema;
+mod setup;
+mod skew;
+mod sql;
+mod status;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod types;
+mod windows;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::Datelike as _;
+
+pub use address::{Address, AddressError, is_server};
+pub use examine::Examined;
+pub use schema::NEWEST as NEWEST_SCHEMA;
+pub use skew::TimeOf;
+
+use self::connect::Server;
+use self::facts::Asked;
+use self::skew::Skew;
+use self::transaction::{Kind, Patience, Work};
+use super::{
+    Answer, CallEnd, CallTally, Committed, Effect, Facts, Finding, MeterId, Mode, NewCall, Pause, Reserved,
+    SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Window,
+};
+use crate::budget::Limits;
+use crate::clock::Clock;
+use crate::domain::{Dataset, Prm, Values};
+use crate::source::Pool;
+
+/// The store on a PostgreSQL server.
+#[derive(Debug)]
+pub struct PostgresStore {
+    server: Arc<Server>,
+    skew: Arc<Skew>,
+    mode: Mode,
+}
+
+impl PostgresStore {
+    /// Opens a database. `clock` is the machine's, for waiting and for measuring how far the server's
+    /// is from it; `time_of` says by whose time calls are counted.
+    pub async fn open(
+        address: Address,
+        mode: Mode,
+        time_of: TimeOf,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let year = clock.now().year();
+        let server = Arc::new(Server::new(address, clock));
+        schema::prepare(&server, mode).await?;
+        if mode != Mode::Read {
+            schema::years(&server, Patience::None, year, year + schema::YEARS_AHEAD).await?;
+        }
+        let skew = Arc::new(Skew::new(time_of));
+        skew.measure(&server).await?;
+        Ok(Self { server, skew, mode })
+    }
+
+    /// Whether there are tables of linkyd's.
+    pub async fn is_there(address: &Address, clock: &Arc<dyn Clock>) -> Result<bool, StoreError> {
+        let server = Arc::new(Server::new(address.clone(), Arc::clone(clock)));
+        Ok(schema::look(&server).await? > 0)
+    }
+
+    /// What there is to know about the server and what this role may do there.
+    pub async fn examine(&self) -> Result<Examined, StoreError> {
+        self.server.run(Kind::Read, Patience::None, (), |link, (), _| Box::pin(examine::examine(link))).await
+    }
+
+    /// How far the server's clock is ahead of the machine's, in milliseconds.
+    #[must_use]
+    pub fn clock_ahead_ms(&self) -> i64 {
+        self.skew.ms()
+    }
+
+    /// Whether a daemon is connected, as far as this role may see.
+    pub async fn daemon_lives(&self) -> Result<bool, StoreError> {
+        self.server.run(Kind::Read, Patience::Short, (), |link, (), _| Box::pin(examine::daemon_lives(link))).await
+    }
+
+    /// Where it is, for messages: without password and parameters.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.server.address.place
+    }
+
+    /// Looks for rows that contradict each other; an empty list is good news.
+    pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
+        self.server.run(Kind::Survey, Patience::Short, (), |link, (), _| Box::pin(check::check(link))).await
+    }
+
+    /// Every stored value of a series, ascending.
+    pub async fn readings(&self, prm: &Prm, dataset: Dataset) -> Result<Values, StoreError> {
+        let input = (prm.clone(), dataset);
+        self.server
+            .run(Kind::Survey, Patience::Short, input, |link, (prm, dataset), _| {
+                Box::pin(readings::readings(link, prm, *dataset))
+            })
+            .await
+    }
+
+    /// Runs one transaction that writes.
+    async fn write<I, T>(&self, input: I, work: Work<(Arc<Skew>, I), T>) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + Sync + 'static,
+    {
+        if self.mode == Mode::Read {
+            let reason = "it was opened to read only".to_owned();
+            return Err(StoreError::NotWritable { place: self.server.address.place.clone(), reason });
+        }
+        self.server.run(Kind::Write, Patience::Long, (Arc::clone(&self.skew), input), work).await
+    }
+
+    /// Runs one transaction that reads.
+    async fn read<I, T>(
+        &self,
+        kind: Kind,
+        patience: Patience,
+        input: I,
+        work: Work<(Arc<Skew>, I), T>,
+    ) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + Sync + 'static,
+    {
+        self.server.run(kind, patience, (Arc::clone(&self.skew), input), work).await
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn set_up(&self, setup: &Setup) -> Result<Vec<String>, StoreError> {
+        self.write(setup.clone(), |link, (_, setup), earlier| Box::pin(setup::set_up(link, setup, earlier))).await
+    }
+
+    async fn open_windows(&self, windows: &[Window], now: i64) -> Result<(), StoreError> {
+        let all: Arc<[Window]> = windows.into();
+        let new = self
+            .read(Kind::Survey, Patience::Long, Arc::clone(&all), |link, (_, all), _| Box::pin(windows::new(link, all)))
+            .await?;
+        if !new.is_empty() {
+            if let Some((first, last)) = windows::years(windows) {
+                schema::years(&self.server, Patience::Long, first, last).await?;
+            }
+            self.write(Arc::clone(&all), |link, (_, all), _| Box::pin(windows::mark(link, all))).await?;
+        }
+        for some in new.chunks(windows::AT_ONCE) {
+            let some: Vec<Window> = some.iter().filter_map(|place| all.get(*place)).copied().collect();
+            self.write(some, |link, (_, some), _| Box::pin(windows::open(link, some))).await?;
+        }
+        self.write((all, now), |link, (_, (all, now)), _| Box::pin(windows::close(link, all, *now))).await
+    }
+
+    async fn serve(&self, switches: &[Switch]) -> Result<(), StoreError> {
+        if switches.is_empty() {
+            return Ok(());
+        }
+        self.write(switches.to_vec(), |link, (_, switches), _| Box::pin(setup::serve(link, switches))).await
+    }
+
+    async fn facts(&self, failed_since: i64) -> Result<Facts, StoreError> {
+        // Once a pass.
+        self.skew.measure(&self.server).await?;
+        self.read(Kind::Survey, Patience::Long, failed_since, |link, (skew, since), _| {
+            Box::pin(async move { facts::facts(link, skew, &Asked::default(), *since).await })
+        })
+        .await
+    }
+
+    async fn series_facts(&self, series: &[(MeterId, Dataset)], failed_since: i64) -> Result<Facts, StoreError> {
+        let input = (Asked::of(series), failed_since);
+        self.read(Kind::Read, Patience::Long, input, |link, (skew, (asked, since)), _| {
+            Box::pin(facts::facts(link, skew, asked, *since))
+        })
+        .await
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    async fn reserve(&self, call: &NewCall, limits: &Limits, now_ms: i64) -> Result<Reserved, StoreError> {
+        self.write((call.clone(), *limits, now_ms), |link, (skew, (call, limits, now)), earlier| {
+            Box::pin(ledger::reserve(link, skew, call, limits, *now, earlier))
+        })
+        .await
+    }
+
+    async fn commit(&self, answer: Answer) -> Result<Committed, StoreError> {
+        self.write(answer, |link, (skew, answer), earlier| Box::pin(commit::commit(link, skew, answer, earlier))).await
+    }
+
+    async fn settle(&self, end: CallEnd, effects: Vec<Effect>) -> Result<i64, StoreError> {
+        self.write((end, effects), |link, (skew, (end, effects)), earlier| {
+            Box::pin(ledger::settle(link, skew, end, effects, earlier))
+        })
+        .await
+    }
+
+    async fn apply(&self, effects: Vec<Effect>) -> Result<(), StoreError> {
+        if effects.is_empty() {
+            return Ok(());
+        }
+        self.write(effects, |link, (skew, effects), _| Box::pin(effects::apply(link, skew, effects))).await
+    }
+
+    async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError> {
+        self.read(Kind::Survey, Patience::Short, (), |link, _, _| Box::pin(status::status(link))).await
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceStatus>, StoreError> {
+        self.read(Kind::Read, Patience::Short, (), |link, (skew, ()), _| Box::pin(facts::source_states(link, skew)))
+            .await
+    }
+
+    async fn spent(&self, source: &str, pool: Pool, now_ms: i64) -> Result<Spent, StoreError> {
+        let input = (source.to_owned(), pool, now_ms);
+        self.read(Kind::Read, Patience::Short, input, |link, (skew, (source, pool, now)), _| {
+            Box::pin(ledger::spent(link, skew, source, *pool, *now))
+        })
+        .await
+    }
+
+    async fn resume(&self, source: &str) -> Result<Option<Pause>, StoreError> {
+        self.write(source.to_owned(), |link, (skew, source), earlier| {
+            Box::pin(ledger::resume(link, skew, source, earlier))
+        })
+        .await
+    }
+
+    async fn refused_tokens(&self, source: SourceId, since_ms: i64, codes: &[&str]) -> Result<i64, StoreError> {
+        let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+        self.read(Kind::Read, Patience::Long, (source, since_ms, codes), |link, (skew, (source, since, codes)), _| {
+            Box::pin(ledger::refused_tokens(link, skew, *source, *since, codes))
+        })
+        .await
+    }
+
+    async fn call_tally(&self) -> Result<Vec<CallTally>, StoreError> {
+        self.read(Kind::Survey, Patience::Short, (), |link, _, _| Box::pin(tally::tally(link))).await
+    }
+
+    async fn tidy(&self) -> Result<(), StoreError> {
+        // The server looks after its files by itself.
+        Ok(())
+    }
+}

@@ -1,0 +1,565 @@
+//! Every statement of the PostgreSQL store, side by side. A test prepares each of them against a
+//! fresh schema, so that a misspelt column cannot reach a user. The only other SQL is in
+//! `migrations/postgres`, and nothing is put together at run time but the beginning of a
+//! transaction and what carries whole tables (`bulk`).
+//!
+//! Rows travel as arrays, one a column, which `unnest` puts side by side: so a statement has the
+//! same text for one row and for a thousand. What is the same already is left out before `ON
+//! CONFLICT` is reached, by an anti-join or by the comparison that came before: an update that
+//! changes nothing would lock the row all the same, and row locks are logged.
+
+/// Declares the statements and the list of all of them.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
+        $($(#[$doc])* pub(super) const $name: &str = $sql;)*
+        /// Each of them, by its name.
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+// Sent as they are, without parameters.
+
+/// The server's version, and the parameter that tells whether the session is ours.
+pub(super) const SESSION: &str = "SELECT current_setting('server_version_num'), current_setting('extra_float_digits')";
+pub(super) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; \
+     SET LOCAL idle_in_transaction_session_timeout = 60000";
+pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL jit = off; \
+     SET LOCAL idle_in_transaction_session_timeout = 60000; SET LOCAL lock_timeout = 15000";
+pub(super) const COMMIT: &str = "COMMIT";
+pub(super) const ROLLBACK: &str = "ROLLBACK";
+pub(super) const SCHEMA_LOCK: &str = "LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE";
+
+statements! {
+    NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
+
+    // Whole tables.
+    /// As the server last counted them; a table that it has not counted yet has none.
+    ROWS_ABOUT =
+        "SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::int8 FROM pg_class c
+         WHERE c.relkind = 'r' AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'load_curve'::regclass)";
+
+    // The server, for `linkyd doctor`.
+    EXAMINE =
+        "SELECT current_setting('server_version'), coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false),
+                pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean,
+                has_table_privilege('load_curve', 'INSERT, UPDATE') AND has_table_privilege('call', 'INSERT, UPDATE')
+                    AND has_table_privilege('coverage', 'INSERT, UPDATE, DELETE'),
+                (SELECT pg_has_role(c.relowner, 'USAGE') FROM pg_class c WHERE c.oid = 'load_curve'::regclass),
+                (SELECT count(*) FROM (SELECT 1 FROM load_curve_rest LIMIT 1) r)";
+    DAEMON_LIVES =
+        "SELECT EXISTS (
+             SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'linkyd run')";
+
+    // The schema.
+    /// The schema that comes first, whether ours is in the search path, and whether somebody else's
+    /// table has the name of ours.
+    SCHEMA_LOOK =
+        "SELECT current_schema()::text, to_regclass('schema_version') IS NOT NULL AND to_regclass('load_curve_rest') IS NOT NULL,
+                to_regclass('schema_version') IS NOT NULL AND to_regclass('load_curve_rest') IS NULL";
+    SCHEMA_VERSION = "SELECT version FROM schema_version WHERE id = 1";
+    SCHEMA_THERE = "SELECT to_regnamespace($1) IS NOT NULL";
+    /// Whether partitions of these years are lacking, and may be made by this role.
+    YEARS_LACKING =
+        "SELECT EXISTS (SELECT 1 FROM generate_series($1::int4, $2) y WHERE to_regclass('load_curve_' || y) IS NULL)
+            AND (SELECT pg_has_role(c.relowner, 'USAGE') FROM pg_class c WHERE c.oid = 'load_curve'::regclass)";
+    YEARS_MAKE = "SELECT load_curve_years($1, $2)";
+
+    // Setting up.
+    SOURCES_KNOWN =
+        "SELECT s.name, s.kind, a.key, s.direct, s.credentials, s.configured
+         FROM source s JOIN account a ON a.id = s.account";
+    /// What a source counts by is called otherwise now. Unless others count by it too, it stays the same
+    /// account: editing an identifier refills no budget.
+    ACCOUNT_RENAME =
+        "UPDATE account SET key = $2
+         WHERE id = (SELECT s.account FROM source s WHERE s.name = $1 AND s.configured AND s.kind = $3)
+           AND key <> $2 AND NOT EXISTS (SELECT 1 FROM account a WHERE a.key = $2)
+           AND (SELECT count(*) FROM source s WHERE s.account = account.id AND s.configured) = 1";
+    ACCOUNT_ADD =
+        "INSERT INTO account (key) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM account WHERE key = $1)
+         ON CONFLICT DO NOTHING";
+    SOURCE_PUT =
+        "INSERT INTO source (name, kind, account, configured, direct, credentials)
+         SELECT $1, $2, a.id, true, $4, $5 FROM account a WHERE a.key = $3
+         ON CONFLICT (name) DO UPDATE
+         SET kind = excluded.kind, account = excluded.account, configured = true, direct = excluded.direct,
+             credentials = excluded.credentials";
+    /// A name that now stands for another kind: what the former one brought keeps its provenance.
+    SOURCE_RETIRE =
+        "UPDATE source SET name = name || ' (' || kind || ' ' || id || ')', configured = false
+         WHERE name = $1 AND kind <> $2";
+    SOURCES_LEAVE =
+        "UPDATE source SET configured = false
+         WHERE configured AND NOT EXISTS (SELECT 1 FROM unnest($1::text[]) w(name) WHERE w.name = source.name)";
+    METERS_PUT =
+        "INSERT INTO meter (prm, name, source, configured, position)
+         SELECT w.prm, w.name, s.id, true, w.position
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::int4[]) w(prm, name, source, position)
+         JOIN source s ON s.name = w.source LEFT JOIN meter m ON m.prm = w.prm
+         WHERE m.id IS NULL OR m.name <> w.name OR m.source <> s.id OR NOT m.configured OR m.position <> w.position
+         ORDER BY w.position
+         ON CONFLICT (prm) DO UPDATE
+         SET name = excluded.name, source = excluded.source, configured = true, position = excluded.position";
+    METERS_LEAVE =
+        "UPDATE meter SET configured = false
+         WHERE configured AND NOT EXISTS (SELECT 1 FROM unnest($1::text[]) w(prm) WHERE w.prm = meter.prm)";
+    METER_UNKNOWN =
+        "SELECT w.prm FROM unnest($1::text[]) w(prm)
+         WHERE NOT EXISTS (SELECT 1 FROM meter m WHERE m.prm = w.prm) LIMIT 1";
+    CONSENTS_PUT =
+        "INSERT INTO consent (meter, until)
+         SELECT m.id, w.until FROM unnest($1::text[], $2::timestamptz[]) w(prm, until)
+         JOIN meter m ON m.prm = w.prm LEFT JOIN consent c ON c.meter = m.id
+         WHERE CASE WHEN c.meter IS NULL THEN w.until IS NOT NULL ELSE c.until IS DISTINCT FROM w.until END
+         ORDER BY m.id
+         ON CONFLICT (meter) DO UPDATE SET until = excluded.until";
+    SERIES_PUT =
+        "INSERT INTO series (meter, dataset, source, configured, position)
+         SELECT m.id, w.dataset, m.source, true, w.position
+         FROM unnest($1::text[], $2::int2[], $3::int4[]) w(prm, dataset, position)
+         JOIN meter m ON m.prm = w.prm LEFT JOIN series s ON s.meter = m.id AND s.dataset = w.dataset
+         WHERE s.meter IS NULL OR NOT s.configured OR s.position <> w.position
+         ORDER BY m.id, w.dataset
+         ON CONFLICT (meter, dataset) DO UPDATE SET configured = true, position = excluded.position";
+    SERIES_LEAVE =
+        "UPDATE series s SET configured = false
+         WHERE s.configured AND NOT EXISTS (
+             SELECT 1 FROM unnest($1::text[], $2::int2[]) w(prm, dataset) JOIN meter m ON m.prm = w.prm
+             WHERE m.id = s.meter AND w.dataset = s.dataset)";
+    /// How the series stand at the sources that serve them is kept, unless there is nothing to say.
+    SERVE_PARK =
+        "INSERT INTO elsewhere (meter, dataset, source, state, code, message, not_before)
+         SELECT s.meter, s.dataset, s.source, s.state, s.code, s.message, s.not_before
+         FROM unnest($1::int4[], $2::int2[], $3::int4[]) w(meter, dataset, source)
+         JOIN series s ON s.meter = w.meter AND s.dataset = w.dataset AND s.source <> w.source
+         WHERE s.state <> 0 OR s.not_before IS NOT NULL
+         ON CONFLICT (meter, dataset, source) DO UPDATE
+         SET state = excluded.state, code = excluded.code, message = excluded.message,
+             not_before = excluded.not_before";
+    SERVE_TAKE =
+        "UPDATE series s
+         SET source = w.source, state = coalesce(e.state, 0), code = e.code, message = e.message,
+             not_before = e.not_before, seen = s.seen + 1
+         FROM unnest($1::int4[], $2::int2[], $3::int4[]) w(meter, dataset, source)
+         LEFT JOIN elsewhere e ON e.meter = w.meter AND e.dataset = w.dataset AND e.source = w.source
+         WHERE s.meter = w.meter AND s.dataset = w.dataset";
+    SERVE_TAKEN =
+        "DELETE FROM elsewhere e USING unnest($1::int4[], $2::int2[], $3::int4[]) w(meter, dataset, source)
+         WHERE e.meter = w.meter AND e.dataset = w.dataset AND e.source = w.source";
+
+    // Calendar.
+    CALENDAR_ENDS =
+        "SELECT (SELECT min(day) FROM calendar), (SELECT max(day) FROM calendar),
+                (SELECT min(start) FROM clock_hour), (SELECT max(start) FROM clock_hour)";
+    CALENDAR_ADD =
+        "INSERT INTO calendar (day, starts_at, minutes)
+         SELECT * FROM unnest($1::date[], $2::timestamptz[], $3::int4[]) ON CONFLICT DO NOTHING";
+    HOURS_ADD = "INSERT INTO clock_hour (start) SELECT * FROM unnest($1::timestamptz[]) ON CONFLICT DO NOTHING";
+
+    // Windows.
+    /// Those of the windows that differ from what is remembered, by their place in the arrays.
+    WINDOWS_NEW =
+        "SELECT (w.place - 1)::int8
+         FROM unnest($1::int4[], $2::int2[], $3::date[], $4::date[]) WITH ORDINALITY
+              w(meter, dataset, first_day, end_day, place)
+         JOIN series s ON s.meter = w.meter AND s.dataset = w.dataset
+         WHERE s.first_day IS DISTINCT FROM w.first_day OR s.end_day IS DISTINCT FROM w.end_day
+         ORDER BY s.meter, s.dataset";
+    /// The same once more, and nobody else may touch their series until it is done; with the windows that
+    /// were remembered.
+    WINDOWS_LOCK =
+        "SELECT (w.place - 1)::int8, s.first_day, s.end_day
+         FROM unnest($1::int4[], $2::int2[], $3::date[], $4::date[]) WITH ORDINALITY
+              w(meter, dataset, first_day, end_day, place)
+         JOIN series s ON s.meter = w.meter AND s.dataset = w.dataset
+         WHERE s.first_day IS DISTINCT FROM w.first_day OR s.end_day IS DISTINCT FROM w.end_day
+         ORDER BY s.meter, s.dataset FOR NO KEY UPDATE OF s";
+    WINDOWS_SET =
+        "UPDATE series s SET first_day = w.first_day, end_day = w.end_day
+         FROM unnest($1::int4[], $2::int2[], $3::date[], $4::date[]) w(meter, dataset, first_day, end_day)
+         WHERE s.meter = w.meter AND s.dataset = w.dataset";
+    /// Served, but before the activation or before `since`: never wanted.
+    WINDOWS_FORGET =
+        "DELETE FROM coverage v USING unnest($1::int4[], $2::int2[], $3::date[]) w(meter, dataset, first_day)
+         WHERE v.meter = w.meter AND v.dataset = w.dataset AND v.day < w.first_day
+           AND v.state <> 0 AND v.stored = 0";
+    WINDOWS_EXPIRE =
+        "UPDATE coverage v SET state = 5, next_try = NULL
+         FROM unnest($1::int4[], $2::int2[], $3::date[]) w(meter, dataset, first_day)
+         WHERE v.meter = w.meter AND v.dataset = w.dataset AND v.day < w.first_day
+           AND v.state <> 0 AND v.state IN (1, 2, 3)";
+    WINDOWS_REOPEN =
+        "UPDATE coverage v SET state = 1
+         FROM unnest($1::int4[], $2::int2[], $3::date[], $4::date[]) w(meter, dataset, first_day, end_day)
+         WHERE v.meter = w.meter AND v.dataset = w.dataset AND v.day >= w.first_day AND v.day < w.end_day
+           AND v.state <> 0 AND v.state = 5";
+    /// Days that a window has gained; all others of it have a record.
+    WINDOWS_FILL =
+        "INSERT INTO coverage (meter, dataset, day, state)
+         SELECT w.meter, w.dataset, c.day, 1
+         FROM unnest($1::int4[], $2::int2[], $3::date[], $4::date[]) w(meter, dataset, first_day, end_day)
+         CROSS JOIN LATERAL (
+             SELECT d::date AS day FROM generate_series(w.first_day::timestamp, w.end_day::timestamp - interval '1 day',
+                                                        interval '1 day') d
+         ) c
+         WHERE NOT EXISTS (
+             SELECT 1 FROM coverage v WHERE v.meter = w.meter AND v.dataset = w.dataset AND v.day = c.day)
+         ON CONFLICT DO NOTHING";
+    PASS_SET =
+        "INSERT INTO last_pass AS p (id, at, end_day) VALUES (1, $1, $2)
+         ON CONFLICT (id) DO UPDATE SET at = excluded.at, end_day = coalesce(excluded.end_day, p.end_day)";
+    PASS_IS =
+        "SELECT EXISTS (SELECT 1 FROM last_pass WHERE id = 1 AND at = $1 AND end_day IS NOT DISTINCT FROM coalesce($2, end_day))";
+
+    // An answer.
+    /// What an answer meets, and nobody else may store anything of its series until it is done: whether its
+    /// line of the journal is there and complete, whether the series has a row, who holds it, and the numbers of
+    /// what the source's intervals have in common.
+    ANSWER_MEETS =
+        "WITH s AS (SELECT held_by FROM series WHERE meter = $1 AND dataset = $2 FOR NO KEY UPDATE)
+         SELECT EXISTS (SELECT 1 FROM call WHERE id = $4),
+                EXISTS (SELECT 1 FROM call WHERE id = $4 AND outcome IS NOT NULL),
+                EXISTS (SELECT 1 FROM s), (SELECT held_by FROM s),
+                (SELECT array_agg(minutes ORDER BY id) FROM interval_kind WHERE source = $3),
+                (SELECT array_agg(summer ORDER BY id) FROM interval_kind WHERE source = $3),
+                (SELECT array_agg(id ORDER BY id) FROM interval_kind WHERE source = $3)";
+    COVERAGE_OF =
+        "SELECT day, state, stored, expected, checked_at, first_left_out, next_try, certain, last_try
+         FROM coverage WHERE meter = $1 AND dataset = $2 AND day >= $3 AND day < $4 ORDER BY day";
+    CURVE_HELD =
+        "SELECT l.start, k.minutes, l.watts, k.source FROM load_curve l JOIN interval_kind k ON k.id = l.kind
+         WHERE l.meter = $1 AND l.direction = $2 AND l.start > $3 AND l.start < $4 ORDER BY l.start";
+    /// Nobody else's number is ever taken: where two begin at once, the second waits and looks again.
+    KIND_ADD =
+        "INSERT INTO interval_kind (id, minutes, summer, source)
+         SELECT coalesce(max(id) + 1, 0), $1, $2, $3 FROM interval_kind ON CONFLICT DO NOTHING";
+    KIND_OF = "SELECT id FROM interval_kind WHERE minutes = $1 AND summer = $2 AND source = $3";
+    CURVE_PUT =
+        "INSERT INTO load_curve (meter, direction, start, watts, kind)
+         SELECT $1, $2, w.start, w.watts, w.kind
+         FROM unnest($3::timestamptz[], $4::int4[], $5::int2[]) w(start, watts, kind)
+         ON CONFLICT (meter, direction, start) DO UPDATE SET watts = excluded.watts, kind = excluded.kind";
+    CURVE_REMOVE = "DELETE FROM load_curve WHERE meter = $1 AND direction = $2 AND start = ANY ($3::timestamptz[])";
+    ENERGY_HELD =
+        "SELECT day, wh, source FROM daily_energy
+         WHERE meter = $1 AND direction = $2 AND day >= $3 AND day < $4 ORDER BY day";
+    ENERGY_PUT =
+        "INSERT INTO daily_energy (meter, direction, source, day, wh)
+         SELECT $1, $2, $3, w.day, w.wh FROM unnest($4::date[], $5::int8[]) w(day, wh)
+         ON CONFLICT (meter, direction, day) DO UPDATE SET wh = excluded.wh, source = excluded.source";
+    PEAKS_HELD =
+        "SELECT day, va, local_seconds, at, source FROM max_power
+         WHERE meter = $1 AND day >= $2 AND day < $3 ORDER BY day";
+    PEAKS_PUT =
+        "INSERT INTO max_power (meter, source, day, va, local_seconds, at)
+         SELECT $1, $2, w.day, w.va, w.local_seconds, w.at
+         FROM unnest($3::date[], $4::int8[], $5::int4[], $6::timestamptz[]) w(day, va, local_seconds, at)
+         ON CONFLICT (meter, day) DO UPDATE
+         SET va = excluded.va, local_seconds = excluded.local_seconds, at = excluded.at, source = excluded.source";
+    DIRECT_SOURCES = "SELECT id FROM source WHERE direct";
+    /// Which of the disputed values have a revision already, by their place.
+    REVISIONS_KNOWN =
+        "SELECT (w.place - 1)::int8
+         FROM unnest($3::timestamptz[], $4::int8[], $5::int8[], $6::int4[]) WITH ORDINALITY
+              w(start, old_value, new_value, old_source, place)
+         WHERE EXISTS (
+             SELECT 1 FROM revision r
+             WHERE r.meter = $1 AND r.dataset = $2 AND r.start = w.start AND r.old_value = w.old_value
+               AND r.new_value = w.new_value AND r.old_source = w.old_source)";
+    REVISIONS_ADD =
+        "INSERT INTO revision (meter, dataset, seen_at, start, minutes, old_value, new_value, old_local_seconds, old_source)
+         SELECT $1, $2, $3, w.start, w.minutes, w.old_value, w.new_value, w.old_local_seconds, w.old_source
+         FROM unnest($4::timestamptz[], $5::int4[], $6::int8[], $7::int8[], $8::int4[], $9::int4[]) WITH ORDINALITY
+              w(start, minutes, old_value, new_value, old_local_seconds, old_source, place)
+         ORDER BY w.place";
+    COVERAGE_PUT =
+        "INSERT INTO coverage (meter, dataset, day, state, stored, expected, checked_at, first_left_out, next_try,
+                               certain, last_try)
+         SELECT $1, $2, w.day, w.state, w.stored, w.expected, w.checked_at, w.first_left_out, w.next_try, w.certain,
+                w.last_try
+         FROM unnest($3::date[], $4::int2[], $5::int4[], $6::int4[], $7::timestamptz[], $8::int8[], $9::timestamptz[],
+                     $10::boolean[], $11::boolean[])
+              w(day, state, stored, expected, checked_at, first_left_out, next_try, certain, last_try)
+         ON CONFLICT (meter, dataset, day) DO UPDATE
+         SET state = excluded.state, stored = excluded.stored, expected = excluded.expected,
+             checked_at = excluded.checked_at, first_left_out = excluded.first_left_out,
+             next_try = excluded.next_try, certain = excluded.certain, last_try = excluded.last_try";
+    /// No configuration names it, as an import may bring it.
+    SERIES_ADD =
+        "INSERT INTO series (meter, dataset, source, configured, position) VALUES ($1, $2, $3, false, 0)
+         ON CONFLICT DO NOTHING";
+    /// The series and the line of the journal. The step of a series is that of its newest interval: it
+    /// stays where the answer has none, and where an interval is stored that starts later than the answer's
+    /// newest. The lease is given back, unless other calls need it.
+    ANSWERED =
+        "WITH line AS (
+             UPDATE call SET outcome = 1, status = $8, code = $9, row_count = $10, duration_ms = $11 WHERE id = $7
+         )
+         UPDATE series SET state = 0, code = NULL, message = NULL, not_before = NULL,
+             last_success_at = greatest(last_success_at, $3),
+             step = CASE
+                 WHEN $5::timestamptz IS NULL OR EXISTS (
+                     SELECT 1 FROM load_curve l
+                     WHERE l.meter = $1 AND l.direction = $4 AND l.start > $5
+                 ) THEN step
+                 ELSE $6
+             END,
+             held_by = CASE WHEN $12 THEN held_by END, held_until_ms = CASE WHEN $12 THEN held_until_ms END,
+             seen = seen + 1
+         WHERE meter = $1 AND dataset = $2 RETURNING seen";
+    SERIES_SEEN = "SELECT seen FROM series WHERE meter = $1 AND dataset = $2";
+
+    // What was learnt. What leaves a series as it is does not count as a change.
+    SERIES_STATE =
+        "UPDATE series SET state = $1, code = $2, message = $3, not_before = $4, seen = seen + 1
+         WHERE meter = $5 AND dataset = $6";
+    ACTIVATION_PUT =
+        "INSERT INTO activation AS a (meter, direction, refused, accepted, refusals) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (meter, direction) DO UPDATE
+         SET refused = excluded.refused, accepted = excluded.accepted, refusals = excluded.refusals
+         WHERE (a.refused, a.accepted, a.refusals) IS DISTINCT FROM (excluded.refused, excluded.accepted, excluded.refusals)
+         RETURNING 1";
+    ACTIVATION_SEEN =
+        "UPDATE series s SET seen = seen + 1 FROM dataset d
+         WHERE s.meter = $1 AND d.id = s.dataset AND d.direction = $2";
+    LEARNT_PUT =
+        "INSERT INTO learnt (source, dataset, max_days, max_days_until, history_short, api, api_since, not_before)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (source, dataset) DO UPDATE
+         SET max_days = excluded.max_days, max_days_until = excluded.max_days_until,
+             history_short = excluded.history_short, api = excluded.api, api_since = excluded.api_since,
+             not_before = excluded.not_before";
+    SOURCE_STATE =
+        "UPDATE account SET not_before_ms = $1, code = $2, message = $3, slow_until_ms = $4, refusals = $5, strikes = $6
+         WHERE id = (SELECT account FROM source WHERE id = $7)";
+    TOLD_PUT =
+        "INSERT INTO told AS t (account, pool, calls_left, at_ms, until_ms)
+         SELECT s.account, $1, $2, $3, $4 FROM source s WHERE s.id = $5
+         ON CONFLICT (account, pool) DO UPDATE
+         SET calls_left = excluded.calls_left, at_ms = excluded.at_ms, until_ms = excluded.until_ms
+         WHERE excluded.at_ms >= t.at_ms OR t.until_ms <= excluded.at_ms";
+    RESTING =
+        "SELECT a.id, a.not_before_ms, a.code, a.message, a.refusals, a.strikes
+         FROM source s JOIN account a ON a.id = s.account WHERE s.name = $1";
+    /// Series that fail for nothing but the rest of their source are well again with it.
+    RESUME_SERIES =
+        "UPDATE series SET state = 4, code = NULL, message = NULL, not_before = NULL, seen = seen + 1
+         WHERE state = 3 AND code = $2 AND source IN (SELECT id FROM source WHERE account = $1)";
+    RESUME =
+        "UPDATE account SET not_before_ms = NULL, code = NULL, message = NULL, refusals = 0, strikes = 0 WHERE id = $1";
+
+    // The journal.
+    SOURCE_ACCOUNT_BY_NAME = "SELECT account FROM source WHERE name = $1";
+    /// Whoever decides on the lines of an account holds its row, so nobody else does meanwhile.
+    ACCOUNT_LOCK =
+        "SELECT a.id, a.not_before_ms FROM account a
+         WHERE a.id = (SELECT s.account FROM source s WHERE s.id = $1) FOR NO KEY UPDATE";
+    /// The server's time; when the latest call of an account started, and the one that is so many back
+    /// behind it; when those of one pool did that are so many back (the hour, the day, the day less what is
+    /// kept); and what the source said last about that pool: calls left, until when.
+    USAGE =
+        "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8,
+            (SELECT k.at_ms FROM call k WHERE k.account = $1 ORDER BY k.at_ms DESC LIMIT 1),
+            (SELECT k.at_ms FROM call k WHERE k.account = $1 ORDER BY k.at_ms DESC LIMIT 1 OFFSET $3),
+            (SELECT k.at_ms FROM call k WHERE k.account = $1 AND k.pool = $2 AND $4::int8 IS NOT NULL
+             ORDER BY k.at_ms DESC LIMIT 1 OFFSET $4),
+            (SELECT k.at_ms FROM call k WHERE k.account = $1 AND k.pool = $2 AND $5::int8 IS NOT NULL
+             ORDER BY k.at_ms DESC LIMIT 1 OFFSET $5),
+            (SELECT k.at_ms FROM call k WHERE k.account = $1 AND k.pool = $2 AND $6::int8 IS NOT NULL
+             ORDER BY k.at_ms DESC LIMIT 1 OFFSET $6),
+            t.calls_left - (SELECT count(*) FROM call k WHERE k.account = $1 AND k.pool = $2 AND k.at_ms > t.at_ms),
+            t.until_ms
+         FROM (SELECT 1) one LEFT JOIN told t ON t.account = $1 AND t.pool = $2";
+    /// Who holds a series and until when, and how often it changed; nobody else may touch it until this is
+    /// done. No row where somebody just does.
+    SERIES_TAKE =
+        "SELECT held_by, held_until_ms, seen FROM series WHERE meter = $1 AND dataset = $2
+         FOR NO KEY UPDATE SKIP LOCKED";
+    CALL_ADD =
+        "INSERT INTO call (account, at_ms, asked_at, source, pool, api, meter, dataset, start_day, end_day)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id";
+    SERIES_HOLD = "UPDATE series SET held_by = $3, held_until_ms = $4 WHERE meter = $1 AND dataset = $2";
+    CALL_THERE = "SELECT EXISTS (SELECT 1 FROM call WHERE id = $1)";
+    /// The series of a line, and nobody else may touch it until this is done.
+    CALL_MEETS =
+        "WITH s AS (
+             SELECT s.held_by FROM call k JOIN series s ON s.meter = k.meter AND s.dataset = k.dataset
+             WHERE k.id = $1 FOR NO KEY UPDATE OF s
+         )
+         SELECT k.outcome IS NOT NULL, k.meter, k.dataset, (SELECT held_by FROM s) FROM call k WHERE k.id = $1";
+    CALL_END = "UPDATE call SET outcome = $2, status = $3, code = $4, duration_ms = $5 WHERE id = $1";
+    SERIES_RELEASE =
+        "UPDATE series SET held_by = CASE WHEN $3 THEN held_by END,
+             held_until_ms = CASE WHEN $3 THEN held_until_ms END, seen = seen + 1
+         WHERE meter = $1 AND dataset = $2 RETURNING seen";
+    SPENT =
+        "SELECT
+            (SELECT count(*) FROM call WHERE account = $1 AND pool = $3 AND at_ms > $2 - 3600000),
+            (SELECT count(*) FROM call WHERE account = $1 AND pool = $3 AND at_ms > $2 - 86400000),
+            (SELECT greatest(0, t.calls_left - (
+                 SELECT count(*) FROM call WHERE account = $1 AND pool = $3 AND at_ms > t.at_ms
+             )) FROM told t WHERE t.account = $1 AND t.pool = $3 AND t.until_ms > $2)";
+    REFUSED_TOKENS =
+        "SELECT count(*) FROM call
+         WHERE account = (SELECT account FROM source WHERE id = $1) AND at_ms >= $2
+           AND outcome = 0
+           AND ((dataset IS NULL AND api IS NULL) OR status = 401 OR code = ANY ($3::text[]))";
+    /// The durations are those of `DURATIONS_MS`.
+    TALLY =
+        "SELECT s.name, k.api, k.dataset, k.outcome, k.status, k.code, count(*), coalesce(sum(k.duration_ms), 0)::int8,
+            count(*) FILTER (WHERE k.duration_ms <= 100), count(*) FILTER (WHERE k.duration_ms <= 250),
+            count(*) FILTER (WHERE k.duration_ms <= 500), count(*) FILTER (WHERE k.duration_ms <= 1000),
+            count(*) FILTER (WHERE k.duration_ms <= 2500), count(*) FILTER (WHERE k.duration_ms <= 5000),
+            count(*) FILTER (WHERE k.duration_ms <= 10000)
+         FROM call k JOIN source s ON s.id = k.source
+         WHERE k.outcome IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6";
+
+    // What the planner needs; of some series alone where arrays of them are given.
+    FACTS_SERIES =
+        "SELECT s.meter, m.prm, m.name, s.dataset, s.source, s.state, s.code, s.not_before, s.last_success_at, s.seen,
+                s.first_day, s.end_day
+         FROM series s JOIN meter m ON m.id = s.meter
+         WHERE s.configured AND ($1::int4[] IS NULL OR (s.meter, s.dataset) IN (SELECT * FROM unnest($1, $2::int2[])))
+         ORDER BY m.position, m.id, s.position, s.dataset";
+    /// Every day of a window has a record: those of it that are not here are complete.
+    FACTS_DAYS =
+        "SELECT v.meter, v.dataset, v.day, v.state, v.stored, v.expected, v.checked_at, v.first_left_out,
+                v.next_try, v.certain, v.last_try
+         FROM coverage v JOIN series s ON s.meter = v.meter AND s.dataset = v.dataset
+         WHERE s.configured AND v.state <> 0
+         ORDER BY v.meter, v.dataset, v.day";
+    FACTS_DAYS_OF =
+        "SELECT v.meter, v.dataset, v.day, v.state, v.stored, v.expected, v.checked_at, v.first_left_out,
+                v.next_try, v.certain, v.last_try
+         FROM unnest($1::int4[], $2::int2[]) w(meter, dataset)
+         JOIN coverage v ON v.meter = w.meter AND v.dataset = w.dataset AND v.state <> 0
+         ORDER BY v.meter, v.dataset, v.day";
+    FACTS_SOURCES =
+        "SELECT s.id, s.name, s.kind, a.not_before_ms, a.code, a.message, a.slow_until_ms, a.refusals, a.strikes
+         FROM source s JOIN account a ON a.id = s.account WHERE s.configured ORDER BY s.id";
+    FACTS_ELSEWHERE =
+        "SELECT meter, dataset, source, state, code, not_before FROM elsewhere
+         WHERE $1::int4[] IS NULL OR meter = ANY ($1)";
+    FACTS_LEARNT =
+        "SELECT source, dataset, max_days, max_days_until, history_short, api, api_since, not_before FROM learnt";
+    FACTS_ACTIVATIONS =
+        "SELECT meter, direction, refused, accepted, refusals FROM activation
+         WHERE $1::int4[] IS NULL OR meter = ANY ($1)";
+    FACTS_FAILED =
+        "SELECT k.meter, k.dataset, k.source, k.start_day, k.end_day, k.asked_at, coalesce(k.code, ''),
+                EXISTS (
+                    SELECT 1 FROM call n
+                    WHERE n.id > k.id AND n.meter = k.meter AND n.dataset = k.dataset AND n.source = k.source
+                      AND n.outcome = 1
+                )
+         FROM call k
+         WHERE k.outcome = 0 AND k.asked_at >= $1 AND k.dataset IS NOT NULL
+           AND ($2::int4[] IS NULL OR (k.meter, k.dataset) IN (SELECT * FROM unnest($2, $3::int2[])))
+         ORDER BY k.asked_at, k.id";
+
+    // What the operator sees.
+    /// With the oldest and the newest complete day outside the window.
+    STATUS_SERIES =
+        "SELECT s.meter, m.prm, m.name, o.name, s.dataset, s.state, s.code, s.message, s.last_success_at,
+                s.not_before, s.first_day, s.end_day, n.until, before.oldest, before.newest, after.oldest, after.newest
+         FROM series s JOIN meter m ON m.id = s.meter JOIN source o ON o.id = s.source
+         LEFT JOIN consent n ON n.meter = s.meter
+         LEFT JOIN LATERAL (
+             SELECT min(v.day) AS oldest, max(v.day) AS newest FROM coverage v
+             WHERE v.meter = s.meter AND v.dataset = s.dataset AND v.state = 0 AND v.day < coalesce(s.first_day, 'infinity')
+         ) before ON true
+         LEFT JOIN LATERAL (
+             SELECT min(v.day) AS oldest, max(v.day) AS newest FROM coverage v
+             WHERE v.meter = s.meter AND v.dataset = s.dataset AND v.state = 0 AND v.day >= s.end_day
+         ) after ON true
+         WHERE s.configured ORDER BY m.position, m.id, s.position, s.dataset";
+    /// The days of windows that are not complete, by their state: how many, in how many runs, the next try;
+    /// and how many days of the window's beginning and end have no complete one among them.
+    STATUS_OPEN =
+        "SELECT meter, dataset, state, count(*), count(*) FILTER (WHERE day - 1 IS DISTINCT FROM before),
+                min(next_try), count(*) FILTER (WHERE lead), count(*) FILTER (WHERE trail)
+         FROM (
+             SELECT v.meter, v.dataset, v.state, v.day, v.next_try,
+                    lag(v.day) OVER (PARTITION BY v.meter, v.dataset, v.state ORDER BY v.day) AS before,
+                    v.day - s.first_day + 1 = row_number() OVER (PARTITION BY v.meter, v.dataset ORDER BY v.day) AS lead,
+                    s.end_day - v.day = row_number() OVER (PARTITION BY v.meter, v.dataset ORDER BY v.day DESC) AS trail
+             FROM series s JOIN coverage v ON v.meter = s.meter AND v.dataset = s.dataset
+             WHERE s.configured AND v.state <> 0 AND v.day >= s.first_day AND v.day < s.end_day
+         ) open GROUP BY meter, dataset, state";
+
+    // Checks; each counts or names what must not be.
+    CHECK_OVERLAP =
+        "SELECT count(*) FROM (
+            SELECT l.start + make_interval(mins => k.minutes) AS ends,
+                   lead(l.start) OVER (PARTITION BY l.meter, l.direction ORDER BY l.start) AS next
+            FROM load_curve l JOIN interval_kind k ON k.id = l.kind
+         ) pairs WHERE next < ends";
+    CHECK_OFFSET =
+        "SELECT count(*) FROM load_curve l
+         LEFT JOIN interval_kind k ON k.id = l.kind
+         LEFT JOIN calendar c ON c.day = (l.start AT TIME ZONE 'UTC' + make_interval(hours => 1 + k.summer))::date
+         LEFT JOIN clock_hour h ON h.start = date_trunc('hour', l.start, 'UTC')
+         WHERE c.day IS NULL OR h.start IS NULL OR l.start < c.starts_at
+            OR l.start >= c.starts_at + make_interval(mins => c.minutes)";
+    CHECK_HOURS =
+        "SELECT DISTINCT date_trunc('hour', l.start, 'UTC'), k.summer
+         FROM load_curve l JOIN interval_kind k ON k.id = l.kind";
+    CHECK_VALUES =
+        "SELECT (SELECT count(*) FROM load_curve WHERE watts < 0)
+              + (SELECT count(*) FROM interval_kind WHERE minutes NOT IN (5, 10, 15, 20, 30, 60))
+              + (SELECT count(*) FROM daily_energy WHERE wh < 0) + (SELECT count(*) FROM max_power WHERE va < 0)";
+    CHECK_OWNERS =
+        "SELECT count(*) FROM (
+            SELECT DISTINCT l.meter, k.source FROM load_curve l LEFT JOIN interval_kind k ON k.id = l.kind
+            UNION SELECT meter, source FROM daily_energy
+            UNION SELECT meter, source FROM max_power UNION SELECT meter, NULL FROM coverage
+         ) r WHERE r.meter NOT IN (SELECT id FROM meter) OR r.source NOT IN (SELECT id FROM source)";
+    CHECK_CURVE_COUNTS =
+        "SELECT count(*) FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve
+         JOIN calendar c ON c.day = v.day
+         WHERE v.stored <> (
+            SELECT count(*) FROM load_curve l WHERE l.meter = v.meter AND l.direction = d.direction
+              AND l.start >= c.starts_at AND l.start < c.starts_at + make_interval(mins => c.minutes))";
+    CHECK_CURVE_TILES =
+        "SELECT count(*) FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve
+         JOIN calendar c ON c.day = v.day
+         WHERE v.state = 0 AND c.minutes <> coalesce((
+            SELECT sum(k.minutes) FROM load_curve l JOIN interval_kind k ON k.id = l.kind
+            WHERE l.meter = v.meter AND l.direction = d.direction
+              AND l.start >= c.starts_at AND l.start < c.starts_at + make_interval(mins => c.minutes)
+              AND l.start + make_interval(mins => k.minutes) <= c.starts_at + make_interval(mins => c.minutes)), 0)";
+    CHECK_CURVE_UNKNOWN =
+        "SELECT count(*) FROM (
+            SELECT DISTINCT l.meter, l.direction,
+                   (l.start AT TIME ZONE 'UTC' + make_interval(hours => 1 + k.summer))::date AS day
+            FROM load_curve l JOIN interval_kind k ON k.id = l.kind
+         ) l WHERE NOT EXISTS (
+            SELECT 1 FROM coverage v WHERE v.meter = l.meter AND v.dataset = l.direction + 1 AND v.day = l.day)";
+    CHECK_DAILY_COUNTS =
+        "SELECT count(*) FROM coverage v
+         WHERE (v.dataset IN (3, 4) AND v.stored <> (SELECT count(*) FROM daily_energy e
+                WHERE e.meter = v.meter AND e.direction = v.dataset - 3 AND e.day = v.day))
+            OR (v.dataset = 5 AND v.stored <> (SELECT count(*) FROM max_power x
+                WHERE x.meter = v.meter AND x.day = v.day))
+            OR (v.dataset IN (3, 4, 5) AND v.state = 0 AND v.stored <> 1)";
+    /// The planner takes it for granted that each day of a window has a record.
+    CHECK_WINDOWS =
+        "SELECT count(*) FROM series s
+         WHERE s.end_day - s.first_day > (
+            SELECT count(*) FROM coverage v WHERE v.meter = s.meter AND v.dataset = s.dataset
+              AND v.day >= s.first_day AND v.day < s.end_day)";
+    CHECK_CALENDAR = "SELECT day, starts_at, minutes FROM calendar ORDER BY day";
+
+    // Every value of a series, for comparing and exporting.
+    CURVE_READINGS =
+        "SELECT l.start, k.minutes, l.watts
+         FROM meter m JOIN load_curve l ON l.meter = m.id JOIN interval_kind k ON k.id = l.kind
+         WHERE m.prm = $1 AND l.direction = $2 ORDER BY l.start";
+    DAILY_READINGS =
+        "SELECT e.day, e.wh FROM daily_energy e JOIN meter m ON m.id = e.meter
+         WHERE m.prm = $1 AND e.direction = $2 ORDER BY e.day";
+    PEAK_READINGS =
+        "SELECT x.day, x.va, x.local_seconds, x.at FROM max_power x JOIN meter m ON m.id = x.meter
+         WHERE m.prm = $1 ORDER BY x.day";
+}

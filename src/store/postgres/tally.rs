@@ -1,0 +1,35 @@
+//! The journal in figures, for metrics.
+
+use sqlx::Row as _;
+
+use super::connect::Link;
+use super::facts::dataset_of;
+use super::ledger::ANSWERED;
+use super::sql;
+use crate::store::{CallTally, StoreError};
+
+/// Counts the journal's lines by how their calls ended.
+pub(super) async fn tally(link: &mut Link) -> Result<Vec<CallTally>, StoreError> {
+    let mut tallies = Vec::new();
+    for row in link.query(sql::TALLY).fetch_all(&mut link.conn).await? {
+        let dataset: Option<i16> = row.try_get(2)?;
+        let outcome: i16 = row.try_get(3)?;
+        let status: Option<i32> = row.try_get(4)?;
+        let mut within = [0; 7];
+        for (place, count) in within.iter_mut().enumerate() {
+            *count = row.try_get(8 + place)?;
+        }
+        tallies.push(CallTally {
+            source: row.try_get(0)?,
+            api: row.try_get(1)?,
+            dataset: dataset.map(dataset_of).transpose()?,
+            answered: outcome == ANSWERED,
+            status: status.and_then(|status| u16::try_from(status).ok()),
+            code: row.try_get(5)?,
+            calls: row.try_get(6)?,
+            duration_ms: row.try_get(7)?,
+            within,
+        });
+    }
+    Ok(tallies)
+}

@@ -1,0 +1,127 @@
+//! A series is one instance's at a time, and its counter tells who knows less than there is to know.
+
+use super::*;
+use crate::domain::SeriesState;
+use crate::store::{Effect, LEASE_MS, StoreError};
+
+const SPAN: (&str, &str) = ("2026-11-17", "2026-11-24");
+
+fn span() -> Days {
+    days(SPAN.0, SPAN.1)
+}
+
+async fn seen(store: &PostgresStore) -> i64 {
+    let facts = store.series_facts(&[(METER, CURVE)], 0).await.unwrap();
+    assert_eq!(facts.series.len(), 1);
+    facts.series[0].seen
+}
+
+#[tokio::test]
+async fn a_series_is_one_callers_at_a_time() {
+    let rig = Rig::new().await;
+    let other = rig.other().await;
+    let known = seen(&rig.store).await;
+    let (first, lease) = reserve(&rig.store, &call(CURVE, span(), Some(known))).await;
+    assert_eq!(lease, Some(first));
+    let taken = other.reserve(&call(CURVE, span(), Some(known)), &LIMITS, NOW * 1000).await.unwrap();
+    let Reserved::Taken(until) = taken else { panic!("{taken:?}") };
+    assert!((NOW * 1000 + LEASE_MS..NOW * 1000 + LEASE_MS + 1000).contains(&until), "{until}");
+    // Another series of the meter is free, and so is a call for none.
+    reserve(&other, &call(DAILY, span(), Some(0))).await;
+    reserve(&other, &NewCall { asks: None, seen: None, ..call(CURVE, span(), None) }).await;
+    // A second call of the same caller shares its lease.
+    let mut second = call(CURVE, days("2026-11-10", "2026-11-17"), Some(known));
+    second.lease = lease;
+    let (next, shared) = reserve(&rig.store, &second).await;
+    assert_eq!(shared, lease);
+    let hold = |keep| Some(Lease { token: first, keep });
+    let done = rig.store.commit(answer(first, hold(true), CURVE, span(), curve(span(), 5))).await.unwrap();
+    assert_eq!(done.seen, known + 1);
+    let refused = other.reserve(&call(CURVE, span(), Some(done.seen)), &LIMITS, NOW * 1000).await.unwrap();
+    assert!(matches!(refused, Reserved::Taken(_)), "{refused:?}");
+    let end =
+        CallEnd { call: next, lease: hold(false), status: Some(503), code: Some("http-503".into()), duration_ms: 1 };
+    let after = rig.store.settle(end, Vec::new()).await.unwrap();
+    // Now it is free for who knows what there is to know.
+    let late = other.reserve(&call(CURVE, span(), Some(known)), &LIMITS, NOW * 1000).await.unwrap();
+    assert_eq!(late, Reserved::Changed);
+    assert_eq!(seen(&other).await, after);
+    reserve(&other, &call(CURVE, span(), Some(after))).await;
+    assert_eq!(rig.one("SELECT count(*)::text FROM call").await, "5");
+}
+
+#[tokio::test]
+async fn who_was_away_for_too_long_stores_nothing() {
+    let rig = Rig::new().await;
+    let other = rig.other().await;
+    let known = seen(&rig.store).await;
+    let (slow, _) = reserve(&rig.store, &call(CURVE, span(), Some(known))).await;
+    let later = (NOW * 1000) + LEASE_MS + 5_000;
+    let taken = other.reserve(&call(CURVE, span(), Some(known)), &LIMITS, later).await.unwrap();
+    let Reserved::Go { call: quick, .. } = taken else { panic!("{taken:?}") };
+    let lease = |token| Some(Lease { token, keep: false });
+    let before = rig.one("SELECT string_agg(v::text, ',') FROM coverage v").await;
+    for _ in 0..2 {
+        let error = rig.store.commit(answer(slow, lease(slow), CURVE, span(), curve(span(), 1))).await.unwrap_err();
+        assert!(matches!(error, StoreError::Superseded), "{error}");
+    }
+    let end = CallEnd { call: slow, lease: lease(slow), status: None, code: Some("timeout".into()), duration_ms: 1 };
+    assert!(matches!(rig.store.settle(end, Vec::new()).await, Err(StoreError::Superseded)));
+    assert_eq!(rig.one("SELECT string_agg(v::text, ',') FROM coverage v").await, before);
+    other.commit(answer(quick, lease(quick), CURVE, span(), curve(span(), 2))).await.unwrap();
+    // Also once the other one has finished.
+    let error = rig.store.commit(answer(slow, lease(slow), CURVE, span(), curve(span(), 1))).await.unwrap_err();
+    assert!(matches!(error, StoreError::Superseded), "{error}");
+    assert_eq!(rig.one("SELECT DISTINCT watts::text FROM load_curve").await, "2");
+    assert_eq!(rig.one("SELECT count(*)::text FROM call WHERE outcome IS NULL").await, "1");
+}
+
+#[tokio::test]
+async fn a_state_that_changes_is_news() {
+    let rig = Rig::new().await;
+    let known = seen(&rig.store).await;
+    let state = Effect::Series {
+        meter: METER,
+        dataset: CURVE,
+        state: SeriesState::Suspended,
+        code: Some("x".into()),
+        message: None,
+        not_before: None,
+    };
+    rig.store.apply(vec![state]).await.unwrap();
+    assert_eq!(seen(&rig.store).await, known + 1);
+    let late = rig.store.reserve(&call(CURVE, span(), Some(known)), &LIMITS, NOW * 1000).await.unwrap();
+    assert_eq!(late, Reserved::Changed);
+}
+
+/// Decisions of many instances at once come one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_share_one_pace_and_one_budget() {
+    let rig = Rig::new().await;
+    let limits = Limits { per_second: 5, per_hour: Some(40), per_day: None };
+    let mut tasks = Vec::new();
+    for _ in 0..4 {
+        let store = rig.other().await;
+        tasks.push(tokio::spawn(async move {
+            let (mut starts, mut waits) = (Vec::new(), 0);
+            for _ in 0..15 {
+                let token = NewCall { asks: None, seen: None, ..call(CURVE, span(), None) };
+                match store.reserve(&token, &limits, NOW * 1000).await.unwrap() {
+                    Reserved::Go { at_ms, .. } => starts.push(at_ms),
+                    Reserved::Wait(_) => waits += 1,
+                    other => panic!("{other:?}"),
+                }
+            }
+            (starts, waits)
+        }));
+    }
+    let (mut starts, mut waits) = (Vec::new(), 0);
+    for task in tasks {
+        let (some, refused) = task.await.unwrap();
+        starts.extend(some);
+        waits += refused;
+    }
+    starts.sort_unstable();
+    assert_eq!((starts.len(), waits), (40, 20));
+    assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= limits.spacing_ms()), "{starts:?}");
+}

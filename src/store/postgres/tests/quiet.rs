@@ -1,0 +1,75 @@
+//! What is the same already is not written again, however much there is of it.
+
+use super::*;
+
+/// Which transaction wrote each row of what a configuration and a calendar fill.
+const WRITERS: &str = "SELECT md5(string_agg(x, ',' ORDER BY x)) FROM (
+    SELECT 's' || id || ':' || xmin || ctid AS x FROM source UNION ALL SELECT 'a' || id || ':' || xmin || ctid FROM account
+    UNION ALL SELECT 'm' || id || ':' || xmin || ctid FROM meter
+    UNION ALL SELECT 'r' || meter || ':' || dataset || ':' || xmin || ctid FROM series
+    UNION ALL SELECT 'v' || meter || ':' || dataset || ':' || day || ':' || xmin || ctid FROM coverage
+    UNION ALL SELECT 'p' || id || ':' || xmin || ctid FROM last_pass
+    UNION ALL SELECT 'k' || day || ':' || xmin || ctid FROM calendar) rows";
+
+#[tokio::test]
+async fn an_unchanged_configuration_and_an_unchanged_day_write_nothing() {
+    let rig = Rig::new().await;
+    let (setup, windows) = (setup(300), windows(300, "2026-11-01", "2026-11-24"));
+    rig.store.set_up(&setup).await.unwrap();
+    rig.store.open_windows(&windows, NOW).await.unwrap();
+    let before = rig.one(WRITERS).await;
+    assert_eq!(rig.one("SELECT count(*)::text FROM coverage").await, (900 * 23).to_string());
+    assert_eq!(rig.store.set_up(&setup).await.unwrap(), Vec::<String>::new());
+    rig.store.open_windows(&windows, NOW).await.unwrap();
+    assert_eq!(rig.one(WRITERS).await, before);
+    // The next day adds one record a series and touches no other.
+    let windows = super::windows(300, "2026-11-01", "2026-11-25");
+    rig.store.open_windows(&windows, NOW + 86_400).await.unwrap();
+    assert_eq!(rig.one("SELECT count(*)::text FROM coverage WHERE day = '2026-11-24'").await, "900");
+    assert_eq!(
+        rig.one("SELECT count(DISTINCT xmin::text)::text FROM coverage WHERE day < '2026-11-24'").await.len(),
+        1
+    );
+}
+
+/// Which transaction wrote each interval.
+const READINGS: &str = "SELECT md5(string_agg(start::text || xmin || ctid, ',' ORDER BY start)) FROM load_curve";
+
+#[tokio::test]
+async fn the_same_answer_again_writes_no_reading() {
+    let rig = Rig::new().await;
+    let span = days("2026-11-17", "2026-11-24");
+    for (values, inserted, changed) in [(curve(span, 5), 336, 0), (curve(span, 5), 0, 0), (curve(span, 6), 0, 336)] {
+        let before = rig.one(READINGS).await;
+        let (line, _) = reserve(&rig.store, &call(CURVE, span, None)).await;
+        let done = rig.store.commit(answer(line, None, CURVE, span, values)).await.unwrap();
+        assert_eq!((done.inserted, done.changed), (inserted, changed));
+        assert_eq!(rig.one(READINGS).await == before, inserted + changed == 0);
+    }
+    assert_eq!(rig.one("SELECT count(*)::text FROM revision").await, "336");
+    assert_eq!(rig.store.check().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn status_counts_as_the_records_do() {
+    let rig = Rig::new().await;
+    // Complete at both ends, open in the middle, and one complete day before the window.
+    for (first, end) in [("2026-10-30", "2026-11-04"), ("2026-11-20", "2026-11-22")] {
+        let span = days(first, end);
+        let (line, _) = reserve(&rig.store, &call(DAILY, span, None)).await;
+        rig.store.commit(answer(line, None, DAILY, span, energy(span, 9))).await.unwrap();
+    }
+    let status = rig.store.status().await.unwrap();
+    let daily = status.iter().find(|s| s.dataset == DAILY).unwrap();
+    assert_eq!((daily.oldest_day, daily.newest_day), (Some(day("2026-10-30")), Some(day("2026-11-21"))));
+    assert_eq!(daily.gaps, 2);
+    let counts: Vec<(&str, i64)> = daily.days.iter().map(|(state, n)| (state.name(), *n)).collect();
+    assert_eq!(counts, [("complete", 5), ("missing", 18)]);
+    let curve = status.iter().find(|s| s.dataset == CURVE).unwrap();
+    assert_eq!((curve.oldest_day, curve.newest_day, curve.gaps), (None, None, 1));
+    let gaps = rig.column("SELECT dataset || ' ' || days FROM v_gap ORDER BY dataset, first_day").await;
+    assert_eq!(
+        gaps,
+        ["consumption_load_curve 23", "daily_consumption 16", "daily_consumption 2", "daily_max_power 23"]
+    );
+}

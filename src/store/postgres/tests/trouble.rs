@@ -1,0 +1,164 @@
+//! Lost connections, lost answers, servers that take no writes, callers that go away: nothing is
+//! done twice, nothing is left half done.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use super::proxy::Proxy;
+use super::*;
+use crate::store::{Effect, SourceState, StoreError};
+
+/// Where the server of a database listens; `None` where it is on a network.
+fn socket(url: &str) -> Option<PathBuf> {
+    let url = url::Url::parse(url).unwrap();
+    let (_, folder) = url.query_pairs().find(|(key, _)| key == "host")?;
+    Some(PathBuf::from(folder.into_owned()).join(format!(".s.PGSQL.{}", url.port().unwrap_or(5432))))
+}
+
+/// Everything that is stored, but for the numbers of lines: a transaction that was rolled back leaves
+/// gaps in them, which mean nothing.
+const ALL: &str = "SELECT string_agg(x, E'\\n' ORDER BY x) FROM (
+    SELECT 'l' || l::text AS x FROM load_curve l UNION ALL SELECT 'v' || v::text FROM coverage v
+    UNION ALL SELECT 'r' || (to_jsonb(r) - 'id')::text FROM revision r UNION ALL SELECT 'c' || (to_jsonb(c) - 'id')::text FROM call c
+    UNION ALL SELECT 's' || s::text FROM series s UNION ALL SELECT 'a' || a::text FROM account a) rows";
+
+/// A little life of a store; `disturb` runs before each step.
+async fn live(store: &PostgresStore, disturb: impl Fn()) -> Vec<String> {
+    let span = days("2026-11-17", "2026-11-24");
+    let mut told = Vec::new();
+    let mut renewed = setup(1);
+    renewed.sources[0].credentials = "other".into();
+    disturb();
+    told.push(format!("{:?}", store.set_up(&renewed).await.unwrap()));
+    let mut seen = 0;
+    for watts in [5, 6] {
+        disturb();
+        let reserved = store.reserve(&call(CURVE, span, Some(seen)), &LIMITS, NOW * 1000).await.unwrap();
+        let Reserved::Go { call: line, at_ms, lease } = reserved else { panic!("{reserved:?}") };
+        told.push(format!("{at_ms} {}", lease == Some(line)));
+        let lease = Some(Lease { token: line, keep: false });
+        disturb();
+        let done = store.commit(answer(line, lease, CURVE, span, curve(span, watts))).await.unwrap();
+        seen = done.seen;
+        told.push(format!("{done:?}"));
+    }
+    disturb();
+    let (line, _) = reserve(store, &call(CURVE, span, Some(seen))).await;
+    let end = CallEnd {
+        call: line,
+        lease: Some(Lease { token: line, keep: false }),
+        status: Some(429),
+        code: Some("http-429".into()),
+        duration_ms: 7,
+    };
+    let state = SourceState { not_before_ms: Some(NOW * 1000 + 60_000), refusals: 1, ..SourceState::default() };
+    disturb();
+    told.push(format!("{:?}", store.settle(end, vec![Effect::Source { source: SOURCE, state }]).await.unwrap()));
+    disturb();
+    told.push(format!("{:?}", store.resume("enedis").await.unwrap()));
+    told
+}
+
+#[tokio::test]
+async fn what_was_not_confirmed_is_done_once() {
+    let undisturbed = Rig::new().await;
+    let told = live(&undisturbed.store, || ()).await;
+    let stored = undisturbed.one(ALL).await;
+    assert!(told[0].contains("enedis"), "{told:?}");
+    for before in [false, true] {
+        let rig = Rig::new().await;
+        let Some(socket) = socket(&rig.database.url()) else { return };
+        let proxy = Proxy::to(socket);
+        let store = open(&proxy.url(&rig.database.url()), Mode::Write, &rig.clock).await;
+        let disturb = || if before { proxy.lose_a_commit() } else { proxy.lose_an_answer() };
+        let disturbed = live(&store, disturb).await;
+        assert_eq!(proxy.gone.load(Ordering::SeqCst), 8, "each step was disturbed");
+        assert_eq!(disturbed, told);
+        assert_eq!(rig.one(ALL).await, stored);
+    }
+}
+
+#[tokio::test]
+async fn connections_that_the_server_ended_are_made_anew() {
+    let rig = Rig::new().await;
+    for _ in 0..3 {
+        rig.column(
+            "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+        assert_eq!(rig.store.status().await.unwrap().len(), 3);
+        reserve(&rig.store, &call(DAILY, days("2026-11-17", "2026-11-24"), None)).await;
+    }
+    assert_eq!(rig.one("SELECT count(*)::text FROM call").await, "3");
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_is_waited_for_and_then_named() {
+    let rig = Rig::new().await;
+    let name = rig.database.name().to_owned();
+    rig.database.run(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
+    let store = rig.other().await;
+    let before = rig.clock.monotonic();
+    let error = store.set_up(&setup(2)).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotWritable { .. }), "{error}");
+    let waited = rig.clock.monotonic().checked_sub(before).unwrap();
+    assert!((120..300).contains(&waited.as_secs()), "{waited:?}");
+    assert_eq!(store.status().await.unwrap().len(), 3);
+    assert!(store.examine().await.unwrap().read_only);
+}
+
+/// Whoever waits for a transaction may go at any moment: it ends all the same, and no connection
+/// stays inside one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_can_leave_a_transaction_open() {
+    let rig = Rig::new().await;
+    let store = Arc::new(rig.other().await);
+    let span = days("2026-11-17", "2026-11-24");
+    for turn in 0..100 {
+        let shared = Arc::clone(&store);
+        let task = tokio::spawn(async move {
+            let (line, _) = reserve(&shared, &call(CURVE, span, None)).await;
+            shared.commit(answer(line, None, CURVE, span, curve(span, turn))).await
+        });
+        for _ in 0..(turn % 40) {
+            tokio::task::yield_now().await;
+        }
+        task.abort();
+        let _ = task.await;
+    }
+    // Those that were on their way end before these four can begin.
+    let mut last = Vec::new();
+    for _ in 0..4 {
+        let shared = Arc::clone(&store);
+        last.push(tokio::spawn(async move { shared.status().await.unwrap() }));
+    }
+    for task in last {
+        task.await.unwrap();
+    }
+    let stuck = "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database()
+                 AND state LIKE 'idle in transaction%' AND state_change < now() - interval '1 second'";
+    assert_eq!(rig.one(stuck).await, "0");
+    assert_eq!(rig.store.check().await.unwrap(), []);
+}
+
+/// By the server's clock, whatever the machine's shows.
+#[tokio::test]
+async fn instances_with_wrong_clocks_count_by_the_servers() {
+    let rig = Rig::new().await;
+    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&rig.clock);
+    let address = Address::parse(&rig.database.url(), None).unwrap();
+    let store = PostgresStore::open(address, Mode::Write, TimeOf::Server, clock).await.unwrap();
+    let ahead = store.clock_ahead_ms();
+    let span = days("2026-11-17", "2026-11-24");
+    let reserved = store.reserve(&call(DAILY, span, None), &LIMITS, NOW * 1000).await.unwrap();
+    let Reserved::Go { at_ms, .. } = reserved else { panic!("{reserved:?}") };
+    assert!((at_ms - NOW * 1000).abs() < 20_000, "the caller sees its own time");
+    let line: i64 = rig.one("SELECT at_ms::text FROM call").await.parse().unwrap();
+    assert_eq!(line, at_ms + ahead, "the journal has the server's");
+    let rest = SourceState { not_before_ms: Some(NOW * 1000 + 60_000), ..SourceState::default() };
+    store.apply(vec![Effect::Source { source: SOURCE, state: rest.clone() }]).await.unwrap();
+    assert_eq!(store.sources().await.unwrap()[0].state, rest);
+    let resting = store.reserve(&call(DAILY, span, None), &LIMITS, NOW * 1000).await.unwrap();
+    assert_eq!(resting, Reserved::Rests(NOW * 1000 + 60_000));
+}
