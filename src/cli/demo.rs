@@ -66,7 +66,7 @@ pub(super) async fn demo(args: &DemoArgs, clock: Arc<dyn Clock>) -> Result<Exit,
     if args.json {
         let mut document = sync::document(&report);
         if let Some(object) = document.as_object_mut() {
-            object.insert("database".to_owned(), json!(wiring::place(&args.database)));
+            object.insert("database".to_owned(), json!(args.database.display().to_string()));
             object.insert("values_equal".to_owned(), json!(checked.equal));
             object.insert("values_different".to_owned(), json!(checked.different));
         }

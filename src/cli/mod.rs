@@ -168,7 +168,7 @@ async fn run(invocation: &Invocation, environment: &Environment) -> Result<Exit,
         }
         Command::Db(command) => {
             let loaded = load(path, environment, surroundings, Secrets::Skip)?;
-            db::db(command, &loaded, &*clock).await
+            db::db(command, &loaded, &clock).await
         }
     }
 }

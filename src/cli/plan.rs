@@ -21,8 +21,7 @@ use crate::domain::{Day, Prm, SeriesState};
 use crate::engine::pass::{PlannedCall, plan_calls};
 use crate::engine::serving::Moment;
 use crate::exit::Exit;
-use crate::store::sqlite::{Mode, SqliteStore};
-use crate::store::{Facts, Spent, Store as _};
+use crate::store::{Database, Facts, Spent};
 
 /// What is said where there is nothing to do.
 pub(super) const NOTHING: &str = "Nothing to fetch: everything that is published is here, or not due yet.";
@@ -32,22 +31,19 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     let mut selection = wiring::selection(&args.narrow, args.refetch, config)?;
     let machine = clock.now();
     let now_ms = machine.timestamp_millis();
-    let now = Calendar::new(clock, args.at).now();
+    let now = Calendar::new(Arc::clone(&clock), args.at).now();
     let sources = wiring::sources(config)?;
     let mut spent = vec![Spent::default(); sources.len()];
     let limits: Vec<Limits> = sources.iter().map(|source| source.limits_of(source.history_pool())).collect();
     // Without a database everything is still to be fetched.
-    let there = config.database.path.try_exists().map_err(|error| Trouble {
-        exit: Exit::DatabaseUnreachable,
-        message: format!("cannot look for the database {}: {error}", wiring::place(&config.database.path)),
-    })?;
-    let facts = if there {
-        let store = SqliteStore::open(&config.database.path, Mode::Read, "linkyd plan").await?;
+    let database = Database::open_if_there(&config.database.place, "linkyd plan", &clock).await?;
+    let facts = if let Some(database) = database {
+        let store = database.store();
         for (spent, source) in spent.iter_mut().zip(&sources) {
             *spent = store.spent(source.source.name(), source.history_pool(), now_ms).await?;
         }
         if args.narrow.which.failing {
-            selection.only = Some(super::status::failing(&store, config, now).await?);
+            selection.only = Some(super::status::failing(&*store, config, now).await?);
         }
         store.facts(crate::engine::pass::midnight(now)).await?
     } else {

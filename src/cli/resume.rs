@@ -13,20 +13,19 @@ use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::exit::Exit;
 use crate::observe::mask;
-use crate::store::sqlite::{Mode, SqliteStore};
-use crate::store::{Pause, Store as _};
+use crate::store::{Database, Mode, Pause};
 
 pub(super) async fn resume(args: &ResumeArgs, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
     const COMMAND: &str = "linkyd resume";
     let config = &loaded.config;
     known(&args.source, config)?;
     // Read first: a database of another version is to stay as it is.
-    SqliteStore::open(&config.database.path, Mode::Read, COMMAND).await?;
+    Database::open(&config.database.place, Mode::Read, COMMAND, &clock).await?;
     let stop = wiring::stop_on_signals()?;
-    let turn = wiring::open_in_turn(&config.database.path, Mode::Write, COMMAND, &stop, &*clock).await?;
-    let Some(store) = turn else { return Ok(Exit::Done) };
+    let turn = wiring::open_in_turn(&config.database.place, Mode::Write, COMMAND, &stop, &clock).await?;
+    let Some(database) = turn else { return Ok(Exit::Done) };
     let now = clock.now();
-    let lifted = store.resume(&args.source).await?.filter(|pause| pause.until_ms > now.timestamp_millis());
+    let lifted = database.store().resume(&args.source).await?.filter(|pause| pause.until_ms > now.timestamp_millis());
     if let Some(pause) = &lifted {
         tracing::info!(source = args.source, code = pause.code.as_deref(), "pause lifted by the operator");
     }

@@ -1,6 +1,6 @@
 //! `linkyd run`: the daemon, from the configuration to the end of its loop.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Trouble, wiring};
@@ -13,9 +13,8 @@ use crate::daemon::{Daemon, Parts, board};
 use crate::exit::Exit;
 use crate::http;
 use crate::observe::LogHandle;
-use crate::store::Store;
 use crate::store::lock::{DAEMON, ProcessLock};
-use crate::store::sqlite::Mode;
+use crate::store::{Database, Mode};
 
 /// What there is when the daemon begins.
 pub(super) struct Started<'e> {
@@ -30,13 +29,17 @@ pub(super) struct Started<'e> {
 pub(super) async fn run(started: Started<'_>) -> Result<Exit, Trouble> {
     let Started { loaded, log, asked, clock, path, environment } = started;
     tell_panics_to_the_log();
-    let database = loaded.config.database.path.clone();
-    let _life = ProcessLock::take_for_life(&database)?;
-    let Some(mut store) = wiring::open_in_turn(&database, Mode::Create, DAEMON, &asked.stop, &*clock).await? else {
+    let place = loaded.config.database.place.clone();
+    // Several daemons may share a server, where each series is one's at a time; a file is one's alone.
+    let file = place.file().map(Path::to_owned);
+    let _life = file.as_deref().map(ProcessLock::take_for_life).transpose()?;
+    let Some(database) = wiring::open_in_turn(&place, Mode::Create, DAEMON, &asked.stop, &clock).await? else {
         return Ok(Exit::Done);
     };
-    store.unlock();
-    let store: Arc<dyn Store> = Arc::new(store);
+    if let Database::File(store) = &database {
+        store.unlock();
+    }
+    let store = database.store();
     let again = environment.clone();
     let read = move || crate::config::load(path.as_deref(), &again, Secrets::Read);
     let build_clock = Arc::clone(&clock);
@@ -52,9 +55,9 @@ pub(super) async fn run(started: Started<'_>) -> Result<Exit, Trouble> {
         store: Arc::clone(&store),
         clock: Arc::clone(&clock),
         board: board.clone(),
-        database: Some(database.clone()),
+        database: file.clone(),
     };
-    let turns = Turns::new(Some(database), Arc::clone(&clock));
+    let turns = Turns::new(file, Arc::clone(&clock));
     let daemon = Daemon::new(Parts { store, turns, clock, asked, setting, board }).await?;
     let _page = http::start(&http, page).await;
     tracing::info!(meters, "linkyd {} is ready", env!("CARGO_PKG_VERSION"));

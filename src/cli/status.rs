@@ -21,8 +21,7 @@ use crate::engine::knowledge::published_end;
 use crate::exit::Exit;
 use crate::plan::wake::Wake;
 use crate::source::catalogue;
-use crate::store::sqlite::{Mode, SqliteStore};
-use crate::store::{SeriesStatus, Store, StoreError, lock};
+use crate::store::{Database, Mode, SeriesStatus, Store, StoreError};
 
 pub(super) mod fleet;
 
@@ -33,13 +32,13 @@ const USUAL_LAG: i32 = 2;
 
 pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
     let config = &loaded.config;
-    let store = SqliteStore::open(&config.database.path, Mode::Read, "linkyd status").await?;
+    let database = Database::open(&config.database.place, Mode::Read, "linkyd status", &clock).await?;
     let machine = clock.now();
     let now = Calendar::new(clock, args.at).now();
     wiring::refuse_unknown(&args.which.prms, config)?;
-    let mut view = View::gather(&store, config, now, machine).await?;
+    let mut view = View::gather(&*database.store(), config, now, machine).await?;
     view.narrow(&args.which);
-    let daemon = lock::daemon_lives(&config.database.path);
+    let daemon = database.daemon_lives().await?;
     let mut out = io::stdout().lock();
     if args.json {
         let mut document = view.document();

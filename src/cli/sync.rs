@@ -19,7 +19,7 @@ use crate::engine::Report;
 use crate::engine::report::MeterReport;
 use crate::exit::Exit;
 use crate::source::catalogue;
-use crate::store::sqlite::Mode;
+use crate::store::Mode;
 
 /// How many different troubles of many meters are told.
 const MESSAGES: usize = 40;
@@ -28,15 +28,16 @@ pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     let config = &loaded.config;
     let mut selection = wiring::selection(&args.narrow, args.refetch, config)?;
     let stop = wiring::stop_on_signals()?;
-    let path = &config.database.path;
-    let Some(store) = wiring::open_in_turn(path, Mode::Create, "linkyd sync", &stop, &*clock).await? else {
+    let place = &config.database.place;
+    let Some(database) = wiring::open_in_turn(place, Mode::Create, "linkyd sync", &stop, &clock).await? else {
         return Ok(Exit::Done);
     };
+    let store = database.store();
     if args.narrow.which.failing {
         let now = Calendar::new(Arc::clone(&clock), args.at).now();
-        selection.only = Some(super::status::failing(&store, config, now).await?);
+        selection.only = Some(super::status::failing(&*store, config, now).await?);
     }
-    let engine = wiring::engine(config, Arc::new(store), clock, args.at)?;
+    let engine = wiring::engine(config, store, clock, args.at)?;
     let bar = progress::bar(args.json);
     let report = engine.pass(&selection, &stop, &|done| progress::show(&bar, done)).await;
     bar.finish_and_clear();

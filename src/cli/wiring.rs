@@ -1,7 +1,6 @@
 //! From the configuration to an engine.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +23,7 @@ use crate::source::enedis::{Enedis, EnedisSettings};
 use crate::source::myelectricaldata::{MyElectricalData, MyElectricalDataSettings};
 use crate::source::{Pool, Source};
 use crate::store::lock::{self, DAEMON};
-use crate::store::sqlite::{Mode, SqliteStore};
-use crate::store::{Store, StoreError};
+use crate::store::{Database, Mode, Place, Store, StoreError};
 
 /// A source without the way to it: enough to plan and to count.
 #[derive(Debug, Clone)]
@@ -187,16 +185,16 @@ const TURN_AGAIN: Duration = Duration::from_millis(250);
 /// Opens the database for writing. Where a daemon is at one of its passes, or where this is the
 /// daemon and a command writes, it waits until that has ended; `None` where `stop` came first.
 pub(super) async fn open_in_turn(
-    path: &Path,
+    place: &Place,
     mode: Mode,
     command: &str,
     stop: &CancellationToken,
-    clock: &dyn Clock,
-) -> Result<Option<SqliteStore>, StoreError> {
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Database>, StoreError> {
     let mut told = false;
     loop {
-        match SqliteStore::open(path, mode, command).await {
-            Err(busy @ StoreError::Busy { .. }) if command == DAEMON || lock::daemon_writes(path) => {
+        match Database::open(place, mode, command, clock).await {
+            Err(busy @ StoreError::Busy { .. }) if command == DAEMON || daemon_writes(place) => {
                 if !std::mem::replace(&mut told, true) {
                     tracing::info!("waiting for a turn: {busy}");
                 }
@@ -208,6 +206,11 @@ pub(super) async fn open_in_turn(
             () = stop.cancelled() => return Ok(None),
         }
     }
+}
+
+/// Whether a daemon writes the file just now. Nobody waits for a turn at a server.
+fn daemon_writes(place: &Place) -> bool {
+    place.file().is_some_and(lock::daemon_writes)
 }
 
 /// What the arguments narrow a pass to. A meter that is not configured is a mistake.
@@ -258,11 +261,6 @@ pub(super) fn stop_on_signals() -> Result<CancellationToken, Trouble> {
 #[expect(clippy::exit, reason = "the operator asked twice to stop")]
 fn at_once() {
     std::process::exit(i32::from(Exit::Done.code()));
-}
-
-/// Where the database is, for messages.
-pub(super) fn place(path: &Path) -> String {
-    path.display().to_string()
 }
 
 #[cfg(test)]

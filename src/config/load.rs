@@ -107,7 +107,7 @@ fn sections(
     secrets: Secrets,
 ) -> Option<Config> {
     // Every section is read before any is missed, so that all problems come to light.
-    let database = section::database(&top.table("database"));
+    let database = section::database(&top.table("database"), environment);
     let names = source::names(&top.table("source"));
     let sources = source::all(&top.table("source"), environment, secrets);
     let schedule = section::schedule(&top.table("schedule"));

@@ -24,13 +24,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use chrono::NaiveTime;
 use secrecy::SecretString;
 use url::Url;
 
 use crate::domain::{Dataset, Day, Prm};
+use crate::store::Place;
 
 pub use explain::{ConfigError, Origin, Problem};
 pub use kind::{SourceKind, SourceSettings};
@@ -68,10 +68,10 @@ impl Config {
 /// `[database]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseConfig {
-    /// The URL as configured: `sqlite://` and a path.
+    /// The URL as configured, without what is secret in it.
     pub url: String,
-    /// The path in it; a relative one counts from the working directory.
-    pub path: PathBuf,
+    /// What it names.
+    pub place: Place,
 }
 
 /// Which of Enedis' environments a source talks to.

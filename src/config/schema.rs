@@ -47,9 +47,11 @@ pub const LIMITS_OF_EVERY_KIND: [&str; 5] =
     ["requests_per_second", "requests_per_hour", "requests_per_day", "reserved_per_day", "negotiated"];
 
 /// Every key; `*` stands for a name of the operator's, a dataset or the position of a meter.
-pub const KEYS: [&str; 37] = [
+pub const KEYS: [&str; 39] = [
     METERS_FILE,
     "database.url",
+    "database.password",
+    "database.password_file",
     "source.*.kind",
     "source.*.environment",
     "source.*.base_url",

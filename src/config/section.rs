@@ -13,6 +13,8 @@ use super::read::{Found, Table};
 use super::secret::{self, Secrets};
 use super::{DatabaseConfig, HttpConfig, LogConfig, LogFormat, Schedule, schema};
 use crate::domain::Dataset;
+use crate::store::Place;
+use crate::store::postgres::{self, Address};
 
 /// The most days that may lie between two asks for new days of a series.
 const RAREST: i32 = 365;
@@ -23,18 +25,40 @@ pub(super) fn or_default(found: Option<Found<String>>, default: &str) -> Found<S
 }
 
 /// `[database]`
-pub(super) fn database(table: &Table<'_>) -> Option<DatabaseConfig> {
+pub(super) fn database(table: &Table<'_>, environment: &Environment) -> Option<DatabaseConfig> {
     let url = or_default(table.text("url"), schema::DATABASE_URL);
-    let path = url.value.strip_prefix("sqlite://");
-    let complaint = match path {
-        _ if url.value.starts_with("postgres") => "PostgreSQL is not supported by this version; use sqlite://",
-        None => "url must begin with sqlite://, as in sqlite:///var/lib/linkyd/linkyd.db",
+    if postgres::is_server(&url.value) {
+        return server(table, &url, environment);
+    }
+    let complaint = match url.value.strip_prefix("sqlite://") {
+        None => "url must begin with sqlite:// or postgres://, as in sqlite:///var/lib/linkyd/linkyd.db",
         Some("" | ":memory:") => "url must name a file, as in sqlite:///var/lib/linkyd/linkyd.db",
         Some(path) if path.contains(['?', '%']) => "url must be sqlite:// and a path, without ? and %",
-        Some(path) => return Some(DatabaseConfig { path: PathBuf::from(path), url: url.value.clone() }),
+        Some(path) => {
+            let place = Place::File(PathBuf::from(path));
+            return Some(DatabaseConfig { place, url: url.value.clone() });
+        }
     };
     table.reader.problem(&url.origin, complaint);
     None
+}
+
+/// A database on a server. Its password is read for every command, since none works without it.
+fn server(table: &Table<'_>, url: &Found<String>, environment: &Environment) -> Option<DatabaseConfig> {
+    let before = table.reader.problem_count();
+    let password = secret::find(table, "database", "password", environment, Secrets::Read);
+    if table.reader.problem_count() > before {
+        return None;
+    }
+    match Address::parse(&url.value, password.as_ref()) {
+        Ok(address) => {
+            Some(DatabaseConfig { url: address.shown().to_owned(), place: Place::Server(Box::new(address)) })
+        }
+        Err(error) => {
+            table.reader.problem(&url.origin, &format!("url {error}"));
+            None
+        }
+    }
 }
 
 /// `[schedule]`

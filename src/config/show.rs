@@ -108,7 +108,11 @@ fn sections(loaded: &Loaded) -> Vec<Section> {
     let time = |time: chrono::NaiveTime| json!(time.format("%H:%M").to_string());
     let more = loaded.meters_file.iter().map(|file| (schema::METERS_FILE, json!(file.display().to_string())));
     let top = Section { header: String::new(), ..named("", more.collect()) };
-    let mut all = vec![top, named("database", vec![("url", json!(config.database.url))])];
+    let mut database = vec![("url", json!(config.database.url))];
+    if *loaded.provenance.origin("database.password") != Origin::Default {
+        database.push(("password", json!("***")));
+    }
+    let mut all = vec![top, named("database", database)];
     for source in &config.sources {
         let path = format!("source.{}", source.name);
         let (secret, _) = source.settings.secret();

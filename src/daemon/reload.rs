@@ -109,7 +109,7 @@ pub fn policy(config: &Config) -> Policy {
 fn compare(old: &Config, new: &Config) -> Changed {
     let mut restart = Vec::new();
     if old.database != new.database {
-        restart.push("database.url");
+        restart.push("[database]");
     }
     let page = |config: &Config| {
         let http = &config.http;

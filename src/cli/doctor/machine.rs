@@ -11,13 +11,14 @@ use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 
 use super::calls::Dated;
 use super::{Finding, Verdict};
+use crate::cli::Trouble;
 use crate::cli::render::number;
-use crate::cli::{Trouble, wiring};
+use crate::clock::Clock;
 use crate::config::{Loaded, Origin};
 use crate::domain::paris;
 use crate::exit::Exit;
-use crate::store::sqlite::{MISSING_FOLDER, Mode, NEWEST_SCHEMA, SqliteStore};
-use crate::store::{Store, StoreError};
+use crate::store::sqlite::{MISSING_FOLDER, NEWEST_SCHEMA, SqliteStore};
+use crate::store::{Mode, Place, Store, StoreError};
 
 /// Before this day no such program was there: a clock that shows an earlier one was never set.
 const EARLIEST: &str = "2026-11-01T00:00:00Z";
@@ -62,8 +63,10 @@ pub(super) fn files(loaded: &Loaded) -> Vec<Finding> {
             wanted.push((path.clone(), OTHERS_WRITE | OTHERS_READ));
         }
     }
-    let database = &loaded.config.database.path;
-    wanted.push((database.clone(), OTHERS_WRITE | OTHERS_READ));
+    if let Origin::SecretFile(path) = loaded.provenance.origin("database.password") {
+        wanted.push((path.clone(), OTHERS_WRITE | OTHERS_READ));
+    }
+    wanted.extend(loaded.config.database.place.file().map(|file| (file.to_owned(), OTHERS_WRITE | OTHERS_READ)));
     for (path, forbidden) in &wanted {
         // What is not there or cannot be looked at is the matter of other checks.
         let Ok(metadata) = std::fs::metadata(path) else { continue };
@@ -106,10 +109,18 @@ impl Database {
 }
 
 /// Looks whether the database can be reached, fits and can be written, and opens it.
-pub(super) async fn database(loaded: &Loaded, findings: &mut Vec<Finding>) -> Option<Database> {
-    const COMMAND: &str = "linkyd doctor";
-    let path = &loaded.config.database.path;
-    let place = wiring::place(path);
+pub(super) async fn database(loaded: &Loaded, clock: &Arc<dyn Clock>, findings: &mut Vec<Finding>) -> Option<Database> {
+    match &loaded.config.database.place {
+        Place::File(path) => file(path, findings).await,
+        Place::Server(address) => super::server::database(address, clock, findings).await.map(Database::Ours),
+    }
+}
+
+/// What this command calls itself to others who want the database.
+pub(super) const COMMAND: &str = "linkyd doctor";
+
+async fn file(path: &Path, findings: &mut Vec<Finding>) -> Option<Database> {
+    let place = path.display().to_string();
     let unreachable = |message: String| Finding::new("database", Verdict::Problem(Exit::DatabaseUnreachable), message);
     // Before a connection is there: closing the file by hand would drop its locks.
     if let Err(reason) = writable(path) {

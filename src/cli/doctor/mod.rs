@@ -8,6 +8,7 @@
 mod calls;
 mod consent;
 mod machine;
+mod server;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -81,7 +82,7 @@ pub(super) async fn doctor(
     let mut dates = Vec::new();
     if let Some(loaded) = &loaded {
         findings.extend(machine::files(loaded));
-        let store = machine::database(loaded, &mut findings).await;
+        let store = machine::database(loaded, &clock, &mut findings).await;
         let ask = match (args.offline, with_secrets) {
             (true, _) => Err("not asked: --offline"),
             (false, false) => Err("not asked: its secret is missing, or not to be used as it is"),

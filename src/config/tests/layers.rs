@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_small_file_gets_every_default() {
     let config = World::new().load(&format!("{SOURCE}{METER}")).unwrap().config;
-    assert_eq!(config.database.path, PathBuf::from("linkyd.db"));
+    assert_eq!(config.database.place.file(), Some(std::path::Path::new("linkyd.db")));
     let source = config.source("enedis").unwrap();
     assert!(matches!(
         source.settings,

@@ -90,8 +90,14 @@ fn meters_name_what_exists() {
 #[test]
 fn sections_are_checked() {
     for (lines, message) in [
-        ("[database]\nurl = \"postgres://x\"", "PostgreSQL is not supported by this version; use sqlite://"),
-        ("[database]\nurl = \"linkyd.db\"", "url must begin with sqlite://, as in sqlite:///var/lib/linkyd/linkyd.db"),
+        (
+            "[database]\nurl = \"postgres://a:s3cret@h/d?sslmod=require\"",
+            "url has a parameter \"sslmod\" that is not known; there are sslmode, sslrootcert, schema, connect_timeout and those of libpq",
+        ),
+        (
+            "[database]\nurl = \"linkyd.db\"",
+            "url must begin with sqlite:// or postgres://, as in sqlite:///var/lib/linkyd/linkyd.db",
+        ),
         ("[database]\nurl = \"sqlite://\"", "url must name a file, as in sqlite:///var/lib/linkyd/linkyd.db"),
         ("[database]\nurl = \"sqlite://a?mode=ro\"", "url must be sqlite:// and a path, without ? and %"),
         ("[schedule]\nwake_at = \"07:59\"", "wake_at must not be before 08:00: Enedis has nothing new earlier"),
