@@ -17,7 +17,7 @@ use super::report::{Interruption, Stop};
 use super::serving::{self, Moment, SeriesKey};
 use super::source_pass::SourcePass;
 use super::{ActiveMeter, ActiveSource, Engine, Report};
-use crate::domain::{Dataset, Days, Prm, SeriesState, paris};
+use crate::domain::{Coverage, Dataset, Days, Prm, SeriesState, paris};
 use crate::plan::{self, Allowance, Reason, Request};
 use crate::source::{Reaction, catalogue};
 use crate::store::{Effect, Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, Spent, StoreError};
@@ -146,12 +146,18 @@ impl Engine {
         shared: &super::source_pass::Shared<'_>,
         stop: &CancellationToken,
     ) -> Result<Report, StoreError> {
-        let knowledges = split(&self.sources, &self.meters, &self.every, facts);
+        let mut knowledges = split(&self.sources, &self.meters, &self.every, facts);
         let mut windows = Vec::new();
         for (active, knowledge) in &knowledges {
             windows.extend(knowledge.windows(active, self.calendar.now()));
         }
-        self.store.open_windows(&windows, self.calendar.now().timestamp()).await?;
+        let widened = self.store.open_windows(&windows, self.calendar.now().timestamp()).await?;
+        if !widened.is_empty() {
+            let fresh = self.store.series_facts(&widened, midnight(self.calendar.now())).await?;
+            for (_, knowledge) in &mut knowledges {
+                knowledge.refresh(&fresh, self.clock.monotonic());
+            }
+        }
         let mut accounts: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for (active, knowledge) in knowledges {
             let chosen = chosen(&knowledge, selection, only);
@@ -331,7 +337,7 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
                 not_before: None,
                 last_success_at: None,
                 seen: 0,
-                days: BTreeMap::new(),
+                days: Coverage::new(),
             });
             one.name.clone_from(&meter.name);
             series.push(one);

@@ -7,9 +7,9 @@
 //! has nothing left to decide, and `linkyd plan` prints exactly what `linkyd sync` does. The rules
 //! in prose: docs/planning.md.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::domain::{Dataset, Day, DayRecord, Days};
+use crate::domain::{Coverage, Dataset, Day, Days};
 
 pub mod cover;
 pub mod order;
@@ -45,7 +45,7 @@ pub struct Series<'a> {
     /// New days are asked for once there are this many of them.
     pub every: i32,
     /// What is known of each day.
-    pub days: &'a BTreeMap<Day, DayRecord>,
+    pub days: &'a Coverage,
     /// Whether it takes part.
     pub turn: Turn,
     /// Days that are set aside for now because calls for them keep failing.

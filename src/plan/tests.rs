@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::coverage::PUBLISHED_AT;
-use crate::domain::{Asked, DayObservation, DayState, SameDay, paris};
+use crate::domain::{Asked, DayObservation, DayRecord, DayState, SameDay, paris};
 
 fn day(text: &str) -> Day {
     text.parse().unwrap()
@@ -18,7 +18,7 @@ struct World {
     first: Day,
     max_days: i32,
     every: i32,
-    days: BTreeMap<Day, DayRecord>,
+    days: Coverage,
 }
 
 impl World {
@@ -30,7 +30,7 @@ impl World {
             first: today.minus_months(24).plus(-15),
             max_days: 7,
             every: 1,
-            days: BTreeMap::new(),
+            days: Coverage::new(),
         }
     }
 
@@ -77,7 +77,7 @@ impl World {
         for day in call.days.iter() {
             let there = !without.contains(&day);
             let seen = DayObservation { stored: i32::from(there), expected: Some(1), whole: there };
-            let record = self.days.get(&day).copied().unwrap_or_else(DayRecord::missing);
+            let record = self.days.get(day);
             self.days.insert(day, record.after(day, seen, asked));
         }
     }
@@ -152,7 +152,7 @@ fn a_hole_is_settled_and_tried_once_more_before_it_leaves() {
             world.answer(call, &[hole]);
         }
         if n == 20 {
-            assert_eq!(world.days[&hole].state, DayState::Absent);
+            assert_eq!(world.days.get(hole).state, DayState::Absent);
         }
     }
     assert_eq!(asked.len(), 4, "first, a day and a week later, once before it leaves: {asked:?}");
@@ -180,8 +180,8 @@ fn late_days_cost_nothing_extra() {
         }
     }
     assert_eq!(calls_made, 60);
-    let complete = world.days.range(..world.today.plus(-6)).all(|(_, r)| r.state == DayState::Complete);
-    assert!(complete);
+    let kept = Days::new(world.first, world.today.plus(-6)).unwrap();
+    assert_eq!(world.days.gaps(kept).count(), 0);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_single_hole_does_not_erase_its_week() {
         world.answer(call, &[]);
     }
     for day in week.iter() {
-        world.days.remove(&day);
+        world.days.insert(day, DayRecord::missing());
     }
     let calls = world.plan();
     assert_eq!(calls.len(), 1);
@@ -204,7 +204,7 @@ fn a_single_hole_does_not_erase_its_week() {
         world.answer(call, &[day("2026-05-08")]);
     }
     assert_eq!(world.plan(), []);
-    assert_eq!(world.days[&day("2026-05-08")].state, DayState::Pending);
+    assert_eq!(world.days.get(day("2026-05-08")).state, DayState::Pending);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn new_days_can_be_asked_for_less_often() {
         }
     }
     assert_eq!(asked, [7, 14, 21]);
-    assert!(world.days.range(world.first..world.today).all(|(_, r)| r.state == DayState::Complete));
+    assert_eq!(world.days.gaps(Days::new(world.first, world.today).unwrap()).count(), 0);
 }
 
 /// The fewest intervals of `longest` days that hold all of `days`, by trying every start.
@@ -294,7 +294,7 @@ proptest! {
         }
         prop_assert_eq!(world.plan(), vec![]);
         for day in wanted {
-            prop_assert_eq!(world.days[&Day::from_number(day)].state, DayState::Complete);
+            prop_assert_eq!(world.days.get(Day::from_number(day)).state, DayState::Complete);
         }
     }
 }

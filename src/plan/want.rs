@@ -27,7 +27,7 @@ pub struct Wanted {
 
 /// The record of a day; days without one are missing.
 pub(super) fn record(series: &Series<'_>, day: Day) -> DayRecord {
-    series.days.get(&day).copied().unwrap_or_else(DayRecord::missing)
+    series.days.get(day)
 }
 
 /// Whether calls for this day are set aside.
@@ -45,8 +45,10 @@ pub fn wanted(series: &Series<'_>, window: Days, now: i64, request: Request) -> 
     let Some(reach) = reach else { return Vec::new() };
     let held_back = held_back(series, window, request);
     let alone = doubtful(series, window);
-    reach
-        .iter()
+    // Of a complete day nothing is wanted, unless an operator asks for it again.
+    let days: Box<dyn Iterator<Item = Day>> =
+        if request.refetch { Box::new(reach.iter()) } else { Box::new(series.days.gaps(reach).flat_map(Days::iter)) };
+    days.take_while(|day| held_back.is_none_or(|first| *day < first))
         .filter(|day| !is_aside(series, *day))
         .filter_map(|day| {
             let record = record(series, day);
@@ -57,7 +59,7 @@ pub fn wanted(series: &Series<'_>, window: Days, now: i64, request: Request) -> 
             } else {
                 reason(&record, day, series, window, now, request)
             };
-            reason.filter(|_| held_back.is_none_or(|first| day < first)).map(|reason| Wanted { day, reason })
+            reason.map(|reason| Wanted { day, reason })
         })
         .collect()
 }
@@ -89,8 +91,7 @@ fn held_back(series: &Series<'_>, window: Days, request: Request) -> Option<Day>
     if series.every <= 1 || request.only.is_some() || request.refetch {
         return None;
     }
-    let asked = |day: &Day| record(series, *day).state != DayState::Missing;
-    let newest_asked = window.iter().rev().find(asked)?;
+    let newest_asked = series.days.newest_asked(window)?;
     (window.last().since(newest_asked) < series.every).then(|| newest_asked.next())
 }
 
@@ -101,24 +102,16 @@ fn doubtful(series: &Series<'_>, window: Days) -> Vec<Days> {
     if series.exact_days > ALONE_UP_TO {
         return Vec::new();
     }
-    let mut runs = Vec::new();
-    let mut start: Option<Day> = None;
-    let mut before = false;
-    for day in window.iter() {
-        let record = record(series, day);
-        let holds = record.stored > 0;
-        if record.state == DayState::Pending && !record.certain {
-            start = start.or(Some(day));
-            continue;
+    let in_doubt = |record: &DayRecord| record.state == DayState::Pending && !record.certain;
+    let mut runs: Vec<Days> = Vec::new();
+    for (day, _) in series.days.open(window).filter(|(_, record)| in_doubt(record)) {
+        match runs.last_mut() {
+            Some(run) if run.end() == day => *run = Days::new(run.first(), day.next()).unwrap_or(*run),
+            _ => runs.push(Days::single(day)),
         }
-        if let Some(first) = start.take()
-            && before
-            && holds
-            && day.since(first) <= LONGEST_DOUBT
-        {
-            runs.extend(Days::new(first, day));
-        }
-        before = holds;
     }
+    // A run at an edge of the window has data on one side at the most.
+    let held = |day: Day| window.contains(day) && series.days.holds(day);
+    runs.retain(|run| run.len() <= LONGEST_DOUBT && held(run.first().plus(-1)) && held(run.end()));
     runs
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, Prm, SeriesState};
+use crate::domain::{Api, Coverage, Dataset, Day, Days, Direction, Prm, SeriesState};
 
 use super::{MeterId, SourceId};
 
@@ -33,8 +33,9 @@ pub struct SeriesFacts {
     /// refusals, states, sources, and refusals that move its activation. Always 0 in a store that
     /// one process has for itself.
     pub seen: i64,
-    /// The days of which something is known, also those before the window.
-    pub days: BTreeMap<Day, DayRecord>,
+    /// What is known of its days: of all that lie in the remembered window
+    /// ([`super::Store::open_windows`]), and of those outside that the store cares to tell.
+    pub days: Coverage,
 }
 
 /// How a series stands at a source that does not serve it just now.
@@ -132,4 +133,7 @@ pub struct Facts {
     pub activations: BTreeMap<(MeterId, Direction), Activation>,
     /// Failed calls since the given instant.
     pub failed: Vec<FailedCall>,
+    /// For each dataset of which a source was found to lack old days: how far back it answered
+    /// ([`super::Store::oldest_answered`]).
+    pub oldest_answered: BTreeMap<(SourceId, Dataset), Vec<(i64, Day)>>,
 }

@@ -28,7 +28,7 @@ mod tests;
 use async_trait::async_trait;
 
 use crate::budget::Limits;
-use crate::domain::Dataset;
+use crate::domain::{Dataset, Day};
 use crate::source::Pool;
 
 pub use call::{Answer, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
@@ -91,7 +91,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Gives every day of the windows a record (`missing` where nothing is known), marks as
     /// `expired` the days that left their window unfetched, and remembers the windows and the day
     /// it is (`now`, calendar), so that the views know them.
-    async fn open_windows(&self, windows: &[Window], now: i64) -> Result<(), StoreError>;
+    ///
+    /// Names the series whose window now holds days that facts read before do not tell of although
+    /// something is known of them, as when `since` was taken back: they have to be read again.
+    async fn open_windows(&self, windows: &[Window], now: i64) -> Result<Vec<(MeterId, Dataset)>, StoreError>;
 
     /// Lets other sources serve these series.
     async fn serve(&self, switches: &[Switch]) -> Result<(), StoreError>;
@@ -102,6 +105,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The facts of these series alone: theirs, their meters' activations and their failed calls, and
     /// how all sources stand. For who was told that they have changed ([`Reserved::Changed`]).
     async fn series_facts(&self, series: &[(MeterId, Dataset)], failed_since: i64) -> Result<Facts, StoreError>;
+
+    /// How far back a source answered for a dataset: for each day on which it did, an instant of that
+    /// day (calendar) and the oldest first day of a call. Looks through the whole journal.
+    async fn oldest_answered(&self, source: SourceId, dataset: Dataset) -> Result<Vec<(i64, Day)>, StoreError>;
 
     /// Whether other instances may be at work on the same database.
     fn is_shared(&self) -> bool {

@@ -1,8 +1,6 @@
 //! Who searches for the first day that is served, and what the others do meanwhile: of a meter's
 //! activation, and of a source's history (docs/planning.md).
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 
 use super::Knowledge;
@@ -17,15 +15,21 @@ impl Knowledge {
     pub fn accepted_first(&self, source: &ActiveSource, dataset: Dataset, now: DateTime<Utc>) -> Option<Day> {
         let reach = source.source.reach(dataset)?;
         let short = self.learnt(dataset).history_short;
-        let mut firsts = BTreeMap::new();
-        let mut first_then = |at: i64| {
-            let then = paris::day_of(at);
-            *firsts.entry(then).or_insert_with(|| reach.first_day(then))
-        };
-        let records = self.series.iter().filter(|s| s.dataset == dataset).flat_map(|s| &s.days);
-        let ages = records.filter_map(|(day, record)| Some(day.since(first_then(record.checked_at?))));
+        let answered = self.oldest_answered.get(&dataset).into_iter().flatten();
+        let ages = answered.map(|(at, first)| first.since(reach.first_day(paris::day_of(*at))));
         let oldest = ages.filter(|age| *age >= short).min()?;
         Some(reach.first_day(paris::today(now)).plus(oldest))
+    }
+
+    /// Whether it was looked up how far back the source answered for a dataset.
+    #[must_use]
+    pub fn knows_answered(&self, dataset: Dataset) -> bool {
+        self.oldest_answered.contains_key(&dataset)
+    }
+
+    /// Takes over how far back the source answered for a dataset.
+    pub fn looked_up(&mut self, dataset: Dataset, answered: Vec<(i64, Day)>) {
+        self.oldest_answered.insert(dataset, answered);
     }
 
     /// Lets one series of each dataset search for the limit of the source's history, and keeps the

@@ -51,6 +51,9 @@ pub struct Knowledge {
     pub taken: BTreeMap<usize, Duration>,
     /// Where each series is.
     index: BTreeMap<SeriesKey, usize>,
+    /// How far back the source answered for a dataset, where that was looked up: days on which it did,
+    /// by an instant of them, and the oldest first day of a call.
+    oldest_answered: BTreeMap<Dataset, Vec<(i64, Day)>>,
     /// Days fetched in this pass.
     fetched: BTreeMap<usize, BTreeSet<Day>>,
     /// Calls that a usual day takes of what the source counts by.
@@ -89,6 +92,12 @@ impl Knowledge {
         let index = series.iter().enumerate().map(|(index, s)| ((s.meter, s.dataset), index)).collect();
         Self {
             taken: BTreeMap::new(),
+            oldest_answered: facts
+                .oldest_answered
+                .into_iter()
+                .filter(|((of, _), _)| *of == source_id)
+                .map(|((_, dataset), answered)| (dataset, answered))
+                .collect(),
             index,
             series,
             source,
@@ -126,8 +135,8 @@ impl Knowledge {
 
     /// Takes over what was read anew of some series at `now` (monotonic), and of all sources. What has
     /// changed, and what nobody can hold any more, is open again.
-    pub fn refresh(&mut self, facts: Facts, now: Duration) {
-        for fresh in facts.series {
+    pub fn refresh(&mut self, facts: &Facts, now: Duration) {
+        for fresh in &facts.series {
             let Some(index) = self.index_of((fresh.meter, fresh.dataset)) else { continue };
             let Some(series) = self.series.get_mut(index) else { continue };
             if series.seen != fresh.seen || self.taken.get(&index).is_some_and(|until| *until <= now) {
@@ -135,12 +144,12 @@ impl Knowledge {
             }
             let (meter, dataset) = (fresh.meter, fresh.dataset);
             self.failed.retain(|f| f.meter != meter || f.dataset != dataset);
-            *series = fresh;
+            series.clone_from(fresh);
         }
-        self.failed.extend(facts.failed.into_iter().filter(|f| f.source == self.source.id));
-        self.activations.extend(facts.activations);
-        if let Some(source) = facts.sources.into_iter().find(|s| s.id == self.source.id) {
-            self.source = source;
+        self.failed.extend(facts.failed.iter().filter(|f| f.source == self.source.id).cloned());
+        self.activations.extend(facts.activations.iter().map(|(key, known)| (*key, *known)));
+        if let Some(source) = facts.sources.iter().find(|s| s.id == self.source.id) {
+            self.source.clone_from(source);
         }
     }
 
@@ -202,7 +211,7 @@ impl Knowledge {
     #[must_use]
     pub fn oldest_held(&self, meter: MeterId, direction: Direction) -> Option<Day> {
         let same = self.series.iter().filter(|s| s.meter == meter && s.dataset.direction() == direction);
-        same.filter_map(|s| s.days.iter().find(|(_, record)| record.stored > 0).map(|(day, _)| *day)).min()
+        same.filter_map(|s| s.days.first_held()).min()
     }
 
     /// The windows of all series, for the store: what any source of the meter's list still serves, so
@@ -296,7 +305,7 @@ impl Knowledge {
     pub fn resting(&self, source: &ActiveSource, index: usize, now: DateTime<Utc>) -> Option<String> {
         let facts = self.series.get(index)?;
         let window = self.window(source, facts, now)?;
-        let open = |day: Day| facts.days.get(&day).is_none_or(|record| record.due(now.timestamp()));
+        let open = |day: Day| facts.days.get(day).due(now.timestamp());
         let rests = |f: &&FailedCall| {
             self.rests(facts, f) && f.days.intersect(window).is_some_and(|days| days.iter().any(open))
         };
@@ -360,6 +369,9 @@ impl Knowledge {
         series.last_success_at = Some(at);
         series.days.extend(days.iter().copied());
         let (meter, dataset) = (series.meter, series.dataset);
+        if let (Some(known), Some((first, _))) = (self.oldest_answered.get_mut(&dataset), days.first()) {
+            known.push((at, *first));
+        }
         for failed in self.failed.iter_mut().filter(|f| f.meter == meter && f.dataset == dataset) {
             failed.healed = true;
         }

@@ -43,6 +43,11 @@ impl SourcePass<'_> {
         }
         let call = flight.call;
         let other_api = self.other_api(flight);
+        if refusal.reaction == Reaction::ClampHistory && !self.knowledge.knows_answered(flight.dataset) {
+            let source = self.knowledge.source.id;
+            let answered = self.engine.store.oldest_answered(source, flight.dataset).await?;
+            self.knowledge.looked_up(flight.dataset, answered);
+        }
         let tries = self.tries.get(&key(call)).copied().unwrap_or_default();
         let circumstances = self.circumstances(flight, tries);
         let consequence = react::react(&refusal, &circumstances);

@@ -59,7 +59,7 @@ impl SourcePass<'_> {
             .map(|s| (s.meter, s.dataset))
             .collect();
         let facts = self.engine.store.series_facts(&keys, midnight(self.engine.calendar.now())).await?;
-        self.knowledge.refresh(facts, now);
+        self.knowledge.refresh(&facts, now);
         if self.despite_rest {
             self.knowledge.source.state.not_before_ms = None;
         }
@@ -81,7 +81,7 @@ impl SourcePass<'_> {
         let facts = self.engine.store.series_facts(&keys, midnight(self.engine.calendar.now())).await?;
         let fresh: BTreeSet<_> =
             facts.series.iter().filter(|s| self.knowledge.is_news(s)).map(|s| (s.meter, s.dataset)).collect();
-        self.knowledge.refresh(facts, self.engine.clock.monotonic());
+        self.knowledge.refresh(&facts, self.engine.clock.monotonic());
         effects.retain(|effect| of_series(effect).is_none_or(|key| !fresh.contains(&key)));
         Ok(effects)
     }

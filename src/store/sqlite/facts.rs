@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::SqliteConnection;
 
 use super::sql;
-use crate::domain::{Api, Dataset, Day, DayRecord, DayState, Days, Direction, Prm, SeriesState};
+use crate::domain::{Api, Coverage, Dataset, Day, DayRecord, DayState, Days, Direction, Prm, SeriesState};
 use crate::store::{
     Activation, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, SourceStatus,
     Standing, StoreError,
@@ -44,24 +44,41 @@ pub(super) async fn facts(conn: &mut SqliteConnection, failed_since: i64) -> Res
             days: days.remove(&(meter, dataset)).unwrap_or_default(),
         });
     }
+    let sources = sources(conn).await?;
+    let mut oldest = BTreeMap::new();
+    for source in &sources {
+        for (dataset, _) in source.learnt.iter().filter(|(_, learnt)| learnt.history_short > 0) {
+            oldest.insert((source.id, *dataset), oldest_answered(conn, source.id, *dataset).await?);
+        }
+    }
     Ok(Facts {
         series,
-        sources: sources(conn).await?,
+        sources,
+        oldest_answered: oldest,
         activations: activations(conn).await?,
         failed: failed(conn, failed_since).await?,
     })
 }
 
-type ByDay = BTreeMap<Day, DayRecord>;
-
-async fn days(conn: &mut SqliteConnection) -> Result<BTreeMap<(i64, i64), ByDay>, StoreError> {
+async fn days(conn: &mut SqliteConnection) -> Result<BTreeMap<(i64, i64), Coverage>, StoreError> {
     let rows: Vec<FactsDayRow> = sqlx::query_as(sql::FACTS_DAYS).fetch_all(&mut *conn).await?;
-    let mut all: BTreeMap<(i64, i64), ByDay> = BTreeMap::new();
+    let mut all: BTreeMap<(i64, i64), Coverage> = BTreeMap::new();
     for (meter, dataset, day, state, stored, expected, checked, left_out, next, certain, last) in rows {
         let record = record((day, state, stored, expected, checked, left_out, next, certain, last))?;
         all.entry((meter, dataset)).or_default().insert(Day::from_number(day), record);
     }
     Ok(all)
+}
+
+/// How far back a source answered for a dataset.
+pub(super) async fn oldest_answered(
+    conn: &mut SqliteConnection,
+    source: SourceId,
+    dataset: Dataset,
+) -> Result<Vec<(i64, Day)>, StoreError> {
+    let rows: Vec<(i64, i32)> =
+        sqlx::query_as(sql::OLDEST_ANSWERED).bind(source.0).bind(dataset.id()).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|(at, first)| (at, Day::from_number(first))).collect())
 }
 
 type Standings = BTreeMap<SourceId, Standing>;

@@ -45,7 +45,7 @@ use super::{
     SourceId, SourceStatus, Spent, Store, StoreError, Switch, Window,
 };
 use crate::budget::Limits;
-use crate::domain::{Dataset, Prm, Values};
+use crate::domain::{Dataset, Day, Prm, Values};
 use crate::source::Pool;
 
 /// The store in one SQLite file.
@@ -217,9 +217,15 @@ impl Store for SqliteStore {
         self.write(move |conn| Box::pin(async move { setup::serve(conn, &switches).await })).await
     }
 
-    async fn open_windows(&self, windows: &[Window], now: i64) -> Result<(), StoreError> {
+    async fn open_windows(&self, windows: &[Window], now: i64) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
         let windows = windows.to_vec();
-        self.write(move |conn| Box::pin(async move { setup::open_windows(conn, &windows, now).await })).await
+        self.write(move |conn| Box::pin(async move { setup::open_windows(conn, &windows, now).await })).await?;
+        // Its facts tell of every day that has a record, wherever it lies.
+        Ok(Vec::new())
+    }
+
+    async fn oldest_answered(&self, source: SourceId, dataset: Dataset) -> Result<Vec<(i64, Day)>, StoreError> {
+        self.read(move |conn| Box::pin(facts::oldest_answered(conn, source, dataset))).await
     }
 
     async fn facts(&self, failed_since: i64) -> Result<Facts, StoreError> {

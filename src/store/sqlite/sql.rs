@@ -278,6 +278,11 @@ statements! {
          FROM call k
          WHERE k.outcome = 0 AND k.asked_at >= ?1 AND k.dataset IS NOT NULL ORDER BY k.asked_at, k.id";
 
+    /// The earliest instant of each day: by it the call reached least far back.
+    OLDEST_ANSWERED =
+        "SELECT min(asked_at), min(start_day) FROM call
+         WHERE source = ?1 AND dataset = ?2 AND outcome = 1 GROUP BY asked_at / 86400";
+
     // What the operator sees.
     STATUS_SERIES =
         "SELECT s.meter, m.prm, m.name, o.name, s.dataset, s.state, s.code, s.message, s.last_success_at,

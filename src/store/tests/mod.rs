@@ -198,7 +198,7 @@ impl<H: Host> World<H> {
     pub(super) async fn state(&self, dataset: Dataset, wanted: &str) -> DayState {
         let facts = self.store.facts(0).await.unwrap();
         let series = facts.series.into_iter().find(|s| s.dataset == dataset).unwrap();
-        series.days.get(&day(wanted)).map_or(DayState::Missing, |record| record.state)
+        series.days.get(day(wanted)).state
     }
 
     /// A query, as a dashboard makes it; each row as text with `|` between the columns.

@@ -301,7 +301,7 @@ impl Rig {
         let (meter, stored) = (series.meter, series.days);
         let since = self.meters.iter().find(|m| m.prm == *prm).unwrap().since;
         let known = facts.activations.get(&(meter, dataset.direction())).copied().unwrap_or_default();
-        let served = stored.keys().next().copied().unwrap();
+        let served = stored.first_known().unwrap();
         [since, known.refused.map(Day::next)].into_iter().flatten().fold(served, Day::max)
     }
 

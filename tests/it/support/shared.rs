@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use linkyd::budget::Limits;
-use linkyd::domain::Dataset;
+use linkyd::domain::{Dataset, Day};
 use linkyd::source::Pool;
 use linkyd::store::{
     Answer, CallEnd, CallId, Committed, Effect, Facts, LEASE_MS, Lease, MeterId, NewCall, Pause, Reserved,
@@ -117,7 +117,11 @@ impl Store for Shared {
         self.inner.set_up(setup).await
     }
 
-    async fn open_windows(&self, windows: &[Window], now: i64) -> Result<(), StoreError> {
+    async fn oldest_answered(&self, source: SourceId, dataset: Dataset) -> Result<Vec<(i64, Day)>, StoreError> {
+        self.inner.oldest_answered(source, dataset).await
+    }
+
+    async fn open_windows(&self, windows: &[Window], now: i64) -> Result<Vec<Key>, StoreError> {
         self.inner.open_windows(windows, now).await
     }
 
