@@ -5,13 +5,21 @@
 //! key, and takes chunks in: rows that are there already and the same cost a look, others are
 //! inserted or brought up to date, so that a copy that was broken off is simply made again. Numbers
 //! stand for everything but text: days since 1970, seconds since 1970, 0 and 1. The calendar and the
-//! clock are no rows to carry: each engine makes its own of the days they hold.
+//! clock are no rows to carry: each engine makes its own of the days they hold. [`copy()`] does it.
+
+mod digest;
+mod run;
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc::Receiver;
 
 use super::StoreError;
 use crate::domain::Days;
+
+pub use digest::Digest;
+pub use run::{Copied, CopyError, NOTES, Observer, copy};
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +102,7 @@ pub struct Held {
 
 /// A database that can be read and written as a whole.
 #[async_trait]
-pub trait Bulk: Send + Sync {
+pub trait Bulk: Send + Sync + std::fmt::Debug {
     /// Roughly how many rows there are, for a progress bar; exact where that is cheap.
     async fn size(&self) -> Result<u64, StoreError>;
 
@@ -109,6 +117,9 @@ pub trait Bulk: Send + Sync {
     /// Takes rows in, in one transaction. Rows of one table are to come in the order of its key, and the
     /// tables in the order of [`TABLES`].
     async fn write(&self, chunk: Chunk) -> Result<Written, StoreError>;
+
+    /// Takes every row out of a table that holds nothing but notes ([`NOTES`]).
+    async fn clear(&self, notes: &'static Table) -> Result<(), StoreError>;
 
     /// The days that calendar and clock hold.
     async fn held(&self) -> Result<Held, StoreError>;

@@ -64,6 +64,10 @@ impl Bulk for PostgresStore {
         self.server.run(Kind::Bulk, Patience::Long, chunk, |link, chunk, _| Box::pin(write(link, chunk))).await
     }
 
+    async fn clear(&self, notes: &'static Table) -> Result<(), StoreError> {
+        self.server.run(Kind::Bulk, Patience::Long, notes, |link, notes, _| Box::pin(clear(link, notes))).await
+    }
+
     async fn held(&self) -> Result<Held, StoreError> {
         self.server.run(Kind::Read, Patience::Short, (), |link, (), _| Box::pin(calendar::held(link))).await
     }
@@ -75,6 +79,11 @@ impl Bulk for PostgresStore {
         }
         self.server.run(Kind::Bulk, Patience::Long, held, |link, held, _| Box::pin(prepare(link, *held))).await
     }
+}
+
+async fn clear(link: &mut Link, notes: &Table) -> Result<(), StoreError> {
+    link.conn.execute(sqlx::raw_sql(AssertSqlSafe(format!("DELETE FROM {}", notes.name)))).await?;
+    Ok(())
 }
 
 async fn size(link: &mut Link) -> Result<u64, StoreError> {

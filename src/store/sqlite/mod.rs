@@ -7,6 +7,7 @@
 //! (the journal of calls), `effects` (what was learnt) and `facts` (everything that is read).
 
 mod batch;
+mod bulk;
 mod calendar;
 mod check;
 mod commit;
