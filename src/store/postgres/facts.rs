@@ -10,7 +10,7 @@ use super::connect::Link;
 use super::skew::Skew;
 use super::sql;
 use super::types::{Date, Stamp, day, i2, i4, seconds};
-use crate::domain::{Api, Dataset, Day, DayRecord, DayState, Days, Direction, Prm, SeriesState};
+use crate::domain::{Api, Coverage, Dataset, Day, DayRecord, DayState, Days, Direction, Prm, SeriesState};
 use crate::store::{
     Activation, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, SourceStatus,
     Standing, StoreError,
@@ -66,29 +66,39 @@ pub(super) async fn facts(link: &mut Link, skew: &Skew, asked: &Asked, failed_si
             not_before,
             last_success_at: seconds(last_success_at),
             seen,
-            days: known(window, open.remove(&(meter, dataset)).unwrap_or_default()),
+            days: Coverage::of_window(window, open.remove(&(meter, dataset)).unwrap_or_default()),
         });
+    }
+    let sources = sources(link, skew).await?;
+    let mut oldest = BTreeMap::new();
+    for source in &sources {
+        for (dataset, _) in source.learnt.iter().filter(|(_, learnt)| learnt.history_short > 0) {
+            oldest.insert((source.id, *dataset), oldest_answered(link, source.id, *dataset).await?);
+        }
     }
     Ok(Facts {
         series,
-        sources: sources(link, skew).await?,
+        sources,
+        oldest_answered: oldest,
         activations: activations(link, asked).await?,
         failed: failed(link, asked, failed_since).await?,
     })
 }
 
-type ByDay = BTreeMap<Day, DayRecord>;
-
-/// The days of which something is known: those that are not complete, and all others of the window.
-fn known(window: Option<Days>, mut open: ByDay) -> ByDay {
-    for day in window.into_iter().flat_map(Days::iter) {
-        open.entry(day).or_insert(DayRecord { state: DayState::Complete, ..DayRecord::missing() });
-    }
-    open.retain(|_, record| record.state != DayState::Missing || record.checked_at.is_some());
-    open
+/// How far back a source answered for a dataset.
+pub(super) async fn oldest_answered(
+    link: &mut Link,
+    source: SourceId,
+    dataset: Dataset,
+) -> Result<Vec<(i64, Day)>, StoreError> {
+    let rows = link.query_as(sql::OLDEST_ANSWERED).bind(i4(source.0)).bind(i2(dataset.id()));
+    let rows: Vec<(i64, Date)> = rows.fetch_all(&mut link.conn).await?;
+    Ok(rows.into_iter().map(|(at, first)| (at, first.0)).collect())
 }
 
-async fn open(link: &mut Link, asked: &Asked) -> Result<BTreeMap<(i32, i16), ByDay>, StoreError> {
+type Open = Vec<(Day, DayRecord)>;
+
+async fn open(link: &mut Link, asked: &Asked) -> Result<BTreeMap<(i32, i16), Open>, StoreError> {
     let rows: Vec<OpenRow> = match (&asked.meters, &asked.datasets) {
         (Some(meters), Some(datasets)) => {
             let some = link.query_as(sql::FACTS_DAYS_OF).bind(meters.clone()).bind(datasets.clone());
@@ -96,10 +106,10 @@ async fn open(link: &mut Link, asked: &Asked) -> Result<BTreeMap<(i32, i16), ByD
         }
         _ => link.query_as(sql::FACTS_DAYS).fetch_all(&mut link.conn).await?,
     };
-    let mut all: BTreeMap<(i32, i16), ByDay> = BTreeMap::new();
+    let mut all: BTreeMap<(i32, i16), Open> = BTreeMap::new();
     for (meter, dataset, date, state, stored, expected, checked, left_out, next, certain, last) in rows {
         let record = record(&(date, state, stored, expected, checked, left_out, next, certain, last))?;
-        all.entry((meter, dataset)).or_default().insert(date.0, record);
+        all.entry((meter, dataset)).or_default().push((date.0, record));
     }
     Ok(all)
 }

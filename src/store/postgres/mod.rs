@@ -52,7 +52,7 @@ use super::{
 };
 use crate::budget::Limits;
 use crate::clock::Clock;
-use crate::domain::{Dataset, Prm, Values};
+use crate::domain::{Dataset, Day, Prm, Values};
 use crate::source::Pool;
 
 /// The store on a PostgreSQL server.
@@ -161,7 +161,7 @@ impl Store for PostgresStore {
         self.write(setup.clone(), |link, (_, setup), earlier| Box::pin(setup::set_up(link, setup, earlier))).await
     }
 
-    async fn open_windows(&self, windows: &[Window], now: i64) -> Result<(), StoreError> {
+    async fn open_windows(&self, windows: &[Window], now: i64) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
         let all: Arc<[Window]> = windows.into();
         let new = self
             .read(Kind::Survey, Patience::Long, Arc::clone(&all), |link, (_, all), _| Box::pin(windows::new(link, all)))
@@ -172,11 +172,20 @@ impl Store for PostgresStore {
             }
             self.write(Arc::clone(&all), |link, (_, all), _| Box::pin(windows::mark(link, all))).await?;
         }
+        let mut known = Vec::new();
         for some in new.chunks(windows::AT_ONCE) {
             let some: Vec<Window> = some.iter().filter_map(|place| all.get(*place)).copied().collect();
-            self.write(some, |link, (_, some), _| Box::pin(windows::open(link, some))).await?;
+            known.extend(self.write(some, |link, (_, some), _| Box::pin(windows::open(link, some))).await?);
         }
-        self.write((all, now), |link, (_, (all, now)), _| Box::pin(windows::close(link, all, *now))).await
+        self.write((all, now), |link, (_, (all, now)), _| Box::pin(windows::close(link, all, *now))).await?;
+        Ok(known)
+    }
+
+    async fn oldest_answered(&self, source: SourceId, dataset: Dataset) -> Result<Vec<(i64, Day)>, StoreError> {
+        self.read(Kind::Survey, Patience::Long, (source, dataset), |link, (_, (source, dataset)), _| {
+            Box::pin(facts::oldest_answered(link, *source, *dataset))
+        })
+        .await
     }
 
     async fn serve(&self, switches: &[Switch]) -> Result<(), StoreError> {

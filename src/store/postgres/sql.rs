@@ -206,6 +206,18 @@ statements! {
          WHERE NOT EXISTS (
              SELECT 1 FROM coverage v WHERE v.meter = w.meter AND v.dataset = w.dataset AND v.day = c.day)
          ON CONFLICT DO NOTHING";
+    /// Series of whose gained days something is known already, told to all who have read them before.
+    WINDOWS_KNOWN =
+        "UPDATE series s SET seen = s.seen + 1
+         FROM (
+             SELECT DISTINCT w.meter, w.dataset
+             FROM unnest($1::int4[], $2::int2[], $3::date[], $4::date[]) w(meter, dataset, first_day, end_day)
+             WHERE EXISTS (
+                 SELECT 1 FROM coverage v
+                 WHERE v.meter = w.meter AND v.dataset = w.dataset AND v.day >= w.first_day AND v.day < w.end_day
+                   AND (v.state <> 1 OR v.checked_at IS NOT NULL))
+         ) k
+         WHERE s.meter = k.meter AND s.dataset = k.dataset RETURNING s.meter, s.dataset";
     PASS_SET =
         "INSERT INTO last_pass AS p (id, at, end_day) VALUES (1, $1, $2)
          ON CONFLICT (id) DO UPDATE SET at = excluded.at, end_day = coalesce(excluded.end_day, p.end_day)";
@@ -435,6 +447,10 @@ statements! {
          FROM unnest($1::int4[], $2::int2[]) w(meter, dataset)
          JOIN coverage v ON v.meter = w.meter AND v.dataset = w.dataset AND v.state <> 0
          ORDER BY v.meter, v.dataset, v.day";
+    /// The earliest instant of each day: by it the call reached least far back.
+    OLDEST_ANSWERED =
+        "SELECT min(asked_at), min(start_day) FROM call
+         WHERE source = $1 AND dataset = $2 AND outcome = 1 GROUP BY asked_at / 86400";
     FACTS_SOURCES =
         "SELECT s.id, s.name, s.kind, a.not_before_ms, a.code, a.message, a.slow_until_ms, a.refusals, a.strikes
          FROM source s JOIN account a ON a.id = s.account WHERE s.configured ORDER BY s.id";

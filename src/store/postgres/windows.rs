@@ -9,10 +9,11 @@ use chrono::Datelike as _;
 
 use super::calendar;
 use super::connect::Link;
+use super::facts::dataset_of;
 use super::sql;
 use super::types::{Date, day, i2, i4};
-use crate::domain::{Day, Days, Kind};
-use crate::store::{StoreError, Window};
+use crate::domain::{Dataset, Day, Days, Kind};
+use crate::store::{MeterId, StoreError, Window};
 
 /// Windows that are opened in one transaction.
 pub(super) const AT_ONCE: usize = 200;
@@ -51,8 +52,8 @@ pub(super) async fn new(link: &mut Link, windows: &[Window]) -> Result<Vec<usize
     Ok(rows.into_iter().filter_map(|(place,)| usize::try_from(place).ok()).collect())
 }
 
-/// Opens some windows.
-pub(super) async fn open(link: &mut Link, windows: &[Window]) -> Result<(), StoreError> {
+/// Opens some windows. The series whose windows have gained days of which something is known already.
+pub(super) async fn open(link: &mut Link, windows: &[Window]) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
     let Columns { meters, datasets, firsts, ends } = Columns::of(windows);
     let rows = link.query_as(sql::WINDOWS_LOCK).bind(meters).bind(datasets).bind(firsts).bind(ends);
     let rows: Vec<(i64, Option<Date>, Option<Date>)> = rows.fetch_all(&mut link.conn).await?;
@@ -63,7 +64,7 @@ pub(super) async fn open(link: &mut Link, windows: &[Window]) -> Result<(), Stor
     let moved: Vec<(Window, Option<Days>)> = moved.collect();
     if moved.is_empty() {
         // Another instance has opened them meanwhile.
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut all = Columns::default();
     let (mut forget, mut expire) = (Columns::default(), Columns::default());
@@ -85,7 +86,17 @@ pub(super) async fn open(link: &mut Link, windows: &[Window]) -> Result<(), Stor
     run(link, sql::WINDOWS_FORGET, forget, false).await?;
     run(link, sql::WINDOWS_EXPIRE, expire, false).await?;
     run(link, sql::WINDOWS_REOPEN, reopen, true).await?;
-    run(link, sql::WINDOWS_FILL, fill, true).await
+    let known = known(link, &fill).await?;
+    run(link, sql::WINDOWS_FILL, fill, true).await?;
+    Ok(known)
+}
+
+/// The series of whose gained days something is known.
+async fn known(link: &mut Link, gained: &Columns) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
+    let rows = link.query_as(sql::WINDOWS_KNOWN).bind(gained.meters.clone()).bind(gained.datasets.clone());
+    let rows = rows.bind(gained.firsts.clone()).bind(gained.ends.clone());
+    let rows: Vec<(i32, i16)> = rows.fetch_all(&mut link.conn).await?;
+    rows.into_iter().map(|(meter, dataset)| Ok((MeterId(meter.into()), dataset_of(dataset)?))).collect()
 }
 
 async fn run(link: &mut Link, statement: &'static str, columns: Columns, ends: bool) -> Result<(), StoreError> {
