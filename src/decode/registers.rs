@@ -3,7 +3,7 @@
 //! Only the description of this answer is public, no example. So it is read leniently: what a list of one is,
 //! may stand there without the list; a value may be a text; a moment may come with an offset, as wall
 //! time or as a bare date. A reading of which it is not certain when it was taken or what it counts is
-//! dropped and counted as an [`Anomaly`](super::Anomaly). What is made of the readings is told in
+//! dropped and counted as an [`Anomaly`]. What is made of the readings is told in
 //! [`crate::domain::registers`].
 
 use chrono::NaiveTime;

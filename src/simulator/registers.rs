@@ -18,7 +18,7 @@ use super::rules::Ask;
 use super::text;
 use super::truth::MeasuredDay;
 use super::world::World;
-use crate::domain::{Dataset, Day, Days, Direction, paris};
+use crate::domain::{Dataset, Day, Days, Direction, Prm, paris};
 
 /// Where registers begin to count unless the world says otherwise.
 const BEGINNING: &str = "2023-01-01";
@@ -221,51 +221,98 @@ impl World {
     ///
     /// A snapshot is published with the day that it closes, and is missing where that day is.
     #[must_use]
-    pub fn registers(
-        &self,
-        prm: &crate::domain::Prm,
-        direction: Direction,
-        days: Days,
-        as_of: AsOf,
-    ) -> Vec<RegisterValue> {
-        let Some(meter) = self.meter(prm).filter(|meter| meter.known && meter.has(direction)) else {
-            return Vec::new();
-        };
-        let dataset = match direction {
-            Direction::Consumption => Dataset::DailyConsumption,
-            Direction::Production => Dataset::DailyProduction,
-        };
-        let activated = meter.activated_on(direction);
-        let beginning = meter.registers.since.or(activated).or_else(|| BEGINNING.parse().ok()).unwrap_or(days.first());
-        let reset = meter.registers.resets.iter().filter(|reset| **reset <= days.first()).max().copied();
-        // After a reset nothing that came before it matters.
-        let mut count = Count::new(self.seed, &meter, direction);
-        let mut day = reset.filter(|reset| *reset >= beginning).unwrap_or_else(|| beginning.min(days.first()));
-        let mut values = Vec::new();
-        while day < days.end() {
-            if meter.registers.resets.contains(&day) {
-                count.reset();
-            }
-            if days.contains(day) {
-                let closes = day.plus(-1);
-                let published = match as_of {
-                    AsOf::Ever => true,
-                    AsOf::Instant(now) => self.published_at(&meter, dataset, closes) <= now,
-                };
-                let lost = meter.holes.iter().any(|hole| hole.contains(dataset, closes, None));
-                if published && !lost && activated.is_none_or(|since| since <= day) {
-                    values.extend(count.snapshot(day));
-                }
-            }
-            if day >= beginning {
-                let measured = MeasuredDay::of(self.seed, prm, meter.kind, direction, day);
-                let wh = (measured.register_wh() + added(&meter, dataset, day, None, as_of)).max(0);
-                count.add(day, &measured, wh);
-            }
-            day = day.next();
-        }
-        values
+    pub fn registers(&self, prm: &Prm, direction: Direction, days: Days, as_of: AsOf) -> Vec<RegisterValue> {
+        values(self, prm, direction, days, as_of, &mut Memo::default())
     }
+}
+
+/// What registers had counted at the first days of months: years need not be counted anew for each call.
+#[derive(Debug, Default)]
+pub(super) struct Memo(BTreeMap<(Prm, Direction), Remembered>);
+
+/// The same of one meter and direction, as long as the meter is what it was.
+#[derive(Debug)]
+struct Remembered {
+    seed: u64,
+    meter: MeterSpec,
+    counted: BTreeMap<Day, Counted>,
+}
+
+/// Meters that are remembered.
+const REMEMBERED: usize = 100;
+
+impl Memo {
+    fn of(&mut self, seed: u64, meter: &MeterSpec, direction: Direction) -> &mut BTreeMap<Day, Counted> {
+        let key = (meter.prm.clone(), direction);
+        let stale = |known: &Remembered| known.seed != seed || known.meter != *meter;
+        if self.0.get(&key).is_some_and(stale) || (self.0.len() >= REMEMBERED && !self.0.contains_key(&key)) {
+            self.0.clear();
+        }
+        let fresh = || Remembered { seed, meter: meter.clone(), counted: BTreeMap::new() };
+        &mut self.0.entry(key).or_insert_with(fresh).counted
+    }
+}
+
+fn values(
+    world: &World,
+    prm: &Prm,
+    direction: Direction,
+    days: Days,
+    as_of: AsOf,
+    memo: &mut Memo,
+) -> Vec<RegisterValue> {
+    let known = world.meter(prm).filter(|meter| meter.known && meter.has(direction));
+    let Some(meter) = known else { return Vec::new() };
+    let dataset = match direction {
+        Direction::Consumption => Dataset::DailyConsumption,
+        Direction::Production => Dataset::DailyProduction,
+    };
+    let activated = meter.activated_on(direction);
+    let beginning = meter.registers.since.or(activated).or_else(|| BEGINNING.parse().ok()).unwrap_or(days.first());
+    // After a reset nothing that came before it matters.
+    let reset = meter.registers.resets.iter().copied().filter(|reset| *reset <= days.first() && *reset >= beginning);
+    let mut day = reset.max().unwrap_or_else(|| beginning.min(days.first()));
+    let mut count = Count { seed: world.seed, meter: &meter, direction, so_far: Counted::default() };
+    // What is corrected later makes what was counted depend on when one looks.
+    let mut remembered = meter.corrections.is_empty().then(|| memo.of(world.seed, &meter, direction));
+    let before = remembered.as_ref().and_then(|known| known.range(day..=days.first()).next_back());
+    if let Some((known, counted)) = before {
+        (day, count.so_far) = (*known, counted.clone());
+    }
+    let mut found = Vec::new();
+    while day < days.end() {
+        if meter.registers.resets.contains(&day) {
+            count.so_far = Counted { was_reset: true, ..Counted::default() };
+        }
+        if let Some(known) = remembered.as_mut().filter(|_| day == day.first_of_month()) {
+            known.insert(day, count.so_far.clone());
+        }
+        if days.contains(day) {
+            let closes = day.plus(-1);
+            let published = match as_of {
+                AsOf::Ever => true,
+                AsOf::Instant(now) => world.published_at(&meter, dataset, closes) <= now,
+            };
+            let lost = meter.holes.iter().any(|hole| hole.contains(dataset, closes, None));
+            if published && !lost && activated.is_none_or(|since| since <= day) {
+                found.extend(count.snapshot(day));
+            }
+        }
+        if day >= beginning {
+            let measured = MeasuredDay::of(world.seed, prm, meter.kind, direction, day);
+            let wh = (measured.register_wh() + added(&meter, dataset, day, None, as_of)).max(0);
+            count.add(day, &measured, wh);
+        }
+        day = day.next();
+    }
+    found
+}
+
+/// What was counted since the beginning or the last reset, by code of the register.
+#[derive(Debug, Clone, Default)]
+struct Counted {
+    by_code: BTreeMap<String, i64>,
+    was_reset: bool,
 }
 
 /// The registers while days go by.
@@ -273,39 +320,28 @@ struct Count<'a> {
     seed: u64,
     meter: &'a MeterSpec,
     direction: Direction,
-    /// By code, what was counted since the beginning or the last reset.
-    counted: BTreeMap<String, i64>,
-    was_reset: bool,
+    so_far: Counted,
 }
 
-impl<'a> Count<'a> {
-    fn new(seed: u64, meter: &'a MeterSpec, direction: Direction) -> Self {
-        Self { seed, meter, direction, counted: BTreeMap::new(), was_reset: false }
-    }
-
-    fn reset(&mut self) {
-        self.counted.clear();
-        self.was_reset = true;
-    }
-
+impl Count<'_> {
     /// What a register shows: at the beginning of time it had run for some years.
     fn shown(&self, role: char, place: usize) -> i64 {
         let code = code(self.direction, role, place);
         let letter = i64::from(u32::from(role));
         let noise = super::customer::noise(self.seed, self.meter).at(letter).at(self.direction.id());
         let place = i64::try_from(place).unwrap_or_default();
-        let before = if self.was_reset { 0 } else { noise.at(place).within(100_000, 30_000_000) };
-        before + self.counted.get(&code).copied().unwrap_or_default()
+        let before = if self.so_far.was_reset { 0 } else { noise.at(place).within(100_000, 30_000_000) };
+        before + self.so_far.by_code.get(&code).copied().unwrap_or_default()
     }
 
     fn add(&mut self, day: Day, measured: &MeasuredDay, wh: i64) {
         for (role, grid) in ROLES.into_iter().zip(grids(self.meter, self.direction, day)) {
             let parts = by_class(self.seed, self.meter, grid, day, measured, wh);
             for (place, part) in parts.into_iter().enumerate() {
-                *self.counted.entry(code(self.direction, role, place)).or_default() += part;
+                *self.so_far.by_code.entry(code(self.direction, role, place)).or_default() += part;
             }
         }
-        *self.counted.entry(code(self.direction, 'T', 0)).or_default() += wh;
+        *self.so_far.by_code.entry(code(self.direction, 'T', 0)).or_default() += wh;
     }
 
     fn snapshot(&self, midnight: Day) -> Vec<RegisterValue> {
@@ -332,10 +368,10 @@ impl<'a> Count<'a> {
 }
 
 /// The body of an answer; `None` where there is no snapshot.
-pub(super) fn body(world: &World, ask: &Ask, direction: Direction, as_of: AsOf) -> Option<Value> {
+pub(super) fn body(world: &World, ask: &Ask, direction: Direction, as_of: AsOf, memo: &mut Memo) -> Option<Value> {
     let rules = world.rules.registers;
     let end = if rules.with_end { ask.days.end().next() } else { ask.days.end() };
-    let values = world.registers(&ask.prm, direction, Days::new(ask.days.first(), end)?, as_of);
+    let values = values(world, &ask.prm, direction, Days::new(ask.days.first(), end)?, as_of, memo);
     if values.is_empty() {
         return None;
     }

@@ -20,6 +20,7 @@ use super::front::Front;
 use super::med::{self, Med};
 use super::meter::Consent;
 use super::quota::{Counters, Limits, LoggedCall, Quota};
+use super::registers::Memo;
 use super::serving::{ServiceCall, ServiceLog};
 use super::token::Tokens;
 use super::visits::Visited;
@@ -55,6 +56,8 @@ pub(super) struct Played {
     pub(super) log: Vec<LoggedCall>,
     /// Calls for what is no measure.
     pub(super) services: ServiceLog,
+    /// What registers had counted.
+    pub(super) registers: Memo,
     /// Consents that were given on the pages.
     pub(super) journeys: Journeys,
     /// Where each call is written as well.
@@ -87,6 +90,7 @@ impl Simulator {
             med: Med::default(),
             log: Vec::new(),
             services: ServiceLog::default(),
+            registers: Memo::default(),
             journeys: Journeys::default(),
             journal: None,
             forgotten: 0,

@@ -18,6 +18,7 @@ use linkyd::simulator::{
     AsOf, Consent, ContractSpec, Grid, IndexStamp, Limits, MeterKind, MeterSpec, OffPeakSlot, RegisterSpec, Shape,
     Simulator, World,
 };
+use linkyd::source::catalogue::Endpoint;
 use linkyd::source::enedis::consent::{self, Given, Period, State};
 use linkyd::source::enedis::{CustomerCall, Enedis, EnedisSettings};
 use linkyd::source::{Request, Source, Token};
@@ -65,7 +66,10 @@ impl Stage {
     /// The body of an answer; a refusal's code otherwise.
     async fn body(&self, request: &Request) -> Result<Vec<u8>, String> {
         let answer = self.raw(request).await;
-        self.enedis.read_answer(&answer, self.simulator.now()).map(<[u8]>::to_vec).map_err(|refusal| refusal.code)
+        self.enedis
+            .read_answer(Endpoint::Customer, &answer, self.simulator.now())
+            .map(<[u8]>::to_vec)
+            .map_err(|refusal| refusal.code)
     }
 
     async fn ask(&self, call: CustomerCall) -> Vec<u8> {

@@ -305,3 +305,29 @@ fn registers_begin_anew_and_calendars_change() {
     let alone = world.registers(&prm(), Direction::Consumption, days("2026-11-15", "2026-11-16"), AsOf::Ever);
     assert_eq!(alone.iter().find(|v| v.counts.is_none()).unwrap().wh, total("2026-11-15"));
 }
+
+#[tokio::test]
+async fn registers_show_the_same_whatever_was_asked_for_before() {
+    let mut meter = MeterSpec::new(prm());
+    meter.registers.since = Some(day("2026-06-10"));
+    meter.registers.resets = vec![day("2026-09-03")];
+    let world = World::new(7).with(meter);
+    let stage = Stage::at(NOON, world.clone()).await;
+    let total = async |first: &str, end: &str| {
+        let query = format!("pointId={PRM}&dateDebut={first}&dateFin={end}");
+        let mut reply = stage.get(&format!("{}?{query}", Service::ConsumptionIndex.path())).await;
+        let values = reply.json["contexte"][0]["grandeur"][0]["cadranTotalisateur"]["valeur"].take();
+        let wh: Vec<i64> = values.as_array().unwrap().iter().map(|value| value["v"].as_i64().unwrap()).collect();
+        let world = stage.simulator.world();
+        let expected = world.registers(&prm(), Direction::Consumption, days(first, end), AsOf::Instant(instant(NOON)));
+        assert_eq!(wh, expected.iter().filter(|v| v.counts.is_none()).map(|v| v.wh).collect::<Vec<_>>(), "{first}");
+        wh
+    };
+    let spans = [("2026-10-20", "2026-11-20"), ("2026-07-01", "2026-08-02"), ("2026-08-28", "2026-09-10")];
+    for (first, end) in spans.into_iter().chain(spans) {
+        total(first, end).await;
+    }
+    let before = total("2026-11-01", "2026-11-03").await;
+    stage.simulator.change(|world| world.meters[0].kind = MeterKind::Both);
+    assert_ne!(total("2026-11-01", "2026-11-03").await, before, "a meter that is another one counts anew");
+}

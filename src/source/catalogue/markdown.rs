@@ -57,10 +57,11 @@ pub fn markdown() -> String {
     }
     let is_code = |row: &&Row| !row.code.is_empty() && row.at != At::Own;
     page.push_str(
-        "\n## Codes\n\n| code | answer to | reaction | what happened, what to do |\n| --- | --- | --- | --- |\n",
+        "\n## Codes\n\n*Data* are measures, and what is asked about a customer: contract, address, people, subscribed services. *Customer* is\nthe latter alone.\n\n| code | answer to | reaction | what happened, what to do |\n| --- | --- | --- | --- |\n",
     );
     for row in ROWS.iter().filter(is_code) {
-        line(&mut page, &[&format!("`{}`", row.code), at(row.at), &word(row.reaction), row.advice]);
+        let code = as_shown(&format!("`{}`", row.code), row);
+        line(&mut page, &[&code, at(row.at), &word(row.reaction), row.advice]);
     }
     page.push_str("\n## Answers of the gateways\n\nThe name is what the journal, the status and the metrics show instead of the code. Of two lines that fit, the one with a\ncode counts, else the first.\n\n| source | code | status | body | name | reaction | what happened, what to do |\n| --- | --- | --- | --- | --- | --- | --- |\n");
     for (index, row) in GATEWAYS.iter().enumerate() {
@@ -86,7 +87,8 @@ pub fn markdown() -> String {
     }
     page.push_str("\n## Any other code, by status\n\n| status | body | answer to | reaction | what happened, what to do |\n| --- | --- | --- | --- | --- |\n");
     for row in ROWS.iter().filter(|row| row.code.is_empty()) {
-        line(&mut page, &[&statuses(row), &shapes(row), at(row.at), &word(row.reaction), row.advice]);
+        let status = as_shown(&statuses(row), row);
+        line(&mut page, &[&status, &shapes(row), at(row.at), &word(row.reaction), row.advice]);
     }
     page.push_str(
         "\n## What linkyd finds itself\n\n| code | reaction | what happened, what to do |\n| --- | --- | --- |\n",
@@ -111,9 +113,15 @@ fn word(reaction: Reaction) -> String {
     format!("`{}`{detail}", reaction.name())
 }
 
+/// What a row is found by, and the name that is shown instead where it has one.
+fn as_shown(found_by: &str, row: &Row) -> String {
+    if row.name.is_empty() { found_by.to_owned() } else { format!("{found_by}, shown as `{}`", row.name) }
+}
+
 fn at(at: At) -> &'static str {
     match at {
         At::Data => "data",
+        At::Customer => "customer",
         At::Token => "token",
         At::Both => "both",
         At::Own => "–",

@@ -46,8 +46,10 @@ pub enum Front {
 /// What an answer is the answer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
-    /// A request for data.
+    /// A request for measures.
     Data,
+    /// A request about a customer: contract, address, people, subscribed services.
+    Customer,
     /// The request for a token.
     Token,
 }
@@ -129,7 +131,7 @@ pub fn classify(front: Front, endpoint: Endpoint, response: &Response, now: Date
         return own(found, Some(response.status), &envelope.text);
     }
     let (row, code) = match find(front, endpoint, status, code, envelope.shape) {
-        Some(row) if row.code == code && !row.name.is_empty() => (row, row.name.to_owned()),
+        Some(row) if !row.name.is_empty() && (row.code == code || row.at == At::Customer) => (row, row.name.to_owned()),
         // A page that refuses is no word of the API about the meter.
         Some(row) if code.is_empty() && status == 403 && envelope.shape == Shape::Html => {
             (row, Own::Html.code().to_owned())
@@ -264,7 +266,8 @@ fn rows() -> impl Iterator<Item = &'static Row> {
 fn find(front: Front, endpoint: Endpoint, status: u16, code: &str, shape: Shape) -> Option<&'static Row> {
     let here = |row: &&Row| match row.at {
         At::Both => true,
-        At::Data => endpoint == Endpoint::Data,
+        At::Data => endpoint != Endpoint::Token,
+        At::Customer => endpoint == Endpoint::Customer,
         At::Token => endpoint == Endpoint::Token,
         At::Own => false,
     };

@@ -14,8 +14,10 @@ use crate::source::{Reaches, Reaction};
 /// Which answers a row is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
-    /// To a request for data.
+    /// To a request for measures or about a customer.
     Data,
+    /// To a request about a customer alone.
+    Customer,
     /// To the request for a token.
     Token,
     /// To either.
@@ -87,6 +89,8 @@ const TOO_OLD: &str =
     "The days lie before the history that Enedis keeps; linkyd goes on with the first day that is served.";
 const TOO_LONG: &str = "The span was longer than Enedis allows for a load curve; linkyd asks in smaller parts.";
 const NO_DATA: &str = "Enedis has no readings for these days: not published yet, a meter that did not report, or a curve that is not recorded. linkyd asks again on a widening schedule.";
+const NO_SITUATION: &str =
+    "Enedis knows no contract or installation of this meter. Measures go on; linkyd asks again once a week.";
 const TECHNICAL: &str = "A technical fault at Enedis; it can last for days, and is common in the hours after a new consent. Nothing to do: linkyd asks again later.";
 const DEFECT: &str =
     "Enedis calls the request malformed. Asking again would not help: please report this as a defect of linkyd.";
@@ -101,6 +105,21 @@ pub(super) static ROWS: &[Row] = &[
     code("UNAUTHORIZED-CLIENT", At::Token, STOP_APP, APPLICATION),
     code("UNSUPPORTED-GRANT-TYPE", At::Token, STOP_APP, APPLICATION),
     code("INVALID-GRANT", At::Token, Reaction::Bug, DEFECT),
+    // Contracts, addresses, people, subscribed services.
+    Row {
+        name: "no_services",
+        status: 400..=400,
+        ..code(
+            "BAD-REQUEST",
+            At::Customer,
+            Reaction::StopDataset,
+            "Nothing of this meter is shared with the application under this heading. Measures go on.",
+        )
+    },
+    Row {
+        name: "no_situation",
+        ..status(404..=404, At::Customer, &[Shape::Json], Reaction::StopDataset, NO_SITUATION)
+    },
     // The gateway in front of both APIs.
     code(
         "900900",

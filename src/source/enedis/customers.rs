@@ -175,13 +175,18 @@ impl Enedis {
         Request { json: Some(body.to_string()), ..self.with_token(url, token) }
     }
 
-    /// The body of an answer to one of these requests, for the decoder, or what was refused; `now` is the
-    /// machine's time.
-    pub fn read_answer<'r>(&self, response: &'r Response, now: DateTime<Utc>) -> Result<&'r [u8], Refusal> {
+    /// The body of an answer to one of these requests, for the decoder, or what was refused. Registers are
+    /// [`Endpoint::Data`], all others [`Endpoint::Customer`]; `now` is the machine's time.
+    pub fn read_answer<'r>(
+        &self,
+        endpoint: Endpoint,
+        response: &'r Response,
+        now: DateTime<Utc>,
+    ) -> Result<&'r [u8], Refusal> {
         if response.status == 200 && !is_error(&response.body) {
             return Ok(&response.body);
         }
-        Err(catalogue::classify(Front::Enedis, Endpoint::Data, response, now))
+        Err(catalogue::classify(Front::Enedis, endpoint, response, now))
     }
 
     fn with_token(&self, url: url::Url, token: &Token) -> Request {

@@ -138,10 +138,30 @@ fn registers_and_services_are_asked_for_to_the_letter() {
 
     let answer = |status, body: &str| Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
     let now = DateTime::UNIX_EPOCH;
-    assert_eq!(enedis.read_answer(&answer(200, "[{}]"), now), Ok(&b"[{}]"[..]));
-    let refused = enedis.read_answer(&answer(403, r#"{"code":"900908","message":"x"}"#), now).unwrap_err();
-    assert_eq!((refused.code.as_str(), refused.reaction), ("900908", Reaction::StopApi));
-    assert!(enedis.read_answer(&answer(200, r#"{"error":"Bad request"}"#), now).is_err());
+    let read = |endpoint, status, body: &str| {
+        let answer = answer(status, body);
+        let read = enedis.read_answer(endpoint, &answer, now);
+        read.map(<[u8]>::to_vec).map_err(|refusal| (refusal.code, refusal.reaction))
+    };
+    let refused = |code: &str, reaction| Err((code.to_owned(), reaction));
+    assert_eq!(read(Endpoint::Customer, 200, "[{}]"), Ok(b"[{}]".to_vec()));
+    let nothing = r#"{"error":"Bad request","error_description":"x"}"#;
+    let missing = r#"{"error":"not_found","error_description":"x"}"#;
+    for (endpoint, status, body, expected) in [
+        (Endpoint::Customer, 400, nothing, refused("no_services", Reaction::StopDataset)),
+        (Endpoint::Customer, 404, missing, refused("no_situation", Reaction::StopDataset)),
+        (Endpoint::Customer, 404, r#"{"message":"x"}"#, refused("no_situation", Reaction::StopDataset)),
+        (Endpoint::Data, 404, missing, refused("NOT-FOUND", Reaction::NoData)),
+        (Endpoint::Customer, 403, r#"{"code":"900908","message":"x"}"#, refused("900908", Reaction::StopApi)),
+        (Endpoint::Customer, 404, r#"{"code":"900906","message":"x"}"#, refused("900906", Reaction::StopApi)),
+        (Endpoint::Customer, 401, r#"{"code":"900901","message":"x"}"#, refused("900901", Reaction::Reauth)),
+    ] {
+        assert_eq!(read(endpoint, status, body), expected, "{status} {body}");
+    }
+    for name in ["no_services", "no_situation"] {
+        assert_eq!(catalogue::reaction_of(name), Some(Reaction::StopDataset));
+    }
+    assert!(read(Endpoint::Customer, 200, nothing).is_err());
 }
 
 #[test]
