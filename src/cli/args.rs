@@ -223,6 +223,24 @@ pub enum DbCommand {
     Migrate(ReportArgs),
     /// Look for damage and contradictions; changes nothing
     Check(ReportArgs),
+    /// Copy everything into another database, of the same kind or not, and look whether it arrived
+    Copy(CopyArgs),
+}
+
+/// `linkyd db copy`
+#[derive(Debug, Clone, Args)]
+pub struct CopyArgs {
+    /// Where to, written as `database.url`. It may be empty, or an earlier copy of the same database
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+
+    /// A file with the password for that server and nothing else
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of commands that only report.

@@ -19,6 +19,7 @@ use crate::observe::{LogHandle, Surroundings, init_logs};
 use crate::store::StoreError;
 
 pub mod args;
+mod copy;
 mod db;
 mod demo;
 mod doctor;

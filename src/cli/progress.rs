@@ -24,6 +24,24 @@ pub(super) fn bar(quiet: bool) -> ProgressBar {
     bar
 }
 
+/// The same for rows of which nobody knows exactly how many there are.
+pub(super) fn rows_bar(quiet: bool) -> ProgressBar {
+    let bar = bar(quiet);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent}%, {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Shows how far the copying of rows is.
+pub(super) fn show_rows(bar: &ProgressBar, done: u64, total: u64) {
+    if !bar.is_hidden() {
+        bar.set_length(total);
+        bar.set_position(done);
+        bar.set_message(number::counted(i64::try_from(done).unwrap_or(i64::MAX), "row read", "rows read"));
+    }
+}
+
 /// Shows how far the pass is.
 pub(super) fn show(bar: &ProgressBar, progress: Progress) {
     if bar.is_hidden() {

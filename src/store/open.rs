@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::copy::Bulk;
 use super::postgres::{Address, PostgresStore, TimeOf};
 use super::sqlite::SqliteStore;
 use super::{Store, StoreError, lock, postgres, sqlite};
@@ -99,6 +100,15 @@ impl Database {
     /// What the engine works with.
     #[must_use]
     pub fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::File(store) => Arc::<SqliteStore>::clone(store),
+            Self::Server(store) => Arc::<PostgresStore>::clone(store),
+        }
+    }
+
+    /// What whole tables are copied with.
+    #[must_use]
+    pub fn bulk(&self) -> Arc<dyn Bulk> {
         match self {
             Self::File(store) => Arc::<SqliteStore>::clone(store),
             Self::Server(store) => Arc::<PostgresStore>::clone(store),

@@ -9,7 +9,9 @@ use std::process::Stdio;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Executor as _};
 
-use crate::cli_rig::{Home, MORNING, Process, Ran, Simulated, meter, root, source};
+use serde_json::json;
+
+use crate::cli_rig::{Home, MORNING, Process, Ran, Simulated, keys, meter, root, rows, source};
 
 const NOBODY: &str = "http://127.0.0.1:9/";
 
@@ -292,4 +294,58 @@ fn files_follow_the_umask_and_are_never_for_everybody() {
             assert_eq!(found, mode, "{name} under umask {umask}: {found:o}");
         }
     }
+}
+
+/// What some views of a file show.
+fn shown(database: &std::path::Path) -> [Vec<String>; 3] {
+    [
+        rows(database, "SELECT prm || direction || starts_at || watts || source FROM v_load_curve ORDER BY 1"),
+        rows(database, "SELECT prm || dataset || day || state || intervals_stored FROM v_coverage ORDER BY 1"),
+        rows(database, "SELECT called_at || dataset || start_day || row_count FROM v_call ORDER BY 1"),
+    ]
+}
+
+#[test]
+fn a_database_moves_with_all_that_is_in_it() {
+    let (home, _enedis) = stocked();
+    let to = format!("sqlite://{}", home.path("moved.db").display());
+    let text = home.run(&["db", "copy", "--to", &to]).exits(0).out;
+    assert!(text.contains("load_curve") && !text.contains("differ") && text.ends_with("were written now.\n"), "{text}");
+    assert_eq!(shown(&home.database()), shown(&home.path("moved.db")));
+
+    let again = home.run(&["db", "copy", "--json", "--to", &to]).exits(0).json();
+    assert_eq!(keys(&again), ["daemon", "equal", "from", "rows", "tables", "to", "written"]);
+    assert_eq!(keys(&again["tables"][0]), ["checksum", "equal", "rows", "rows_there", "table", "written"]);
+    assert_eq!((&again["equal"], &again["written"], &again["daemon"]), (&json!(true), &json!(0), &json!(false)));
+    assert!(again["rows"].as_u64().unwrap() > 2_000, "{again}");
+
+    // Linkyd goes on with the copy: nothing is asked again, and the budget is as used up as before.
+    let moved = format!("[database]\nurl = \"{to}\"\n{}", source(NOBODY, ""));
+    let used = |home: &Home| home.run_at_morning(&["status", "--json"]).exits(0).json()["budget"][0]["used"].clone();
+    let before = used(&home);
+    home.configure(&moved, &meter("since = 2026-10-01"));
+    assert_eq!(home.run_at_morning(&["sync", "--json"]).exits(0).json()["calls"], 0);
+    assert_eq!(used(&home), before);
+    home.run(&["db", "check"]).exits(0);
+}
+
+#[test]
+fn a_copy_never_goes_where_something_else_is() {
+    let (home, _enedis) = stocked();
+    let (other, _other_enedis) = stocked();
+    other.edit("UPDATE meter SET prm = '99999999999999'");
+    let to = |path: &std::path::Path| format!("sqlite://{}", path.display());
+    let before = shown(&other.database());
+    let ran = home.run(&["db", "copy", "--to", &to(&other.database())]).exits(64);
+    assert!(ran.message().contains("the target holds other data (its meter 1 is not that of the source)"), "{ran:?}");
+    assert!(shown(&other.database()) == before);
+    for (url, code) in [
+        (to(&home.database()), 64),
+        ("linkyd.db".to_owned(), 64),
+        ("postgres://x@localhost/y?sslmod=require".to_owned(), 64),
+        (to(&home.path("none/linkyd.db")), 69),
+    ] {
+        home.run(&["db", "copy", "--to", &url]).exits(code);
+    }
+    home.run(&["db", "copy"]).exits(64);
 }

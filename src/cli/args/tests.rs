@@ -49,6 +49,7 @@ fn the_other_commands_parse() {
         "resume home --json",
         "db migrate",
         "db check --json",
+        "db copy --to postgres://linkyd@db/linkyd --password-file pw --json",
     ] {
         assert!(run(line).is_ok(), "{line}");
     }
