@@ -46,7 +46,7 @@ impl Bulk for PostgresStore {
         // One transaction, never done again: whoever reads would see rows twice.
         tokio::spawn(async move {
             let input = (tables, at_most.max(1), sender.clone());
-            let read = server.run(Kind::Survey, Patience::None, input, |link, (tables, at_most, sender), _| {
+            let read = server.run(Kind::Unload, Patience::None, input, |link, (tables, at_most, sender), _| {
                 Box::pin(send_all(link, tables, *at_most, sender))
             });
             if let Err(error) = read.await {
@@ -61,7 +61,9 @@ impl Bulk for PostgresStore {
         if chunk.rows == 0 {
             return Ok(Written::default());
         }
-        self.server.run(Kind::Bulk, Patience::Long, chunk, |link, chunk, _| Box::pin(write(link, chunk))).await
+        self.server
+            .run(Kind::Bulk, Patience::Long, chunk, |link, chunk, earlier| Box::pin(write(link, chunk, earlier)))
+            .await
     }
 
     async fn clear(&self, notes: &'static Table) -> Result<(), StoreError> {
@@ -166,8 +168,8 @@ fn take(chunk: &mut Chunk, row: &PgRow) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Takes rows in.
-async fn write(link: &mut Link, chunk: &Chunk) -> Result<Written, StoreError> {
+/// Takes rows in. What `earlier` wrote is there already, if it was committed.
+async fn write(link: &mut Link, chunk: &Chunk, earlier: Option<&Written>) -> Result<Written, StoreError> {
     let table = chunk.table;
     if is_new(link, chunk).await? {
         let inserted = copy(link, table, encoded(chunk)?).await?;
@@ -189,8 +191,8 @@ async fn write(link: &mut Link, chunk: &Chunk) -> Result<Written, StoreError> {
         "INSERT INTO {name} ({all}) SELECT {all} FROM {incoming}
          WHERE NOT EXISTS (SELECT 1 FROM {name} t WHERE {on}) ON CONFLICT DO NOTHING"
     );
-    let inserted = run(link, insert, chunk).await?;
-    Ok(Written { inserted, changed })
+    let written = Written { inserted: run(link, insert, chunk).await?, changed };
+    Ok(earlier.copied().filter(|_| written == Written::default()).unwrap_or(written))
 }
 
 /// The rows of a chunk, side by side again.

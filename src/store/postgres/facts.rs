@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::TryStreamExt as _;
+
 use super::connect::Link;
 use super::skew::Skew;
 use super::sql;
@@ -47,13 +49,14 @@ impl Asked {
 
 /// Reads the facts.
 pub(super) async fn facts(link: &mut Link, skew: &Skew, asked: &Asked, failed_since: i64) -> Result<Facts, StoreError> {
-    let mut open = open(link, asked).await?;
     let mut elsewhere = elsewhere(link, asked).await?;
-    let mut series = Vec::new();
     let rows = link.query_as(sql::FACTS_SERIES).bind(asked.meters.clone()).bind(asked.datasets.clone());
     let rows: Vec<SeriesRow> = rows.fetch_all(&mut link.conn).await?;
-    for (meter, prm, name, dataset, source, state, code, not_before, last_success_at, seen, first, end) in rows {
-        let window = day(first).zip(day(end)).and_then(|(first, end)| Days::new(first, end));
+    let window = |row: &SeriesRow| day(row.10).zip(day(row.11)).and_then(|(first, end)| Days::new(first, end));
+    let windows = rows.iter().map(|row| ((row.0, row.3), window(row))).collect();
+    let mut known = known(link, asked, windows).await?;
+    let mut series = Vec::with_capacity(rows.len());
+    for (meter, prm, name, dataset, source, state, code, not_before, last_success_at, seen, _, _) in rows {
         series.push(SeriesFacts {
             meter: MeterId(meter.into()),
             prm: prm_of(&prm)?,
@@ -66,7 +69,7 @@ pub(super) async fn facts(link: &mut Link, skew: &Skew, asked: &Asked, failed_si
             not_before,
             last_success_at: seconds(last_success_at),
             seen,
-            days: Coverage::of_window(window, open.remove(&(meter, dataset)).unwrap_or_default()),
+            days: known.remove(&(meter, dataset)).unwrap_or_default(),
         });
     }
     let sources = sources(link, skew).await?;
@@ -96,20 +99,41 @@ pub(super) async fn oldest_answered(
     Ok(rows.into_iter().map(|(at, first)| (at, first.0)).collect())
 }
 
-type Open = Vec<(Day, DayRecord)>;
+/// A series, by the numbers of its meter and its dataset.
+type Key = (i32, i16);
 
-async fn open(link: &mut Link, asked: &Asked) -> Result<BTreeMap<(i32, i16), Open>, StoreError> {
-    let rows: Vec<OpenRow> = match (&asked.meters, &asked.datasets) {
+/// What is known of the days of each series. The rows come series by series, so never more than the
+/// days of one are in memory in full.
+async fn known(
+    link: &mut Link,
+    asked: &Asked,
+    windows: BTreeMap<Key, Option<Days>>,
+) -> Result<BTreeMap<Key, Coverage>, StoreError> {
+    let query = match (&asked.meters, &asked.datasets) {
         (Some(meters), Some(datasets)) => {
-            let some = link.query_as(sql::FACTS_DAYS_OF).bind(meters.clone()).bind(datasets.clone());
-            some.fetch_all(&mut link.conn).await?
+            link.query_as::<OpenRow>(sql::FACTS_DAYS_OF).bind(meters.clone()).bind(datasets.clone())
         }
-        _ => link.query_as(sql::FACTS_DAYS).fetch_all(&mut link.conn).await?,
+        _ => link.query_as(sql::FACTS_DAYS),
     };
-    let mut all: BTreeMap<(i32, i16), Open> = BTreeMap::new();
-    for (meter, dataset, date, state, stored, expected, checked, left_out, next, certain, last) in rows {
+    let mut rows = query.fetch(&mut link.conn);
+    let mut all: BTreeMap<Key, Coverage> = BTreeMap::new();
+    let (mut of, mut open) = (None, Vec::new());
+    let mut take = |of: Option<Key>, open: Vec<(Day, DayRecord)>| {
+        if let Some((key, window)) = of.and_then(|key| windows.get(&key).map(|window| (key, *window))) {
+            all.insert(key, Coverage::of_window(window, open));
+        }
+    };
+    while let Some(row) = rows.try_next().await? {
+        let (meter, dataset, date, state, stored, expected, checked, left_out, next, certain, last) = row;
+        if of != Some((meter, dataset)) {
+            take(of.replace((meter, dataset)), std::mem::take(&mut open));
+        }
         let record = record(&(date, state, stored, expected, checked, left_out, next, certain, last))?;
-        all.entry((meter, dataset)).or_default().push((date.0, record));
+        open.push((date.0, record));
+    }
+    take(of, open);
+    for (key, window) in windows {
+        all.entry(key).or_insert_with(|| Coverage::of_window(window, Vec::new()));
     }
     Ok(all)
 }

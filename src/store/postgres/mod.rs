@@ -79,7 +79,7 @@ impl PostgresStore {
             schema::years(&server, Patience::None, year, year + schema::YEARS_AHEAD).await?;
         }
         let skew = Arc::new(Skew::new(time_of));
-        skew.measure(&server).await?;
+        skew.measure(&server, Patience::None).await?;
         Ok(Self { server, skew, mode })
     }
 
@@ -113,14 +113,14 @@ impl PostgresStore {
 
     /// Looks for rows that contradict each other; an empty list is good news.
     pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
-        self.server.run(Kind::Survey, Patience::Short, (), |link, (), _| Box::pin(check::check(link))).await
+        self.server.run(Kind::Unload, Patience::Short, (), |link, (), _| Box::pin(check::check(link))).await
     }
 
     /// Every stored value of a series, ascending.
     pub async fn readings(&self, prm: &Prm, dataset: Dataset) -> Result<Values, StoreError> {
         let input = (prm.clone(), dataset);
         self.server
-            .run(Kind::Survey, Patience::Short, input, |link, (prm, dataset), _| {
+            .run(Kind::Unload, Patience::Short, input, |link, (prm, dataset), _| {
                 Box::pin(readings::readings(link, prm, *dataset))
             })
             .await
@@ -175,7 +175,8 @@ impl Store for PostgresStore {
         let mut known = Vec::new();
         for some in new.chunks(windows::AT_ONCE) {
             let some: Vec<Window> = some.iter().filter_map(|place| all.get(*place)).copied().collect();
-            known.extend(self.write(some, |link, (_, some), _| Box::pin(windows::open(link, some))).await?);
+            let open = self.write(some, |link, (_, some), earlier| Box::pin(windows::open(link, some, earlier)));
+            known.extend(open.await?);
         }
         self.write((all, now), |link, (_, (all, now)), _| Box::pin(windows::close(link, all, *now))).await?;
         Ok(known)
@@ -197,7 +198,7 @@ impl Store for PostgresStore {
 
     async fn facts(&self, failed_since: i64) -> Result<Facts, StoreError> {
         // Once a pass.
-        self.skew.measure(&self.server).await?;
+        self.skew.measure(&self.server, Patience::Long).await?;
         self.read(Kind::Survey, Patience::Long, failed_since, |link, (skew, since), _| {
             Box::pin(async move { facts::facts(link, skew, &Asked::default(), *since).await })
         })

@@ -62,12 +62,12 @@ impl Skew {
     }
 
     /// Looks at the server's clock.
-    pub(super) async fn measure(&self, server: &Arc<Server>) -> Result<(), StoreError> {
+    pub(super) async fn measure(&self, server: &Arc<Server>, patience: Patience) -> Result<(), StoreError> {
         if self.of == TimeOf::Caller {
             return Ok(());
         }
         let clock = Arc::clone(&server.clock);
-        let ahead = server.run(Kind::Read, Patience::Short, clock, |link, clock, _| Box::pin(ahead(link, &**clock)));
+        let ahead = server.run(Kind::Read, patience, clock, |link, clock, _| Box::pin(ahead(link, &**clock)));
         self.ms.store(ahead.await?, Ordering::Relaxed);
         Ok(())
     }

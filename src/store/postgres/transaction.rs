@@ -36,8 +36,25 @@ pub(super) enum Kind {
     Write,
     /// It writes, and much: no statement is cut short.
     Bulk,
-    /// It reads everything.
+    /// It reads of everything a little.
     Survey,
+    /// It reads everything, however long that takes.
+    Unload,
+}
+
+impl Kind {
+    fn only_reads(self) -> bool {
+        matches!(self, Self::Read | Self::Survey | Self::Unload)
+    }
+
+    /// How long all of it may take.
+    fn silence(self) -> Duration {
+        match self {
+            Self::Read | Self::Write => SILENCE,
+            Self::Bulk | Self::Survey => LONG_SILENCE,
+            Self::Unload => A_DAY,
+        }
+    }
 }
 
 /// How long trouble is waited out.
@@ -66,6 +83,12 @@ const STATEMENT: Duration = Duration::from_secs(25);
 
 /// A server that says nothing for longer has stopped.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// The same where much is to be done.
+const LONG_SILENCE: Duration = Duration::from_mins(15);
+
+/// Longer than anybody waits.
+const A_DAY: Duration = Duration::from_hours(24);
 
 /// The first wait after trouble, and the longest.
 const WAITS: (Duration, Duration) = (Duration::from_millis(40), Duration::from_secs(2));
@@ -150,28 +173,27 @@ impl Server {
             link.conn.execute(sqlx::raw_sql(AssertSqlSafe(begin(kind, self.address.schema.as_deref())))).await?;
             work(&mut link, input, kept).await
         };
-        let done = match kind {
-            Kind::Read | Kind::Write => tokio::time::timeout(SILENCE, whole).await.unwrap_or_else(|_| Err(silence())),
-            Kind::Bulk | Kind::Survey => whole.await,
-        };
+        let done = tokio::time::timeout(kind.silence(), whole).await.unwrap_or_else(|_| Err(silence()));
         let value = match done {
             Ok(value) => value,
             Err(error) => {
                 if errors::fault_of(&error) == Fault::Lost {
                     self.forget();
-                } else if self.end(&mut link, sql::ROLLBACK).await.is_ok() && errors::fault_of(&error) != Fault::Stale {
+                } else if self.end(&mut link, SILENCE, sql::ROLLBACK).await.is_ok()
+                    && errors::fault_of(&error) != Fault::Stale
+                {
                     self.give_back(link);
                 }
                 return Err(error.into());
             }
         };
-        match self.end(&mut link, sql::COMMIT).await {
+        match self.end(&mut link, kind.silence(), sql::COMMIT).await {
             Ok(()) => {
                 self.give_back(link);
                 Ok(value)
             }
             // It saw everything that it wanted to.
-            Err(_) if matches!(kind, Kind::Read | Kind::Survey) => Ok(value),
+            Err(_) if kind.only_reads() => Ok(value),
             Err(error) => {
                 self.forget();
                 let unknown = errors::fault_of(&error) == Fault::Lost;
@@ -180,8 +202,8 @@ impl Server {
         }
     }
 
-    async fn end(&self, link: &mut Link, how: &'static str) -> Result<(), StoreError> {
-        match tokio::time::timeout(SILENCE, link.conn.execute(sqlx::raw_sql(how))).await {
+    async fn end(&self, link: &mut Link, within: Duration, how: &'static str) -> Result<(), StoreError> {
+        match tokio::time::timeout(within, link.conn.execute(sqlx::raw_sql(how))).await {
             Ok(done) => done.map(drop).map_err(StoreError::Database),
             Err(_) => Err(silence()),
         }
@@ -195,13 +217,10 @@ fn silence() -> StoreError {
 
 /// The beginning of a transaction, with all that a session would have been told.
 fn begin(kind: Kind, schema: Option<&str>) -> String {
-    let mut text = match kind {
-        Kind::Read | Kind::Survey => sql::BEGIN_READ.to_owned(),
-        Kind::Write | Kind::Bulk => sql::BEGIN_WRITE.to_owned(),
-    };
+    let mut text = if kind.only_reads() { sql::BEGIN_READ } else { sql::BEGIN_WRITE }.to_owned();
     let limit = match kind {
         Kind::Read | Kind::Write => STATEMENT.as_millis(),
-        Kind::Bulk | Kind::Survey => 0,
+        Kind::Bulk | Kind::Survey | Kind::Unload => 0,
     };
     let _infallible = write!(text, "; SET LOCAL statement_timeout = {limit}");
     if let Some(schema) = schema {

@@ -53,7 +53,11 @@ pub(super) async fn new(link: &mut Link, windows: &[Window]) -> Result<Vec<usize
 }
 
 /// Opens some windows. The series whose windows have gained days of which something is known already.
-pub(super) async fn open(link: &mut Link, windows: &[Window]) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
+pub(super) async fn open(
+    link: &mut Link,
+    windows: &[Window],
+    earlier: Option<&Vec<(MeterId, Dataset)>>,
+) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
     let Columns { meters, datasets, firsts, ends } = Columns::of(windows);
     let rows = link.query_as(sql::WINDOWS_LOCK).bind(meters).bind(datasets).bind(firsts).bind(ends);
     let rows: Vec<(i64, Option<Date>, Option<Date>)> = rows.fetch_all(&mut link.conn).await?;
@@ -63,8 +67,8 @@ pub(super) async fn open(link: &mut Link, windows: &[Window]) -> Result<Vec<(Met
     });
     let moved: Vec<(Window, Option<Days>)> = moved.collect();
     if moved.is_empty() {
-        // Another instance has opened them meanwhile.
-        return Ok(Vec::new());
+        // Another instance has opened them meanwhile, or an attempt whose end nobody knows.
+        return Ok(earlier.cloned().unwrap_or_default());
     }
     let mut all = Columns::default();
     let (mut forget, mut expire) = (Columns::default(), Columns::default());
