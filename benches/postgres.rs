@@ -1,0 +1,367 @@
+//! How fast answers become rows on a PostgreSQL server, against the server's own `COPY`.
+//!
+//! A private server is started with waiting for the disk as in real life. Everything is measured in
+//! turns in one run: an answer of 336 half-hours a transaction; all of them in a few large ones; and
+//! the bulk path of `linkyd db copy`. The yardstick is `COPY` in its binary format, of the same rows,
+//! into a table with the same key. Last comes what the server writes to its log when the same comes
+//! again, from the server's own counters.
+
+#[path = "support/figures.rs"]
+mod figures;
+#[path = "../tests/postgres/server.rs"]
+#[expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests' own; a bench may fail as they do")]
+mod server;
+
+use std::sync::Arc;
+
+use linkyd::budget::Limits;
+use linkyd::clock::{Clock, SystemClock};
+use linkyd::domain::{Api, CurvePoint, Dataset, Day, Days, Interval, SameDay, Step, Values, paris};
+use linkyd::source::Pool;
+use linkyd::store::copy::{Bulk as _, Cells, Chunk, Held, TABLES};
+use linkyd::store::postgres::{Address, PostgresStore, TimeOf};
+use linkyd::store::{
+    Answer, CallEnd, CallId, MeterId, MeterSetup, Mode, NewCall, Reserved, Setup, SourceId, SourceSetup, Store as _,
+    Window,
+};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use figures::{Outcome, StopWatch, line, median};
+use server::{Database, Server};
+
+const METERS: i64 = 20;
+const WEEKS: i32 = 52;
+const ROUNDS: usize = 3;
+const CURVE: Dataset = Dataset::ConsumptionLoadCurve;
+
+/// The day after the last one.
+const END: &str = "2026-11-24";
+
+/// Some limits that never bind.
+const UNBOUND: Limits = Limits { per_second: 1_000_000, per_hour: None, per_day: None };
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Outcome {
+    let server = Server::own();
+    let tune = server.empty_database().await;
+    for setting in ["fsync", "full_page_writes", "synchronous_commit"] {
+        tune.run(&format!("ALTER SYSTEM SET {setting} = on")).await;
+    }
+    tune.run("ALTER SYSTEM SET max_wal_size = '4GB'").await;
+    tune.run("SELECT pg_reload_conf()").await;
+
+    let week = spans(7, WEEKS)?;
+    let year = spans(7 * WEEKS, 1)?;
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let copied = copy(server, &week).await?;
+        let (committed, again) = commit(server, &week).await?;
+        let loaded = copy_at_once(server, &year).await?;
+        let (large, _) = commit(server, &year).await?;
+        rounds.push((copied, committed, loaded, large, bulk(server, &year).await?, again));
+    }
+    let of = |pick: fn(&Round) -> f64| median(rounds.iter().map(pick).collect());
+    line(&format!("{} rows into fresh tables (rows/s, medians of {ROUNDS})", METERS * i64::from(WEEKS) * 336))?;
+    line("                                        COPY       linkyd   ratio")?;
+    let show = |what: &str, copy: f64, ours: f64, ratio: f64| {
+        line(&format!("{what:<32}{copy:>12.0}{ours:>13.0}{ratio:>6.0} %"))
+    };
+    show("an answer a transaction", of(|r| r.0), of(|r| r.1), of(|r| 100.0 * r.1 / r.0))?;
+    show("a year a transaction", of(|r| r.2), of(|r| r.3), of(|r| 100.0 * r.3 / r.2))?;
+    show("in bulk, as `db copy` does", of(|r| r.2), of(|r| r.4.rate), of(|r| 100.0 * r.4.rate / r.2))?;
+    line(&format!(
+        "bytes of log for the same again: {:.0} for all rows in bulk; {:.0} an answer, journal and day records included",
+        of(|r| r.4.again),
+        of(|r| r.5)
+    ))?;
+    fleet(server).await
+}
+
+/// A fleet's configuration and windows: filled, then found unchanged, then a day later.
+async fn fleet(server: &'static Server) -> Outcome {
+    const FLEET: i64 = 10_000;
+    const DATASETS: [Dataset; 3] = [CURVE, Dataset::DailyConsumption, Dataset::DailyMaxPower];
+    let database = server.database().await;
+    let store = connect(&database).await?;
+    let setup = setup(FLEET, &DATASETS)?;
+    let end: Day = END.parse()?;
+    let windows = |end: Day| -> Vec<Window> {
+        let first = end.plus(-60);
+        let window = |meter, dataset| Window { meter, dataset, served: first, days: Days::new(first, end) };
+        (1..=FLEET).flat_map(|n| DATASETS.map(|dataset| window(MeterId(n), dataset))).collect()
+    };
+    line(&format!(
+        "{FLEET} meters of 3 series, windows of 60 days (ms)    configuration    windows    facts    status"
+    ))?;
+    for (what, end, now) in [("filled", end, 1), ("unchanged", end, 1), ("a day later", end.next(), 86_400)] {
+        let windows = windows(end);
+        let watch = StopWatch::default();
+        store.set_up(&setup).await?;
+        let set_up = watch.elapsed();
+        store.open_windows(&windows, now).await?;
+        let opened = watch.elapsed();
+        store.facts(0).await?;
+        let facts = watch.elapsed();
+        store.status().await?;
+        let status = watch.elapsed();
+        line(&format!(
+            "{what:<49}{:>13}{:>11}{:>9}{:>10}",
+            set_up.as_millis(),
+            opened.saturating_sub(set_up).as_millis(),
+            facts.saturating_sub(opened).as_millis(),
+            status.saturating_sub(facts).as_millis()
+        ))?;
+        if what == "filled" {
+            // As if all were fetched: nearly every day of a fleet is complete.
+            database.run("UPDATE coverage SET state = 0 WHERE (meter + (day - date '2020-01-01')) % 97 <> 0").await;
+            database.run("VACUUM ANALYZE").await;
+        }
+    }
+    Ok(())
+}
+
+/// COPY by the answer, answers, COPY at once, answers of a year, in bulk; bytes of log for an answer
+/// that brings nothing new.
+type Round = (f64, f64, f64, f64, InBulk, f64);
+
+/// Days of a meter and their intervals.
+type Span = (i64, Days, Vec<CurvePoint>);
+
+/// The spans of every meter, newest first, the meters in turns: the order of a backfill.
+fn spans(length: i32, count: i32) -> Outcome<Vec<Span>> {
+    let end: Day = END.parse()?;
+    let step = Step::from_minutes(30).ok_or("30 minutes is a step")?;
+    let mut spans = Vec::new();
+    for number in 0..count {
+        let last = end.plus(-length * number);
+        let days = Days::new(last.plus(-length), last).ok_or("a span has days")?;
+        for meter in 1..=METERS {
+            let (mut start, mut points) = (paris::start_of(days.first()), Vec::new());
+            while start < paris::start_of(days.end()) {
+                let watts = (start / 1800 * 7919 + meter * 101) % 3000;
+                points.push(CurvePoint { interval: Interval { start, step }, watts });
+                start += step.seconds();
+            }
+            spans.push((meter, days, points));
+        }
+    }
+    Ok(spans)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn rate(spans: &[Span], watch: &StopWatch) -> f64 {
+    spans.iter().map(|span| span.2.len()).sum::<usize>() as f64 / watch.elapsed().as_secs_f64()
+}
+
+/// Rows as the server's binary format has them.
+fn encoded<'s>(spans: impl Iterator<Item = &'s Span>) -> Vec<u8> {
+    let mut bytes = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
+    for (meter, _, points) in spans {
+        let meter = i32::try_from(*meter).unwrap_or_default();
+        for point in points {
+            let start = (point.interval.start - 946_684_800) * 1_000_000;
+            let watts = i32::try_from(point.watts).unwrap_or_default();
+            bytes.extend_from_slice(&5_u16.to_be_bytes());
+            bytes.extend_from_slice(&8_u32.to_be_bytes());
+            bytes.extend_from_slice(&start.to_be_bytes());
+            for number in [meter, watts] {
+                bytes.extend_from_slice(&4_u32.to_be_bytes());
+                bytes.extend_from_slice(&number.to_be_bytes());
+            }
+            for number in [0_i16, 0] {
+                bytes.extend_from_slice(&2_u32.to_be_bytes());
+                bytes.extend_from_slice(&number.to_be_bytes());
+            }
+        }
+    }
+    bytes.extend_from_slice(&[0xff, 0xff]);
+    bytes
+}
+
+/// A table with the columns and the key of the store's.
+async fn yardstick(server: &'static Server) -> Outcome<(Database, PgConnection)> {
+    let database = server.empty_database().await;
+    database
+        .run(
+            "CREATE TABLE copied (start timestamptz NOT NULL, meter int4 NOT NULL, watts int4 NOT NULL,
+             direction int2 NOT NULL, kind int2 NOT NULL, PRIMARY KEY (meter, direction, start))",
+        )
+        .await;
+    let conn = database.connect().await;
+    Ok((database, conn))
+}
+
+const COPY: &str = "COPY copied (start, meter, watts, direction, kind) FROM STDIN (FORMAT binary)";
+
+/// What the server itself makes of an answer a transaction.
+async fn copy(server: &'static Server, spans: &[Span]) -> Outcome<f64> {
+    let (_database, mut conn) = yardstick(server).await?;
+    let watch = StopWatch::default();
+    for span in spans {
+        let mut tx = conn.begin().await?;
+        let mut copy = tx.copy_in_raw(COPY).await?;
+        copy.send(encoded(std::iter::once(span))).await?;
+        copy.finish().await?;
+        tx.commit().await?;
+    }
+    Ok(rate(spans, &watch))
+}
+
+/// What it makes of all rows at once.
+async fn copy_at_once(server: &'static Server, spans: &[Span]) -> Outcome<f64> {
+    let (_database, mut conn) = yardstick(server).await?;
+    let watch = StopWatch::default();
+    let mut copy = conn.copy_in_raw(COPY).await?;
+    copy.send(encoded(spans.iter())).await?;
+    copy.finish().await?;
+    Ok(rate(spans, &watch))
+}
+
+async fn connect(database: &Database) -> Outcome<PostgresStore> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    Ok(PostgresStore::open(Address::parse(&database.url(), None)?, Mode::Write, TimeOf::Caller, clock).await?)
+}
+
+fn setup(meters: i64, datasets: &[Dataset]) -> Outcome<Setup> {
+    let sources = vec![SourceSetup {
+        name: "enedis".into(),
+        kind: "enedis",
+        account: "enedis:app".into(),
+        direct: true,
+        credentials: "c".into(),
+    }];
+    let meter = |n: i64| {
+        Ok::<_, Box<dyn std::error::Error>>(MeterSetup {
+            prm: format!("{:014}", 12_345_678_901_234 + n).parse()?,
+            name: format!("meter {n}"),
+            source: "enedis".into(),
+            consent_until: None,
+            datasets: datasets.to_vec(),
+        })
+    };
+    Ok(Setup { sources, meters: (1..=meters).map(meter).collect::<Result<_, _>>()? })
+}
+
+async fn open(database: &Database) -> Outcome<PostgresStore> {
+    let store = connect(database).await?;
+    store.set_up(&setup(METERS, &[CURVE])?).await?;
+    let end: Day = END.parse()?;
+    let days = Days::new(end.plus(-7 * WEEKS), end);
+    let first = end.plus(-7 * WEEKS);
+    let window = |n| Window { meter: MeterId(n), dataset: CURVE, served: first, days };
+    store.open_windows(&(1..=METERS).map(window).collect::<Vec<_>>(), paris::start_of(end)).await?;
+    Ok(store)
+}
+
+async fn answers(store: &PostgresStore, spans: &[Span]) -> Outcome<Vec<Answer>> {
+    let mut answers = Vec::new();
+    for (meter, covered, points) in spans {
+        let (meter, covered) = (MeterId(*meter), *covered);
+        let new = NewCall {
+            source: SourceId(1),
+            api: Some(Api::V2026),
+            pool: Pool::Live,
+            asks: Some((meter, CURVE, covered)),
+            keep: None,
+            seen: None,
+            lease: None,
+            despite_rest: false,
+            asked_at: 0,
+        };
+        let Reserved::Go { call, .. } = store.reserve(&new, &UNBOUND, 0).await? else {
+            return Err("nothing limits it".into());
+        };
+        answers.push(answer(call, meter, covered, points.clone()));
+    }
+    Ok(answers)
+}
+
+fn answer(call: CallId, meter: MeterId, covered: Days, points: Vec<CurvePoint>) -> Answer {
+    Answer {
+        end: CallEnd { call, lease: None, status: Some(200), code: None, duration_ms: 1 },
+        meter,
+        dataset: CURVE,
+        source: SourceId(1),
+        direct: true,
+        covered,
+        exact: true,
+        same_day: SameDay::Often,
+        values: Values::Curve(points),
+        asked_at: paris::start_of(covered.end()) + 30_000,
+        window_first: covered.first(),
+        effects: Vec::new(),
+    }
+}
+
+/// Whole answers, one transaction each; and the bytes of log for each of them when it comes again.
+async fn commit(server: &'static Server, spans: &[Span]) -> Outcome<(f64, f64)> {
+    let database = server.database().await;
+    let store = open(&database).await?;
+    let first = answers(&store, spans).await?;
+    let watch = StopWatch::default();
+    for answer in first {
+        store.commit(answer).await?;
+    }
+    let rate = rate(spans, &watch);
+    let again = answers(&store, spans).await?;
+    let before = log(&database).await?;
+    for answer in again {
+        let done = store.commit(answer).await?;
+        if (done.inserted, done.changed) != (0, 0) {
+            return Err("the same again is nothing new".into());
+        }
+    }
+    let bytes = log(&database).await? - before;
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    Ok((rate, bytes / spans.len() as f64))
+}
+
+/// What the bulk path came to.
+struct InBulk {
+    rate: f64,
+    /// Bytes of log when the same comes again.
+    again: f64,
+}
+
+async fn bulk(server: &'static Server, spans: &[Span]) -> Outcome<InBulk> {
+    const ROWS: usize = 50_000;
+    let database = server.database().await;
+    let store = open(&database).await?;
+    database.run("INSERT INTO interval_kind (id, minutes, summer, source) VALUES (0, 30, 0, 1)").await;
+    let table = TABLES.iter().find(|table| table.name == "load_curve").ok_or("there is a load curve")?;
+    let rows: Vec<[i64; 5]> = spans
+        .iter()
+        .flat_map(|(meter, _, points)| points.iter().map(|p| [*meter, 0, p.interval.start, 0, p.watts]))
+        .collect();
+    let column =
+        |rows: &[[i64; 5]], place: usize| Cells::Numbers(rows.iter().map(|row| row.get(place).copied()).collect());
+    let chunk = |rows: &[[i64; 5]]| Chunk {
+        table,
+        rows: rows.len(),
+        columns: (0..5).map(|place| column(rows, place)).collect(),
+    };
+    store.prepare(Held::default()).await?;
+    let watch = StopWatch::default();
+    for some in rows.chunks(ROWS) {
+        store.write(chunk(some)).await?;
+    }
+    let rate = rate(spans, &watch);
+    // What the server puts off, such as noting which rows are visible to all, comes before.
+    database.run("VACUUM").await;
+    database.run("CHECKPOINT").await;
+    let before = log(&database).await?;
+    for some in rows.chunks(ROWS) {
+        let written = store.write(chunk(some)).await?;
+        if (written.inserted, written.changed) != (0, 0) {
+            return Err("the same again is nothing new".into());
+        }
+    }
+    Ok(InBulk { rate, again: log(&database).await? - before })
+}
+
+/// Bytes that the server has written to its log so far.
+async fn log(database: &Database) -> Outcome<f64> {
+    let mut conn = database.connect().await;
+    let query = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8";
+    Ok(sqlx::query_as::<_, (f64,)>(AssertSqlSafe(query)).fetch_one(&mut conn).await?.0)
+}
