@@ -174,6 +174,8 @@ fn disagreements(energy: &[ClassEnergy]) -> Vec<(Day, Doubt)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn class(calendar: &str, class: &str) -> Counts {
@@ -251,5 +253,37 @@ mod tests {
         let mut noon = reading("2026-10-24", hp, "D1", 100);
         noon.read_at += 12 * 3600;
         assert_eq!(by_class(&[noon]).doubts, [(day("2026-10-24"), Doubt::NoMidnight)]);
+    }
+
+    proptest! {
+        /// Registers that grow, are lost and begin anew: what is told is never negative, is what really
+        /// happened, and where a register never fell, nothing is missing but what has no two ends.
+        #[test]
+        fn what_is_told_is_what_happened(
+            steps in prop::collection::vec((0..50_000_i64, prop::bool::weighted(0.1), prop::bool::weighted(0.1)), 2..40),
+        ) {
+            let first = day("2026-10-10");
+            let (mut readings, mut shown, mut expected) = (Vec::new(), 1000_i64, Vec::new());
+            let mut before: Option<(Day, i64)> = None;
+            for ((wh, resets, lost), number) in steps.into_iter().zip(0..) {
+                let midnight = first.plus(number);
+                let mut after = reading("2026-10-10", Counts::Total, "T", shown);
+                after.read_at = paris::start_of(midnight);
+                if !lost {
+                    if let Some((day, earlier)) = before.filter(|(day, _)| day.next() == midnight)
+                        && shown >= earlier
+                    {
+                        expected.push((day, shown - earlier));
+                    }
+                    before = Some((midnight, shown));
+                    readings.push(after);
+                }
+                shown = if resets { wh / 100 } else { shown + wh };
+            }
+            // The order of an answer does not matter.
+            readings.reverse();
+            let told: Vec<(Day, i64)> = by_class(&readings).energy.iter().map(|e| (e.day, e.wh)).collect();
+            prop_assert_eq!(told, expected);
+        }
     }
 }

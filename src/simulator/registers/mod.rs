@@ -3,22 +3,26 @@
 //! They count the same energy as the daily values and the curve: what a register shows at one midnight less
 //! what it showed at the one before is the day's Wh in its class, and the classes of each calendar add up
 //! to the total. The supplier's calendar and the distributor's have registers of their own. Which class
-//! holds when is decided here anew; the reader's off-peak rules are not used.
+//! holds when is decided here anew; the reader's off-peak rules are not used. `wire` writes the answer.
+
+mod wire;
 
 use std::collections::BTreeMap;
 
 use chrono::{Datelike, Weekday};
 use serde::Deserialize;
-use serde_json::{Value, json};
+
+pub use wire::{IndexStamp, RegisterRules};
+
+pub(super) use wire::body;
 
 use super::meter::MeterSpec;
 use super::noise::Noise;
 use super::published::{AsOf, added};
-use super::rules::Ask;
 use super::text;
 use super::truth::MeasuredDay;
 use super::world::World;
-use crate::domain::{Dataset, Day, Days, Direction, Prm, paris};
+use crate::domain::{Dataset, Day, Days, Direction, Prm};
 
 /// Where registers begin to count unless the world says otherwise.
 const BEGINNING: &str = "2023-01-01";
@@ -105,31 +109,6 @@ pub struct RegisterSpec {
     pub resets: Vec<Day>,
     /// Classes that are left out.
     pub missing: Vec<MissingClass>,
-}
-
-/// How the moment of a snapshot is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IndexStamp {
-    /// Wall time without an offset, as in curves.
-    #[default]
-    Naive,
-    /// With an offset that has no colon.
-    Offset,
-    /// The bare date.
-    Date,
-}
-
-/// What is not known about the answers with registers, and is played.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RegisterRules {
-    /// Longest span; none where left out.
-    pub span_days: Option<i32>,
-    /// Whether the midnight at the end of the span is part of the answer.
-    pub with_end: bool,
-    /// How a moment is written.
-    pub stamp: IndexStamp,
 }
 
 /// What a register shows.
@@ -365,59 +344,4 @@ impl Count<'_> {
         values.push(RegisterValue { midnight, counts: None, register, wh: self.shown('T', 0) });
         values
     }
-}
-
-/// The body of an answer; `None` where there is no snapshot.
-pub(super) fn body(world: &World, ask: &Ask, direction: Direction, as_of: AsOf, memo: &mut Memo) -> Option<Value> {
-    let rules = world.rules.registers;
-    let end = if rules.with_end { ask.days.end().next() } else { ask.days.end() };
-    let values = values(world, &ask.prm, direction, Days::new(ask.days.first(), end)?, as_of, memo);
-    if values.is_empty() {
-        return None;
-    }
-    let stamp = |day: Day| match rules.stamp {
-        IndexStamp::Naive => format!("{day} 00:00:00"),
-        IndexStamp::Offset => format!("{day}T00:00:00+{:02}00", paris::offset_hours(paris::start_of(day))),
-        IndexStamp::Date => day.to_string(),
-    };
-    let entry = |value: &RegisterValue| json!({ "d": stamp(value.midnight), "v": value.wh, "iv": 0 });
-    // By calendar, then by class and register.
-    let mut calendars: BTreeMap<&str, BTreeMap<(&str, &str), Vec<Value>>> = BTreeMap::new();
-    let mut total: Vec<Value> = Vec::new();
-    let mut total_code = "";
-    for value in &values {
-        if let Some((calendar, class)) = &value.counts {
-            let classes = calendars.entry(calendar).or_default();
-            classes.entry((*class, &value.register)).or_default().push(entry(value));
-        } else {
-            total_code = &value.register;
-            total.push(entry(value));
-        }
-    }
-    let classes = |classes: BTreeMap<(&str, &str), Vec<Value>>| -> Vec<Value> {
-        let class = |((class, register), values): ((&str, &str), Vec<Value>)| {
-            json!({
-                "idClasseTemporelle": class, "libelleClasseTemporelle": class, "codeCadran": register, "valeur": values,
-            })
-        };
-        classes.into_iter().map(class).collect()
-    };
-    let calendars: Vec<Value> = calendars
-        .into_iter()
-        .map(|(id, found)| json!({ "idCalendrier": id, "libelleCalendrier": id, "classeTemporelle": classes(found) }))
-        .collect();
-    let flow = if direction == Direction::Consumption { "CONS" } else { "PROD" };
-    Some(json!({
-        "idPrm": ask.prm.full(),
-        "periode": { "dateDebut": ask.days.first().to_string(), "dateFin": ask.days.end().to_string() },
-        "grandeur": [],
-        "contexte": [{
-            "etapeMetier": "BRUT", "contexteReleve": "COL", "typeReleve": "AQ",
-            "grandeur": [{
-                "grandeurMetier": flow, "grandeurPhysique": "EA", "unite": "Wh", "points": [],
-                "calendrier": calendars,
-                "cadranTotalisateur": { "codeCadran": total_code, "valeur": total },
-            }],
-        }],
-    }))
 }
