@@ -527,7 +527,10 @@ SELECT
     m.name AS meter,
     d.name AS dataset,
     n.day AS newest_day,
-    CASE WHEN n.day IS NOT NULL THEN greatest(coalesce(s.end_day, p.end_day) - 1 - n.day, 0) END AS lag_days,
+    CASE
+        WHEN coalesce(s.end_day, p.end_day) - 1 < n.day THEN 0
+        ELSE coalesce(s.end_day, p.end_day) - 1 - n.day
+    END AS lag_days,
     t.name AS state,
     s.last_success_at,
     s.code AS last_error_code,

@@ -5,7 +5,13 @@ use linkyd::engine::Selection;
 use linkyd::plan::Request;
 use linkyd::simulator::{Action, Envelope, Faults, Match, MeterSpec, World};
 
-use crate::support::{Rig, at, day, prm};
+use crate::support::{On, Rig, at, day, on_both_engines, prm};
+
+on_both_engines! {
+    a_meter_that_was_refused_for_a_day_gets_its_whole_history_afterwards,
+    a_refusal_that_contradicts_what_is_stored_gives_up_nothing,
+    an_operator_can_ask_beyond_what_a_refusal_taught,
+}
 
 const METER: &str = "01234567890123";
 const DATASETS: [Dataset; 2] = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption];
@@ -14,9 +20,9 @@ fn before_activation() -> Action {
     Action::Status { status: 400, envelope: Envelope::E1, code: "ADAM-ERR0123".to_owned(), text: String::new() }
 }
 
-async fn rig() -> Rig {
+async fn rig(on: On) -> Rig {
     let world = World::new(11).with(MeterSpec::new(prm(METER)));
-    let mut rig = Rig::new(world, &DATASETS, at("2026-11-24T08:30:00+01:00")).await;
+    let mut rig = Rig::on(on, world, &DATASETS, at("2026-11-24T08:30:00+01:00")).await;
     rig.meters[0].since = Some(day("2026-08-01"));
     rig
 }
@@ -28,9 +34,8 @@ async fn assert_whole(rig: &Rig) {
     }
 }
 
-#[tokio::test]
-async fn a_meter_that_was_refused_for_a_day_gets_its_whole_history_afterwards() {
-    let rig = rig().await;
+async fn a_meter_that_was_refused_for_a_day_gets_its_whole_history_afterwards(on: On) {
+    let rig = rig(on).await;
     rig.simulator.set_faults(Faults::none().with(Match::any(), before_activation()));
     rig.pass().await;
     assert!(rig.refused("ADAM-ERR0123") <= 10);
@@ -42,9 +47,8 @@ async fn a_meter_that_was_refused_for_a_day_gets_its_whole_history_afterwards() 
     assert_whole(&rig).await;
 }
 
-#[tokio::test]
-async fn a_refusal_that_contradicts_what_is_stored_gives_up_nothing() {
-    let rig = rig().await;
+async fn a_refusal_that_contradicts_what_is_stored_gives_up_nothing(on: On) {
+    let rig = rig(on).await;
     // The daily values answer from the start; the curve is refused for its older half.
     let older = Match { start_to: Some(day("2026-08-10")), ..Match::dataset(Dataset::ConsumptionLoadCurve) };
     rig.simulator.set_faults(Faults::none().with(older, before_activation()));
@@ -57,9 +61,8 @@ async fn a_refusal_that_contradicts_what_is_stored_gives_up_nothing() {
     assert_whole(&rig).await;
 }
 
-#[tokio::test]
-async fn an_operator_can_ask_beyond_what_a_refusal_taught() {
-    let rig = rig().await;
+async fn an_operator_can_ask_beyond_what_a_refusal_taught(on: On) {
+    let rig = rig(on).await;
     // Wrongly refused for good, as far as linkyd can tell.
     let older = Match { start_to: Some(day("2026-10-31")), ..Match::any() };
     rig.simulator.set_faults(Faults::none().with(older, before_activation()));

@@ -3,7 +3,12 @@
 use linkyd::domain::{Api, Dataset, Direction, SeriesState, Step};
 use linkyd::simulator::{MeterKind, MeterSpec, Stretch, World};
 
-use crate::support::{Rig, at, day, prm};
+use crate::support::{On, Rig, at, day, on_both_engines, prm};
+
+on_both_engines! {
+    five_series_arrive_wholly_in_the_fewest_calls_on_either_api,
+    late_days_and_holes_cost_next_to_nothing,
+}
 
 const METER: &str = "01234567890123";
 
@@ -11,10 +16,9 @@ fn both(seed: u64) -> World {
     World::new(seed).with(MeterSpec::new(prm(METER)).kind(MeterKind::Both))
 }
 
-#[tokio::test]
-async fn five_series_arrive_wholly_in_the_fewest_calls_on_either_api() {
+async fn five_series_arrive_wholly_in_the_fewest_calls_on_either_api(on: On) {
     for api in [Api::V5, Api::V2026] {
-        let mut rig = Rig::new(both(1), &Dataset::ALL, at("2026-11-24T08:30:00+01:00")).await;
+        let mut rig = Rig::on(on, both(1), &Dataset::ALL, at("2026-11-24T08:30:00+01:00")).await;
         rig.apis = vec![api];
         let report = rig.pass().await;
         let fewest: usize = Dataset::ALL.into_iter().map(|dataset| rig.fewest(dataset)).sum();
@@ -45,8 +49,7 @@ async fn sixty_days_of_daily_passes_cost_one_call_a_series_and_day() {
     rig.assert_sound().await;
 }
 
-#[tokio::test]
-async fn late_days_and_holes_cost_next_to_nothing() {
+async fn late_days_and_holes_cost_next_to_nothing(on: On) {
     let datasets = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption, Dataset::DailyMaxPower];
     let mut meter = MeterSpec::new(prm(METER));
     // One day in twenty comes up to six days late.
@@ -55,7 +58,7 @@ async fn late_days_and_holes_cost_next_to_nothing() {
         meter.late.push(linkyd::simulator::Late { stretch: Stretch::days(day, day), days: late, at: None });
     }
     meter.holes.push(Stretch::days(day("2026-09-15"), day("2026-09-15")));
-    let rig = Rig::new(World::new(3).with(meter), &datasets, at("2026-09-01T08:10:00+02:00")).await;
+    let rig = Rig::on(on, World::new(3).with(meter), &datasets, at("2026-09-01T08:10:00+02:00")).await;
     rig.pass().await;
     let before = rig.calls();
     for _ in 0..60 {

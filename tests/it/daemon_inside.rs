@@ -80,7 +80,7 @@ impl Running {
     async fn start(rig: &Rig) -> Self {
         let beats = Arc::new(Beats { clock: Arc::clone(&rig.clock), board: OnceLock::new() });
         let clock: Arc<dyn Clock> = Arc::<Beats>::clone(&beats);
-        let store: Arc<dyn Store> = Arc::<linkyd::store::sqlite::SqliteStore>::clone(&rig.store);
+        let store: Arc<dyn Store> = Arc::clone(&rig.store);
         let engine = rig.engine();
         let setting = Setting::new(
             config(METER),

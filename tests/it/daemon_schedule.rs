@@ -10,7 +10,6 @@ use linkyd::daemon::agenda::{Agenda, Ended};
 use linkyd::domain::{Dataset, Day, paris};
 use linkyd::plan::wake::{Policy, Why, jitter};
 use linkyd::simulator::{Action, Envelope, Faults, Late, Match, MeterSpec, Stretch, World};
-use linkyd::store::Store as _;
 
 use crate::daemon_rig::config;
 use crate::support::{Rig, at, day, prm};

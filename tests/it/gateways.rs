@@ -7,7 +7,6 @@ use linkyd::domain::{Dataset, Days, SeriesState};
 use linkyd::engine::Selection;
 use linkyd::exit::Exit;
 use linkyd::simulator::{Action, Envelope, Faults, Front, Match, MeterKind, MeterSpec, World};
-use linkyd::store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::gateways::{conso, med};

@@ -28,7 +28,7 @@ const DATASETS: [Dataset; 2] = [Dataset::ConsumptionLoadCurve, Dataset::DailyCon
 async fn rig() -> (Rig, Arc<Shared>) {
     let world = METERS.iter().fold(World::new(61), |world, meter| world.with(MeterSpec::new(prm(meter))));
     let rig = Rig::new(world, &DATASETS, at("2026-11-24T08:30:00+01:00")).await.since(day("2026-10-01"));
-    let store: Arc<dyn Store> = Arc::<linkyd::store::sqlite::SqliteStore>::clone(&rig.store);
+    let store: Arc<dyn Store> = Arc::clone(&rig.store);
     let shared = Arc::new(Shared::new(store));
     (rig, shared)
 }

@@ -39,6 +39,9 @@ mod gateways;
 #[cfg(test)]
 mod instances;
 #[cfg(test)]
+#[path = "../postgres/server.rs"]
+mod postgres;
+#[cfg(test)]
 mod reactions;
 #[cfg(test)]
 mod reactions_access;
@@ -56,6 +59,8 @@ mod reactions_quota;
 mod reactions_requests;
 #[cfg(test)]
 mod reactions_token;
+#[cfg(test)]
+mod server;
 #[cfg(test)]
 mod simulated_answers;
 #[cfg(test)]

@@ -50,7 +50,7 @@ async fn assert_harmless(mut rig: Rig, name: &str, end: impl FnOnce(&mut Rig)) {
         rig.simulator.log().iter().filter(|c| c.prm == Some(prm(METER)) && c.dataset == dataset).count()
     };
     for dataset in DATASETS {
-        assert!(rig.store.readings(&prm(METER), dataset).await.unwrap().is_empty(), "{name} {dataset}");
+        assert!(rig.database.readings(&prm(METER), dataset).await.unwrap().is_empty(), "{name} {dataset}");
         assert_eq!(rig.status(&prm(METER), dataset).await.state, SeriesState::Failing, "{name} {dataset}");
     }
     rig.assert_true_since(&prm(OTHER), day(SINCE)).await;
@@ -125,7 +125,7 @@ async fn a_null_wrapper_stores_nothing_and_the_days_come_later() {
     rig.simulator.set_faults(Faults::none().with(of_meter(), null));
     assert_eq!(rig.pass().await.exit(), Exit::Done);
     for dataset in DATASETS {
-        assert!(rig.store.readings(&prm(METER), dataset).await.unwrap().is_empty());
+        assert!(rig.database.readings(&prm(METER), dataset).await.unwrap().is_empty());
     }
     rig.simulator.set_faults(Faults::none());
     for _ in 0..9 {
@@ -159,7 +159,7 @@ async fn a_span_that_keeps_failing_is_set_aside_and_the_rest_arrives() {
         assert_eq!((line.state, line.code.as_deref()), (SeriesState::Failing, Some("TECHNICAL-ERROR")));
         rig.next_morning(8, 10);
     }
-    let stored = rig.store.readings(&prm(METER), Dataset::ConsumptionLoadCurve).await.unwrap().len();
+    let stored = rig.database.readings(&prm(METER), Dataset::ConsumptionLoadCurve).await.unwrap().len();
     assert!(stored >= 48 * 48, "the other spans arrived: {stored}");
     rig.simulator.set_faults(Faults::none());
     rig.next_morning(8, 10);
@@ -300,7 +300,7 @@ async fn over_real_sockets_no_redirect_is_followed_and_no_body_is_without_bound(
         let line = rig.status(&prm(METER), Dataset::DailyConsumption).await;
         assert_eq!((line.state, line.code.as_deref()), (SeriesState::Failing, Some(code)), "{action:?}");
         for dataset in DATASETS {
-            assert!(rig.store.readings(&prm(METER), dataset).await.unwrap().is_empty(), "{action:?}");
+            assert!(rig.database.readings(&prm(METER), dataset).await.unwrap().is_empty(), "{action:?}");
         }
     }
     assert_eq!(*heard.lock().unwrap(), "", "nobody else hears anything");

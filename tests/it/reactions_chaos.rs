@@ -68,7 +68,7 @@ async fn assert_nothing_wrong(rig: &Rig, seed: u64) {
     for meter in [METER, OTHER] {
         for dataset in [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption] {
             let direction = dataset.direction();
-            match rig.store.readings(&prm(meter), dataset).await.unwrap() {
+            match rig.database.readings(&prm(meter), dataset).await.unwrap() {
                 Values::Curve(points) => {
                     let truth = world.curve(&prm(meter), direction, rig.window(dataset), AsOf::Ever);
                     for point in points {

@@ -165,5 +165,5 @@ async fn an_empty_week_is_asked_day_by_day_once_and_an_uncollected_past_is_left_
     assert_eq!(line.state, SeriesState::Ok);
     assert!(line.days[&DayState::Absent] >= 350, "{:?}", line.days);
     assert!(!line.days.contains_key(&DayState::Pending), "{:?}", line.days);
-    assert_eq!(rig.store.check().await.unwrap(), []);
+    assert_eq!(rig.database.check().await.unwrap(), []);
 }

@@ -181,7 +181,8 @@ impl Server {
         }
     }
 
-    async fn run(&self, sql: &str) {
+    /// Runs a statement in the database from which others are made.
+    pub(crate) async fn run(&self, sql: &str) {
         let mut conn = self.admin().await;
         if let Err(error) = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await {
             panic!("{sql}: {error}; {WHAT_TO_DO}");

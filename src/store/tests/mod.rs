@@ -7,13 +7,19 @@
 macro_rules! on_both_engines {
     ($($test:ident,)*) => {
         mod on_sqlite {
-            $(#[tokio::test] async fn $test() { super::$test::<super::Sqlite>().await; })*
+            $(#[tokio::test] async fn $test() { super::$test::<crate::store::tests::Sqlite>().await; })*
+        }
+        mod on_postgres {
+            $(#[tokio::test] async fn $test() { super::$test::<crate::store::tests::Postgres>().await; })*
         }
     };
 }
 
 mod answers;
+mod differential;
 mod journal;
+mod postgres;
+mod postgres_roles;
 mod postgres_schema;
 #[path = "../../../tests/postgres/server.rs"]
 pub(super) mod server;
@@ -23,6 +29,7 @@ mod windows;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+pub(super) use self::postgres::Postgres;
 pub(super) use self::sqlite::{Sqlite, dashboard, rows};
 use super::{
     Answer, CallEnd, CallId, Committed, MeterId, MeterSetup, NewCall, Reserved, Setup, SourceId, SourceSetup, Store,
@@ -50,8 +57,12 @@ pub(super) trait Host: Sized {
     /// What is wrong in the database.
     async fn check(store: &Self::Store) -> Vec<String>;
 
+    /// A day as the tables have it.
+    fn literal(day: Day) -> String;
+
     /// A query as another program makes it. Each row is text with `|` between the columns: `-` for
-    /// NULL, instants and days as in the views of a file, 1 and 0 for yes and no.
+    /// NULL, instants and days as in the views of a file, 1 and 0 for yes and no, and no fraction where
+    /// there is none, since a column of a file may hold whole and other numbers.
     async fn rows(&self, sql: &str) -> Vec<String>;
 
     /// The columns of a view, by name.
@@ -117,8 +128,14 @@ pub(super) fn peaks(days: Days, va: i64) -> Values {
 
 impl<H: Host> World<H> {
     pub(super) async fn new() -> Self {
+        let world = Self::new_empty().await;
+        world.store.set_up(&setup()).await.unwrap();
+        world
+    }
+
+    /// Without the meter.
+    pub(super) async fn new_empty() -> Self {
         let (host, store) = H::new().await;
-        store.set_up(&setup()).await.unwrap();
         Self::around(host, store)
     }
 
@@ -194,11 +211,17 @@ impl<H: Host> World<H> {
         self.store_values(CURVE, covered, Values::Curve(points)).await
     }
 
-    /// The state of a day of a series.
+    /// The state of a day of a series, also of one before the window.
     pub(super) async fn state(&self, dataset: Dataset, wanted: &str) -> DayState {
-        let facts = self.store.facts(0).await.unwrap();
-        let series = facts.series.into_iter().find(|s| s.dataset == dataset).unwrap();
-        series.days.get(day(wanted)).state
+        let state = self
+            .one(&format!(
+                "SELECT state FROM coverage WHERE meter = {} AND dataset = {} AND day = {}",
+                METER.0,
+                dataset.id(),
+                H::literal(day(wanted))
+            ))
+            .await;
+        DayState::from_id(state.parse().unwrap()).unwrap()
     }
 
     /// A query, as a dashboard makes it; each row as text with `|` between the columns.

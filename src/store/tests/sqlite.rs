@@ -6,6 +6,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection, TypeInfo as _, ValueRef as _};
 
 use super::{Host, World};
+use crate::domain::Day;
 use crate::store::sqlite::{Mode, SqliteStore};
 
 /// A file in a folder of its own.
@@ -26,6 +27,10 @@ impl Host for Sqlite {
 
     async fn check(store: &SqliteStore) -> Vec<String> {
         store.check().await.unwrap().into_iter().map(|finding| finding.what).collect()
+    }
+
+    fn literal(day: Day) -> String {
+        day.number().to_string()
     }
 
     async fn rows(&self, sql: &str) -> Vec<String> {
@@ -64,7 +69,7 @@ fn text(row: &SqliteRow, index: usize) -> String {
     }
     match value.type_info().name() {
         "INTEGER" => row.get::<i64, _>(index).to_string(),
-        "REAL" => format!("{:?}", row.get::<f64, _>(index)),
+        "REAL" => row.get::<f64, _>(index).to_string(),
         _ => row.get::<String, _>(index),
     }
 }

@@ -65,8 +65,8 @@ async fn intervals_show_utc_paris_and_energy<H: Host>() {
     );
     let hours = world.rows("SELECT starts_at, starts_local, day, wh, minutes FROM v_hourly WHERE prm = '01234567890123' ORDER BY starts_epoch").await;
     assert_eq!(hours.len(), 25);
-    assert_eq!(hours[2], "2026-10-25T00:00:00Z|2026-10-25T02:00:00|2026-10-25|901.0|60");
-    assert_eq!(hours[3], "2026-10-25T01:00:00Z|2026-10-25T02:00:00|2026-10-25|901.0|60");
+    assert_eq!(hours[2], "2026-10-25T00:00:00Z|2026-10-25T02:00:00|2026-10-25|901|60");
+    assert_eq!(hours[3], "2026-10-25T01:00:00Z|2026-10-25T02:00:00|2026-10-25|901|60");
     world.sound().await;
 }
 
@@ -96,8 +96,8 @@ async fn a_day_never_sums_the_curve_as_if_it_were_metered<H: Host>() {
         world.rows(&format!("SELECT {columns} FROM v_daily WHERE meter = 'Maison' ORDER BY day")).await,
         [
             "2026-11-19|1795042800|-|7|-|-|-|-|-|-|-",
-            "2026-11-20|1795129200|-|-|-|-|4800.0|4800.0|curve|-|-",
-            "2026-11-21|1795215600|4810|-|5170|2026-11-21T18:00:00Z|4800.0|4810|daily|-|-",
+            "2026-11-20|1795129200|-|-|-|-|4800|4800|curve|-|-",
+            "2026-11-21|1795215600|4810|-|5170|2026-11-21T18:00:00Z|4800|4810|daily|-|-",
             "2026-11-22|1795302000|4810|-|5170|2026-11-22T18:00:00Z|-|4810|daily|-|-",
             "2026-11-23|1795388400|4810|-|5170|2026-11-23T18:00:00Z|-|4810|daily|-|-",
         ]
@@ -105,8 +105,8 @@ async fn a_day_never_sums_the_curve_as_if_it_were_metered<H: Host>() {
     assert_eq!(
         world.rows("SELECT direction, day, daily_wh, curve_wh, index_wh, deviation_wh FROM v_reconciliation ORDER BY direction, day").await,
         [
-            "consumption|2026-11-20|-|4800.0|-|-",
-            "consumption|2026-11-21|4810|4800.0|-|-10.0",
+            "consumption|2026-11-20|-|4800|-|-",
+            "consumption|2026-11-21|4810|4800|-|-10",
             "consumption|2026-11-22|4810|-|-|-",
             "consumption|2026-11-23|4810|-|-|-",
             "production|2026-11-19|7|-|-|-",

@@ -17,8 +17,9 @@ use linkyd::plan;
 use linkyd::simulator::{AsOf, Simulator, World};
 use linkyd::source::enedis::{Enedis, EnedisSettings};
 use linkyd::source::{Request, Response, Source};
-use linkyd::store::sqlite::{Mode, SqliteStore};
-use linkyd::store::{SeriesStatus, Store};
+use linkyd::store::postgres::{Address, PostgresStore, TimeOf};
+use linkyd::store::sqlite::SqliteStore;
+use linkyd::store::{Database, Mode, SeriesStatus, Store};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -91,12 +92,35 @@ pub(crate) async fn polls(mut left: u32) {
     .await;
 }
 
+/// The kinds of databases.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum On {
+    File,
+    Server,
+}
+
+/// Makes a test of each function for each kind of database.
+macro_rules! on_both_engines {
+    ($($test:ident,)*) => {
+        mod on_sqlite {
+            $(#[tokio::test] async fn $test() { super::$test(crate::support::On::File).await; })*
+        }
+        mod on_postgres {
+            $(#[tokio::test] async fn $test() { super::$test(crate::support::On::Server).await; })*
+        }
+    };
+}
+pub(crate) use on_both_engines;
+
 /// What a test runs in.
 pub(crate) struct Rig {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) simulator: Simulator,
     pub(crate) folder: tempfile::TempDir,
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<dyn Store>,
+    /// The same store, by its kind.
+    pub(crate) database: Database,
+    server: Option<crate::postgres::Database>,
     pub(crate) apis: Vec<Api>,
     pub(crate) limits: Limits,
     pub(crate) meters: Vec<ActiveMeter>,
@@ -112,6 +136,11 @@ pub(crate) struct Rig {
 impl Rig {
     /// A rig at an instant; the world's meters are configured with the datasets given.
     pub(crate) async fn new(world: World, datasets: &[Dataset], now: DateTime<Utc>) -> Self {
+        Self::on(On::File, world, datasets, now).await
+    }
+
+    /// The same on a database of either kind.
+    pub(crate) async fn on(on: On, world: World, datasets: &[Dataset], now: DateTime<Utc>) -> Self {
         let clock = Arc::new(ManualClock::new(now));
         let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
         let meters = world
@@ -128,12 +157,27 @@ impl Rig {
             .collect();
         let simulator = Simulator::new(world, Arc::clone(&shared), Calendar::new(shared, None));
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("linkyd.db"), Mode::Create, "test").await.unwrap();
+        let (database, server) = match on {
+            On::File => {
+                let path = folder.path().join("linkyd.db");
+                let store = SqliteStore::open(&path, Mode::Create, "test").await.unwrap();
+                (Database::File(Arc::new(store)), None)
+            }
+            On::Server => {
+                let server = crate::postgres::Server::shared().database().await;
+                let address = Address::parse(&server.url(), None).unwrap();
+                let time: Arc<dyn Clock> = Arc::new(linkyd::clock::SystemClock::new());
+                let store = PostgresStore::open(address, Mode::Create, TimeOf::Caller, time).await.unwrap();
+                (Database::Server(Arc::new(store)), Some(server))
+            }
+        };
         Self {
             clock,
             simulator,
             folder,
-            store: Arc::new(store),
+            store: database.store(),
+            database,
+            server,
             apis: vec![Api::V2026],
             limits: Limits { per_second: 5, per_hour: None, per_day: None },
             meters,
@@ -163,7 +207,7 @@ impl Rig {
             client_secret: "secret".into(),
             user_agent: Enedis::user_agent(),
         }));
-        let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&self.store);
+        let store = Arc::clone(&self.store);
         let enedis = ActiveSource {
             source,
             transport: self.transport.clone().unwrap_or_else(|| Arc::new(InMemory(self.simulator.clone()))),
@@ -200,6 +244,11 @@ impl Rig {
     /// The rows that a statement finds; its only column is text.
     pub(crate) async fn rows(&self, statement: String) -> Vec<String> {
         use sqlx::{ConnectOptions as _, Row as _};
+        if let Some(server) = &self.server {
+            let mut conn = server.connect().await;
+            let rows = sqlx::query(sqlx::AssertSqlSafe(statement)).fetch_all(&mut conn).await.unwrap();
+            return rows.iter().map(|row| row.get(0)).collect();
+        }
         let path = self.folder.path().join("linkyd.db");
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).read_only(true);
         let mut conn = options.connect().await.unwrap();
@@ -272,7 +321,7 @@ impl Rig {
     pub(crate) async fn assert_equals_truth(&self, prm: &Prm, dataset: Dataset, days: Days) {
         let as_of = AsOf::Instant(self.clock.now());
         let world = self.simulator.world();
-        match self.store.readings(prm, dataset).await.unwrap() {
+        match self.database.readings(prm, dataset).await.unwrap() {
             Values::Curve(points) => {
                 let stored: Vec<_> =
                     points.iter().map(|p| (p.interval.start, i64::from(p.interval.step.minutes()), p.watts)).collect();
@@ -336,7 +385,7 @@ impl Rig {
 
     /// Looks for contradictions in the database.
     pub(crate) async fn assert_sound(&self) {
-        assert_eq!(self.store.check().await.unwrap(), []);
+        assert_eq!(self.database.check().await.unwrap(), []);
     }
 }
 
