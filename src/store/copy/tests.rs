@@ -1,6 +1,8 @@
 //! Random databases there and back.
 
+use std::any::Any;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
@@ -9,7 +11,11 @@ use tokio::sync::mpsc::Receiver;
 
 use super::run::NOTES;
 use super::*;
+use crate::clock::SystemClock;
 use crate::domain::Day;
+use crate::store::Mode;
+use crate::store::postgres::{Address, PostgresStore, TimeOf};
+use crate::store::tests::server::{Database, Server};
 use crate::store::tests::{Host, Sqlite, World};
 
 /// Tables that each database brings along, and those that it makes of the days it holds.
@@ -193,30 +199,49 @@ async fn shown<H: Host>(host: &H) -> Vec<(String, Vec<String>)> {
     all
 }
 
-/// From one engine to another and back into a third database.
-async fn there_and_back<A: Host<Store: Bulk>, B: Host<Store: Bulk>>(seeds: std::ops::Range<u64>) {
-    for seed in seeds {
-        let (host, store) = A::new().await;
+/// An empty database on the tests' server.
+async fn on_server() -> (Database, PostgresStore) {
+    let database = Server::shared().database().await;
+    let address = Address::parse(&database.url(), None).unwrap();
+    let store = PostgresStore::open(address, Mode::Create, TimeOf::Caller, Arc::new(SystemClock::new())).await;
+    (database, store.unwrap())
+}
+
+/// An empty database of each kind, with what keeps it.
+async fn targets() -> [(Box<dyn Any>, Box<dyn Bulk>); 2] {
+    let ((file, in_file), (server, on_server)) = (Sqlite::new().await, on_server().await);
+    [(Box::new(file), Box::new(in_file)), (Box::new(server), Box::new(on_server))]
+}
+
+#[tokio::test]
+async fn a_database_is_copied_there_and_back() {
+    for seed in 0..2 {
+        let (host, store) = Sqlite::new().await;
         fill(&store, seed).await;
         let rows = store.size().await.unwrap();
-        let (other_host, other) = B::new().await;
-        assert_eq!(copied(&store, &other).await, rows, "seed {seed}");
-        assert_eq!(copied(&store, &other).await, 0, "nothing is left to write");
-        let (back_host, back) = A::new().await;
-        assert_eq!(copied(&other, &back).await, rows);
-        assert_eq!(store.held().await.unwrap(), back.held().await.unwrap());
-        let (before, between, after) = (shown(&host).await, shown(&other_host).await, shown(&back_host).await);
+        let before = shown(&host).await;
         assert!(before.iter().any(|(view, rows)| view == "v_load_curve" && !rows.is_empty()));
-        assert_eq!(before, after, "seed {seed}");
-        for (one, other) in before.iter().zip(&between) {
-            assert_eq!(one, other, "seed {seed}");
+        for (_keeper, other) in targets().await {
+            assert_eq!(copied(&store, &*other).await, rows, "seed {seed}");
+            assert_eq!(copied(&store, &*other).await, 0, "nothing is left to write");
+            assert_eq!(other.held().await.unwrap(), store.held().await.unwrap());
+            let (back_host, back) = Sqlite::new().await;
+            assert_eq!(copied(&*other, &back).await, rows);
+            assert_eq!(shown(&back_host).await, before, "seed {seed}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_file_is_copied_there_and_back() {
-    there_and_back::<Sqlite, Sqlite>(0..2).await;
+async fn a_server_is_copied_to_another_and_goes_on_counting() {
+    let ((_one, store), (database, other)) = (on_server().await, on_server().await);
+    fill(&store, 21).await;
+    assert!(copied(&store, &other).await > 0);
+    assert_eq!(copied(&store, &other).await, 0);
+    // New rows get numbers that are free.
+    database.run("INSERT INTO account (key) VALUES ('another')").await;
+    database.run("INSERT INTO call (account, at_ms, asked_at, source, pool) VALUES (1, 1, 1, 1, 0)").await;
+    assert!(copy(&store, &other, &|_, _| {}).await.unwrap_err().to_string().contains("its call "));
 }
 
 #[tokio::test]
@@ -273,18 +298,16 @@ impl Bulk for Failing<'_> {
 
 #[tokio::test]
 async fn a_copy_that_was_broken_off_goes_on() {
-    let (host, store) = Sqlite::new().await;
+    let (_host, store) = Sqlite::new().await;
     fill(&store, 7).await;
-    let (other_host, other) = Sqlite::new().await;
-    let before = other.size().await.unwrap();
-    for writes in [0, 3, 5] {
-        let failing = Failing { inner: &other, left: writes.into() };
-        assert!(matches!(copy(&store, &failing, &|_, _| {}).await, Err(CopyError::Store(_))), "{writes}");
+    for (_keeper, other) in targets().await {
+        for writes in [0, 3, 5] {
+            let failing = Failing { inner: &*other, left: writes.into() };
+            assert!(matches!(copy(&store, &failing, &|_, _| {}).await, Err(CopyError::Store(_))), "{writes}");
+        }
+        let rest = copied(&store, &*other).await;
+        assert!(0 < rest && rest < store.size().await.unwrap(), "some were there");
     }
-    let some = other.size().await.unwrap();
-    assert!(before < some && some < store.size().await.unwrap());
-    assert_eq!(copied(&store, &other).await, store.size().await.unwrap() - some);
-    assert_eq!(shown(&host).await, shown(&other_host).await);
 }
 
 /// Some rows with the first one changed in a column.
@@ -304,20 +327,23 @@ async fn all_of(store: &dyn Bulk, name: &str) -> Chunk {
 
 #[tokio::test]
 async fn a_later_copy_carries_what_has_changed_since() {
-    let (host, store) = Sqlite::new().await;
+    let (_host, store) = Sqlite::new().await;
     fill(&store, 11).await;
-    let (other_host, other) = Sqlite::new().await;
-    copied(&store, &other).await;
+    let targets = targets().await;
+    for (_, other) in &targets {
+        copied(&store, &**other).await;
+    }
     for (name, column) in [("load_curve", "watts"), ("series", "message"), ("account", "key"), ("coverage", "expected")]
     {
         let written = store.write(changed(all_of(&store, name).await, column)).await.unwrap();
         assert_eq!(written, Written { inserted: 0, changed: 1 }, "{name}");
     }
     // Notes come and go.
+    assert!(!all_of(&store, NOTES).await.columns.is_empty());
     store.clear(table(NOTES)).await.unwrap();
-    assert_eq!(copied(&store, &other).await, 4);
-    assert_eq!(shown(&host).await, shown(&other_host).await);
-    assert_eq!(host.rows("SELECT * FROM elsewhere").await, other_host.rows("SELECT * FROM elsewhere").await);
+    for (_, other) in &targets {
+        assert_eq!(copied(&store, &**other).await, 4);
+    }
 }
 
 #[tokio::test]
