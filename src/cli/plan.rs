@@ -18,9 +18,10 @@ use crate::budget::Limits;
 use crate::clock::{Calendar, Clock};
 use crate::config::Loaded;
 use crate::domain::{Day, Prm, SeriesState};
-use crate::engine::pass::{PlannedCall, plan_calls};
+use crate::engine::pass::{Outlook, PlannedCall, outlook};
 use crate::engine::serving::Moment;
 use crate::exit::Exit;
+use crate::plan::forecast::Forecast;
 use crate::store::{Database, Facts, Spent};
 
 /// What is said where there is nothing to do.
@@ -52,8 +53,8 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     let pauses = pauses(&facts, machine);
     let kept = facts.series.iter().any(|s| matches!(s.state, SeriesState::Suspended | SeriesState::Failing));
     let moment = Moment { calendar: now, machine_ms: now_ms };
-    let calls =
-        plan_calls(&sources, &wiring::meters(config), &wiring::every(config), facts, &spent, &selection, moment);
+    let Outlook { calls, forecasts } =
+        outlook(&sources, &wiring::meters(config), &wiring::every(config), facts, &spent, &selection, moment);
     let names = sources.iter().map(|source| source.source.name());
     let budget: Vec<Budget<'_>> =
         names.zip(limits).zip(spent).map(|((source, limits), spent)| Budget { source, limits, spent }).collect();
@@ -72,14 +73,25 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
             })
             .collect();
         let at = now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-        super::print_json(&mut out, &json!({"at": at, "calls": list, "total": calls.len()}))?;
+        super::print_json(
+            &mut out,
+            &json!({"at": at, "calls": list, "total": calls.len(), "forecast": document(&forecasts)}),
+        )?;
     } else {
         out.write_all(text(&calls, kept, &budget, args.all, colours()).as_bytes())?;
         if !calls.is_empty() {
             out.write_all(pauses.as_bytes())?;
         }
+        for (source, forecast) in forecasts.iter().filter(|(_, forecast)| forecast.is_short()) {
+            writeln!(out, "Source {source} is short of calls: {}.", forecast.sentence())?;
+        }
     }
     Ok(Exit::Done)
+}
+
+/// What is to be expected, by the name of the source.
+fn document(forecasts: &[(String, Forecast)]) -> serde_json::Map<String, serde_json::Value> {
+    forecasts.iter().map(|(source, forecast)| (source.clone(), forecast.document())).collect()
 }
 
 /// What a source may still be asked of its history.

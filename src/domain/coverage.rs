@@ -224,6 +224,12 @@ impl DayRecord {
         self.state == DayState::Missing && self.checked_at.is_some()
     }
 
+    /// Whether something of the day is stored.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.state == DayState::Complete || self.stored > 0
+    }
+
     /// Whether something of the day may still come, so that it rides along where a call has room.
     #[must_use]
     pub fn incomplete(&self) -> bool {

@@ -6,13 +6,14 @@
 //! is learnt, [`pass`] is the only place that awaits, and the only layer that retries.
 
 pub mod knowledge;
+mod outlook;
 pub mod pass;
 pub mod react;
 pub mod report;
 pub mod serving;
 mod source_pass;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveTime, Utc};
@@ -110,6 +111,7 @@ impl Engine {
     /// What the store is told about the configuration.
     #[must_use]
     pub fn setup(&self) -> Setup {
+        let grants: Vec<Named> = self.sources.iter().map(Named::of).collect();
         Setup {
             sources: self
                 .sources
@@ -129,19 +131,34 @@ impl Engine {
                     prm: m.prm.clone(),
                     name: m.name.clone(),
                     source: m.sources.first().cloned().unwrap_or_default(),
-                    consent_until: self.consent_until(m),
+                    consent_until: consent_until(m, &grants),
                     datasets: m.datasets.clone(),
                 })
                 .collect(),
         }
     }
+}
 
-    /// When the consent for a meter ends, as the credentials of its sources say: the earliest, since
-    /// a source that falls away is worth a warning although another one may step in.
-    fn consent_until(&self, meter: &ActiveMeter) -> Option<i64> {
-        let serving = self.sources.iter().filter(|s| meter.sources.iter().any(|name| name == s.source.name()));
-        let grants = serving.map(|s| s.source.grant());
-        let named = grants.filter(|g| g.prms.as_ref().is_none_or(|prms| prms.contains(&meter.prm)));
-        named.filter_map(|grant| grant.until).map(|until| until.timestamp()).min()
+/// What the credentials of a source say about consent.
+struct Named {
+    source: String,
+    /// The meters that they name; `None` where they name none.
+    prms: Option<HashSet<Prm>>,
+    until: Option<i64>,
+}
+
+impl Named {
+    fn of(active: &ActiveSource) -> Self {
+        let grant = active.source.grant();
+        let prms = grant.prms.map(|prms| prms.into_iter().collect());
+        Self { source: active.source.name().to_owned(), prms, until: grant.until.map(|until| until.timestamp()) }
     }
+}
+
+/// When the consent for a meter ends, as the credentials of its sources say: the earliest, since a
+/// source that falls away is worth a warning although another one may step in.
+fn consent_until(meter: &ActiveMeter, grants: &[Named]) -> Option<i64> {
+    let serving = grants.iter().filter(|grant| meter.sources.contains(&grant.source));
+    let named = serving.filter(|grant| grant.prms.as_ref().is_none_or(|prms| prms.contains(&meter.prm)));
+    named.filter_map(|grant| grant.until).min()
 }

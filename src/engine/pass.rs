@@ -6,21 +6,27 @@
 //! is stored or reacted to. Only flights run concurrently; all decisions and all work on the
 //! database happen here, one after the other, and none of it is ever cancelled in the middle.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use super::knowledge::{Chosen, Knowledge};
+use super::knowledge::{self, Chosen, Knowledge};
 use super::report::{Interruption, Stop};
 use super::serving::{self, Moment, SeriesKey};
 use super::source_pass::SourcePass;
 use super::{ActiveMeter, ActiveSource, Engine, Report};
+use crate::budget::Limits;
 use crate::domain::{Coverage, Dataset, Days, Prm, SeriesState, paris};
+use crate::plan::forecast::Forecast;
 use crate::plan::{self, Allowance, Reason, Request};
 use crate::source::{Reaction, catalogue};
 use crate::store::{Effect, Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, Spent, StoreError};
+
+const DAY_MS: i64 = 86_400_000;
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// What a pass is narrowed to.
 #[derive(Debug, Clone, Default)]
@@ -98,7 +104,7 @@ impl Engine {
             }
             self.store.serve(&switches).await?;
             tried.extend(facts.series.iter().map(|s| ((s.meter, s.dataset), s.source)));
-            let round = self.round(&facts, selection, only.as_ref(), &shared, stop).await?;
+            let round = self.round(facts, selection, only.as_ref(), &shared, stop).await?;
             only = Some(round.unserved());
             report.absorb(round);
             if report.stopped || self.sources.len() < 2 {
@@ -140,7 +146,7 @@ impl Engine {
     /// Lets each series' source do what it can.
     async fn round(
         &self,
-        facts: &Facts,
+        facts: Facts,
         selection: &Selection,
         only: Option<&BTreeSet<SeriesKey>>,
         shared: &super::source_pass::Shared<'_>,
@@ -215,13 +221,13 @@ impl Engine {
     }
 
     /// How many calls the day's budget of a source still allows for history.
-    pub(super) async fn allowance(&self, active: &ActiveSource, daily: u32) -> Result<Option<Allowance>, StoreError> {
+    pub(super) async fn allowance(&self, active: &ActiveSource, daily: u32) -> Result<Allowance, StoreError> {
         let pool = active.history_pool();
         let spent = match active.limits_of(pool).per_day {
             Some(_) => self.store.spent(active.source.name(), pool, self.clock.now().timestamp_millis()).await?,
             None => Spent::default(),
         };
-        Ok(allowance(active, spent, daily))
+        Ok(allowance(active, spent, daily, self.moment()))
     }
 
     async fn facts(&self) -> Result<Facts, StoreError> {
@@ -235,11 +241,20 @@ pub fn midnight(now: DateTime<Utc>) -> i64 {
     paris::start_of(paris::today(now))
 }
 
-/// The calls that a pass would make, in order. A meter that is not stored yet is planned as one
-/// of which nothing is known. `spent` belongs to the sources, in their order, and to the counter that
-/// their history is charged to ([`ActiveSource::history_pool`]).
+/// What a pass would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// The calls that it would make, in order.
+    pub calls: Vec<PlannedCall>,
+    /// What will become of them within the budget of each source, by the sources' names.
+    pub forecasts: Vec<(String, Forecast)>,
+}
+
+/// The calls that a pass would make, and what is to be expected of them. A meter that is not stored yet is
+/// planned as one of which nothing is known. `spent` belongs to the sources, in their order, and to the
+/// counter that their history is charged to ([`ActiveSource::history_pool`]).
 #[must_use]
-pub fn plan_calls(
+pub fn outlook(
     sources: &[ActiveSource],
     meters: &[ActiveMeter],
     every: &BTreeMap<Dataset, i32>,
@@ -247,19 +262,24 @@ pub fn plan_calls(
     spent: &[Spent],
     selection: &Selection,
     moment: Moment,
-) -> Vec<PlannedCall> {
+) -> Outlook {
     let now = moment.calendar;
     add_unknown(&mut facts, sources, meters);
     serving::choose(&mut facts, sources, meters, &BTreeSet::new(), None, moment);
-    let mut planned = Vec::new();
-    for (active, knowledge) in split(sources, meters, every, &facts) {
+    let mut outlook = Outlook { calls: Vec::new(), forecasts: Vec::new() };
+    for (active, knowledge) in split(sources, meters, every, facts) {
         let place = sources.iter().position(|s| s.source.name() == active.source.name());
         let spent = place.and_then(|place| spent.get(place)).copied().unwrap_or_default();
-        let series = knowledge.planned(active, &chosen(&knowledge, selection, None), now);
-        let allowance = allowance(active, spent, knowledge.daily);
-        for call in plan::plan(&series, now.timestamp(), selection.request, allowance) {
+        let calls = knowledge.calls(active, &chosen(&knowledge, selection, None), now);
+        let allowance = allowance(active, spent, knowledge.daily, moment);
+        let calls = plan::order::order(calls, Some(allowance));
+        if !knowledge.series.is_empty() {
+            let forecast = knowledge.forecast(active, &calls, allowance);
+            outlook.forecasts.push((active.source.name().to_owned(), forecast));
+        }
+        for call in calls {
             let Some(facts) = knowledge.series.get(call.series) else { continue };
-            planned.push(PlannedCall {
+            outlook.calls.push(PlannedCall {
                 prm: facts.prm.clone(),
                 name: facts.name.clone(),
                 source: active.source.name().to_owned(),
@@ -269,41 +289,50 @@ pub fn plan_calls(
             });
         }
     }
-    planned
+    outlook
 }
 
-fn allowance(active: &ActiveSource, spent: Spent, daily: u32) -> Option<Allowance> {
+/// The calls that an account takes on a whole day, whatever they are for.
+pub(super) fn budget(limits: Limits) -> usize {
     let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let pace = usize::try_from(DAY_MS / limits.spacing_ms().max(1)).unwrap_or(usize::MAX);
+    let hours = limits.per_hour.map(|hour| count(hour).saturating_mul(24));
+    hours.into_iter().chain(limits.per_day.map(count)).fold(pace, usize::min)
+}
+
+/// What is left of a source's budget for what it has to fetch.
+fn allowance(active: &ActiveSource, spent: Spent, daily: u32, moment: Moment) -> Allowance {
+    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let signed = |n: i64| usize::try_from(n).unwrap_or_default();
     let limits = active.limits_of(active.history_pool());
-    if let Some(per_day) = limits.per_day {
-        // Without a counter of its own history leaves room for the newest days.
-        let shared = active.cached.is_none();
-        let per_day = if shared { per_day - daily.min(per_day / 2) } else { per_day };
-        let left = count(per_day).saturating_sub(usize::try_from(spent.day).unwrap_or_default());
-        let told = spent.told_left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or_default());
-        return Some(Allowance { today: left.min(told), per_day: count(per_day) });
+    // Without a counter of its own history leaves room for the newest days, but never all of it.
+    let shared = active.cached.is_none();
+    let kept = |budget: usize| if shared { count(daily).min(budget / 2) } else { 0 };
+    // Days are lost at midnight in Paris: until then goes as much as the rest of the day takes.
+    let ends = midnight(moment.calendar + TimeDelta::days(1)).max(moment.calendar.timestamp());
+    let rest_ms = (ends - moment.calendar.timestamp()).clamp(0, DAY_MS / 1_000) * 1_000;
+    let mut today = signed(rest_ms / limits.spacing_ms().max(1)).max(1);
+    if let Some(hour) = limits.per_hour {
+        // The hour that has begun counts whole: the budget's hours slide.
+        today = today.min(count(hour).saturating_mul(signed(rest_ms / HOUR_MS + 1)));
     }
-    let a_day = |hour: u32| count(hour).saturating_mul(24);
-    limits.per_hour.map(|hour| Allowance { today: a_day(hour), per_day: a_day(hour) })
+    if let Some(per_day) = limits.per_day {
+        let net = count(per_day) - kept(count(per_day));
+        let told = spent.told_left.map_or(usize::MAX, signed);
+        today = today.min(net.saturating_sub(signed(spent.day)).min(told));
+    }
+    let a_day = budget(limits);
+    Allowance { today, per_day: a_day - kept(a_day), newest: shared }
 }
 
 fn split<'a>(
     sources: &'a [ActiveSource],
     meters: &[ActiveMeter],
     every: &BTreeMap<Dataset, i32>,
-    facts: &Facts,
+    facts: Facts,
 ) -> Vec<(&'a ActiveSource, Knowledge)> {
-    let id = |active: &ActiveSource| facts.sources.iter().find(|s| s.name == active.source.name()).map(|s| s.id);
-    let mut split = Vec::new();
-    for active in sources {
-        let Some(source) = facts.sources.iter().find(|s| s.name == active.source.name()).cloned() else { continue };
-        let account = active.source.account();
-        let shared: Vec<SourceId> = sources.iter().filter(|s| s.source.account() == account).filter_map(id).collect();
-        let daily = facts.series.iter().filter(|s| shared.contains(&s.source)).count();
-        let daily = u32::try_from(daily).unwrap_or(u32::MAX);
-        split.push((active, Knowledge::new(facts.clone(), source, (sources, meters), every.clone(), daily)));
-    }
-    split
+    let parts = knowledge::parts(sources, meters, facts).into_iter();
+    parts.map(|(active, part)| (active, Knowledge::new(part, every.clone()))).collect()
 }
 
 /// Adds what the configuration names and the database does not know yet.
@@ -318,15 +347,19 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
             });
         }
     }
-    let mut series = Vec::new();
+    let ids: HashMap<&str, SourceId> = facts.sources.iter().map(|s| (s.name.as_str(), s.id)).collect();
+    let mut known: HashMap<(Prm, Dataset), SeriesFacts> = HashMap::new();
+    let mut numbers: HashMap<Prm, MeterId> = HashMap::new();
+    for series in std::mem::take(&mut facts.series) {
+        numbers.insert(series.prm.clone(), series.meter);
+        known.insert((series.prm.clone(), series.dataset), series);
+    }
     for (n, meter) in (1_i64..).zip(meters) {
-        let Some(source) = facts.sources.iter().find(|s| meter.sources.first() == Some(&s.name)).map(|s| s.id) else {
-            continue;
-        };
+        let Some(source) = meter.sources.first().and_then(|name| ids.get(name.as_str())).copied() else { continue };
         for dataset in &meter.datasets {
-            let stored = facts.series.iter().find(|s| s.prm == meter.prm && s.dataset == *dataset).cloned();
+            let stored = known.remove(&(meter.prm.clone(), *dataset));
             let mut one = stored.unwrap_or_else(|| SeriesFacts {
-                meter: facts.series.iter().find(|s| s.prm == meter.prm).map_or(MeterId(-n), |s| s.meter),
+                meter: numbers.get(&meter.prm).copied().unwrap_or(MeterId(-n)),
                 prm: meter.prm.clone(),
                 name: meter.name.clone(),
                 dataset: *dataset,
@@ -340,10 +373,9 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
                 days: Coverage::new(),
             });
             one.name.clone_from(&meter.name);
-            series.push(one);
+            facts.series.push(one);
         }
     }
-    facts.series = series;
 }
 
 /// Whether a pass that is narrowed like this takes a series.

@@ -1,6 +1,6 @@
 //! What a pass did, as a value: commands print it, logs say it in a line, exit codes follow from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::serving::SeriesKey;
 use crate::domain::{Dataset, Prm, SeriesState};
@@ -114,8 +114,10 @@ impl Report {
         self.left += other.left;
         self.interruptions.extend(other.interruptions);
         self.stopped |= other.stopped;
+        let places: HashMap<Prm, usize> =
+            self.meters.iter().enumerate().map(|(place, meter)| (meter.prm.clone(), place)).collect();
         for meter in other.meters {
-            match self.meters.iter_mut().find(|m| m.prm == meter.prm) {
+            match places.get(&meter.prm).and_then(|place| self.meters.get_mut(*place)) {
                 Some(known) => {
                     // What another source has taken over is left to that one.
                     known.datasets.retain(|old| {

@@ -7,13 +7,13 @@
 //! How a series stands at a source that it leaves is kept ([`crate::store::Standing`]), so that
 //! coming back neither forgets a refusal nor repeats it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
 use super::knowledge::FAILURES_A_DAY;
 use super::{ActiveMeter, ActiveSource, react};
-use crate::domain::{Dataset, SeriesState};
+use crate::domain::{Dataset, Prm, SeriesState};
 use crate::source::{Reaction, catalogue};
 use crate::store::{Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, Standing, Switch};
 
@@ -43,36 +43,37 @@ pub fn choose(
     moment: Moment,
 ) -> Vec<Switch> {
     let mut switches = Vec::new();
-    for index in 0..facts.series.len() {
-        let Some(series) = facts.series.get(index) else { continue };
+    let meters: HashMap<&Prm, &ActiveMeter> = meters.iter().map(|meter| (&meter.prm, meter)).collect();
+    let known: HashMap<&str, &SourceFacts> = facts.sources.iter().map(|s| (s.name.as_str(), s)).collect();
+    let listed = sources.iter().filter_map(|active| Some((active, *known.get(active.source.name())?)));
+    let by_name: HashMap<&str, (&ActiveSource, &SourceFacts)> =
+        listed.map(|(active, source)| (active.source.name(), (active, source))).collect();
+    let mut failures: BTreeMap<(SeriesKey, SourceId), usize> = BTreeMap::new();
+    for failed in facts.failed.iter().filter(|f| !f.healed && react::counts_as_failure(&f.code)) {
+        *failures.entry(((failed.meter, failed.dataset), failed.source)).or_default() += 1;
+    }
+    for series in &mut facts.series {
         let key = (series.meter, series.dataset);
         if only.is_some_and(|only| !only.contains(&key)) {
             continue;
         }
-        let Some(meter) = meters.iter().find(|m| m.prm == series.prm) else { continue };
-        let listed: Vec<(&ActiveSource, &SourceFacts)> = meter
-            .sources
-            .iter()
-            .filter_map(|name| {
-                let active = sources.iter().find(|s| s.source.name() == name)?;
-                Some((active, facts.sources.iter().find(|s| s.name == *name)?))
-            })
-            .collect();
+        let Some(meter) = meters.get(&series.prm) else { continue };
+        let listed: Vec<(&ActiveSource, &SourceFacts)> =
+            meter.sources.iter().filter_map(|name| by_name.get(name.as_str()).copied()).collect();
         let can = |(active, source): &&(&ActiveSource, &SourceFacts)| {
-            !tried.contains(&(key, source.id)) && can_serve(facts, series, active, source, moment)
+            let failures = failures.get(&(key, source.id)).copied().unwrap_or_default();
+            !tried.contains(&(key, source.id)) && failures < FAILURES_A_DAY && can_serve(series, active, source, moment)
         };
         let keeps = listed.iter().any(|(_, source)| source.id == series.source);
         let found = listed.iter().find(can).or(if keeps { None } else { listed.first() });
         let Some(to) = found.map(|(_, source)| source.id).filter(|to| *to != series.source) else { continue };
         switches.push(Switch { meter: series.meter, dataset: series.dataset, to });
-        if let Some(series) = facts.series.get_mut(index) {
-            switch(series, to);
-        }
+        switch(series, to);
     }
     switches
 }
 
-fn can_serve(facts: &Facts, series: &SeriesFacts, active: &ActiveSource, source: &SourceFacts, moment: Moment) -> bool {
+fn can_serve(series: &SeriesFacts, active: &ActiveSource, source: &SourceFacts, moment: Moment) -> bool {
     let standing = if source.id == series.source {
         Some((series.state, series.not_before))
     } else {
@@ -83,18 +84,10 @@ fn can_serve(facts: &Facts, series: &SeriesFacts, active: &ActiveSource, source:
         may_rest && not_before.is_some_and(|at| at > moment.calendar.timestamp())
     });
     let learnt = source.learnt.get(&series.dataset).copied().unwrap_or_default();
-    let failures = facts.failed.iter().filter(|f| {
-        f.meter == series.meter
-            && f.dataset == series.dataset
-            && f.source == source.id
-            && !f.healed
-            && react::counts_as_failure(&f.code)
-    });
     active.source.reach(series.dataset).is_some()
         && !refused
         && !is_down(&source.state, moment.machine_ms)
         && learnt.not_before.is_none_or(|at| at <= moment.calendar.timestamp())
-        && failures.count() < FAILURES_A_DAY
 }
 
 /// Whether a source rests for longer than is worth waiting.

@@ -8,7 +8,7 @@
 
 use crate::domain::{DayState, Days, coverage::LAST_TRY_DAYS};
 
-use super::want::{Wanted, is_aside, record};
+use super::want::{Wanted, end_of_aside, is_aside, record};
 use super::{Reason, Series};
 
 /// Days that may still be corrected at the source ride along where a call has room.
@@ -49,8 +49,7 @@ pub fn cover(series: &Series<'_>, window: Days, reach: Days, wanted: &[Wanted]) 
         for next in older.iter().rev() {
             let blocked = next.reason == Reason::Alone
                 || (!exact && needs_exact(series, window, next.day))
-                || (next.day.number()..oldest.day.number())
-                    .any(|n| is_aside(series, crate::domain::Day::from_number(n)));
+                || end_of_aside(series, oldest.day) > next.day;
             if next.day < furthest || blocked {
                 break;
             }
@@ -92,18 +91,17 @@ fn stretch(
             record.state == DayState::Absent && !record.last_try && day.since(series.served_first) < LAST_TRY_DAYS;
         record.incomplete() || recent || last_try
     };
-    // Wanted days further back belong to the next span; the stretch stops before them.
+    // Wanted days further back belong to the next span; the stretch stops before them, and before what
+    // is set aside.
     let floor = next_wanted.map_or(reach_first, |day| day.next().max(reach_first));
+    let floor = floor.max(end_of_aside(series, days.first())).max(days.end().plus(-longest));
     let mut first = days.first();
     let mut end = days.end();
-    for back in 1..=(longest - days.len()).max(0) {
-        let day = days.first().plus(-back);
-        if day < floor || is_aside(series, day) {
-            break;
-        }
-        if worth(day) {
-            first = day;
-        }
+    if let Some(before) = Days::new(floor, days.first()) {
+        // Of a long span nearly all is complete: only what is not needs to be looked at.
+        let recent = window.end().plus(-RECENT_DAYS).max(floor);
+        let open = series.days.gaps(before).flat_map(Days::iter).find(|day| worth(*day));
+        first = open.into_iter().chain((recent < first).then_some(recent)).min().unwrap_or(first);
     }
     let room = longest - end.since(first);
     for ahead in 0..room.max(0) {

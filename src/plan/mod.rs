@@ -3,7 +3,7 @@
 //!
 //! [`want`] says which days of a series are wanted and why, [`cover`] lays the fewest spans over
 //! them, [`order`] puts the calls in line: newest first, and earlier still what would leave the
-//! window before its turn. [`search`] finds the day on which a meter was activated. The executor
+//! window before its turn, and [`forecast`] looks ahead to what that comes to. [`search`] finds the day on which a meter was activated. The executor
 //! has nothing left to decide, and `linkyd plan` prints exactly what `linkyd sync` does. The rules
 //! in prose: docs/planning.md.
 
@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use crate::domain::{Coverage, Dataset, Day, Days};
 
 pub mod cover;
+pub mod forecast;
 pub mod order;
 pub mod search;
 pub mod wake;
@@ -116,6 +117,10 @@ pub struct Call {
     pub oldest_wanted: Day,
     /// Why.
     pub reason: Reason,
+    /// Days from today that it may wait before its oldest wanted day leaves the window.
+    pub patience: i32,
+    /// Whether it asks for the newest published day.
+    pub newest: bool,
 }
 
 /// How many calls may still be made, for the order of a plan that takes more than a day.
@@ -123,8 +128,25 @@ pub struct Call {
 pub struct Allowance {
     /// Calls left today.
     pub today: usize,
-    /// Calls of every day after.
+    /// Calls of every day after, those for the new days of then taken off.
     pub per_day: usize,
+    /// Whether calls for the newest days are charged to it as well.
+    pub newest: bool,
+}
+
+impl Allowance {
+    /// What is left after so many calls for the newest days.
+    #[must_use]
+    pub fn after(self, newest: usize) -> Self {
+        let charged = if self.newest { newest } else { 0 };
+        Self { today: self.today.saturating_sub(charged), ..self }
+    }
+
+    /// On which day from today the call in that place is made; 0 is today.
+    #[must_use]
+    pub fn day_of(self, place: usize) -> usize {
+        place.checked_sub(self.today).map_or(0, |later| 1 + later / self.per_day.max(1))
+    }
 }
 
 /// The calls for all series at `now` (calendar), in the order in which they are made.
@@ -136,15 +158,20 @@ pub fn plan(series: &[Series<'_>], now: i64, request: Request, allowance: Option
     for (index, one) in series.iter().enumerate() {
         calls.extend(calls_of(index, one, now, request));
     }
-    order::order(calls, series, allowance)
+    order::order(calls, allowance)
 }
 
-fn calls_of(index: usize, series: &Series<'_>, now: i64, request: Request) -> Vec<Call> {
+/// The calls for one series, which stands at that index.
+#[must_use]
+pub fn calls_of(index: usize, series: &Series<'_>, now: i64, request: Request) -> Vec<Call> {
     let Some(window) = series.window else { return Vec::new() };
     if series.turn == Turn::Rest {
         return Vec::new();
     }
-    let call = |days: Days, oldest_wanted, reason| Call { series: index, days, oldest_wanted, reason };
+    let call = |days: Days, oldest_wanted: Day, reason| {
+        let patience = oldest_wanted.since(series.served_first).max(0);
+        Call { series: index, days, oldest_wanted, reason, patience, newest: days.end() == window.end() }
+    };
     if let Some(start) = series.probe {
         let end = window.end().min(start.plus(series.exact_days));
         return Days::new(start, end).map(|days| call(days, start, Reason::Activation)).into_iter().collect();
@@ -164,5 +191,7 @@ fn calls_of(index: usize, series: &Series<'_>, now: i64, request: Request) -> Ve
     spans.into_iter().map(|span| call(span.days, span.oldest_wanted, span.reason)).collect()
 }
 
+#[cfg(test)]
+mod fleet_tests;
 #[cfg(test)]
 mod tests;

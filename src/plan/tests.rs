@@ -211,7 +211,7 @@ fn a_single_hole_does_not_erase_its_week() {
 fn a_small_allowance_saves_what_is_about_to_leave() {
     let world = World::curve("2026-11-24");
     let series = [world.series()];
-    let allowance = Allowance { today: 2, per_day: 2 };
+    let allowance = Allowance { today: 2, per_day: 2, newest: true };
     let calls = plan(&series, morning(world.today), Request::default(), Some(allowance));
     assert_eq!(calls.len(), 107);
     // The oldest call holds the day that leaves tomorrow; the newest still comes today too.

@@ -35,6 +35,12 @@ pub(super) fn is_aside(series: &Series<'_>, day: Day) -> bool {
     series.aside.iter().any(|days| days.contains(day))
 }
 
+/// The day after the last one before `day` that is set aside; the first of all days where there is none.
+pub(super) fn end_of_aside(series: &Series<'_>, day: Day) -> Day {
+    let before = series.aside.iter().filter(|days| days.first() < day).map(|days| days.end().min(day));
+    before.max().unwrap_or(Day::from_number(i32::MIN))
+}
+
 /// The wanted days of the window, ascending.
 #[must_use]
 pub fn wanted(series: &Series<'_>, window: Days, now: i64, request: Request) -> Vec<Wanted> {

@@ -23,7 +23,7 @@ fn a_whole_history_arrives_and_every_document_keeps_its_keys() {
 
     // Without a database everything is still to be fetched, and none is created by asking.
     let plan = home.run_at_morning(&["plan", "--json"]).exits(0).json();
-    assert_eq!(keys(&plan), ["at", "calls", "total"]);
+    assert_eq!(keys(&plan), ["at", "calls", "forecast", "total"]);
     assert_eq!((&plan["at"], &plan["total"]), (&json!("2026-11-24T07:30:00Z"), &json!(FEWEST)));
     let call = &plan["calls"][0];
     assert_eq!(keys(call), ["dataset", "end", "prm", "reason", "start"]);

@@ -42,6 +42,8 @@ mod instances;
 #[path = "../postgres/server.rs"]
 mod postgres;
 #[cfg(test)]
+mod late;
+#[cfg(test)]
 mod reactions;
 #[cfg(test)]
 mod reactions_access;

@@ -1,12 +1,15 @@
 //! Who searches for the first day that is served, and what the others do meanwhile: of a meter's
 //! activation, and of a source's history (docs/planning.md).
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
-use super::Knowledge;
-use crate::domain::{Dataset, Day, Days, paris};
+use super::{Knowledge, published_end};
+use crate::domain::{Dataset, Day, Days, Direction, paris};
 use crate::engine::ActiveSource;
 use crate::plan::{Request, Series, Turn, search, want};
+use crate::store::MeterId;
 
 impl Knowledge {
     /// The oldest first day that the source is known to take for a dataset today, as calls of other
@@ -32,51 +35,31 @@ impl Knowledge {
         self.oldest_answered.insert(dataset, answered);
     }
 
-    /// Lets one series of each dataset search for the limit of the source's history, and keeps the
-    /// others on the side that is known to be served.
-    pub(super) fn search_history(
-        &self,
-        source: &ActiveSource,
-        all: &mut [Series<'_>],
-        request: Request,
-        now: DateTime<Utc>,
-    ) {
-        for (dataset, learnt) in self.source.learnt.iter().filter(|(_, learnt)| learnt.history_short > 0) {
-            let Some(served) = self.served_first(source, *dataset, now) else { continue };
-            let known = self.accepted_first(source, *dataset, now);
-            let mut searching = false;
-            for series in all.iter_mut().filter(|s| s.dataset == *dataset && s.turn == Turn::Open) {
-                let Some(window) = series.window else { continue };
-                let accepted = known.unwrap_or(window.end()).min(window.end());
-                let probe = search::history(learnt.history_short, served.plus(-1), accepted);
-                let Some((start, unknown)) = probe.zip(Days::new(window.first(), accepted)) else { continue };
-                if series.probe.is_some() {
-                    continue;
-                }
-                let wanted = want::wanted(series, window, now.timestamp(), request);
-                if !searching && wanted.iter().any(|w| unknown.contains(w.day)) && window.contains(start) {
-                    searching = true;
-                    series.probe = Some(start);
-                } else {
-                    series.window = Days::new(accepted, window.end());
-                }
-            }
-        }
+    /// What is to be found out about the source's history.
+    pub(super) fn histories(&self, source: &ActiveSource, now: DateTime<Utc>) -> Histories {
+        let short = self.source.learnt.iter().filter(|(_, learnt)| learnt.history_short > 0);
+        let all = short.filter_map(|(dataset, learnt)| {
+            let served = self.served_first(source, *dataset, now)?;
+            let accepted = self.accepted_first(source, *dataset, now).unwrap_or_else(|| published_end(now));
+            let accepted = accepted.min(published_end(now));
+            let probe = search::history(learnt.history_short, served.plus(-1), accepted)?;
+            Some((*dataset, History { probe, accepted, searching: false }))
+        });
+        Histories(all.collect())
     }
 
     /// Lets one series of each direction search for the activation day, and keeps the others on
     /// the side that is known to be served.
-    pub(super) fn search(&self, all: &mut [Series<'_>], request: Request, now: i64) {
-        for ((meter, direction), known) in &self.activations {
+    pub(super) fn search(&self, meter: MeterId, all: &mut [(usize, Series<'_>)], request: Request, now: i64) {
+        for direction in Direction::ALL {
+            let known = self.activation(meter, direction);
             let Some(refused) = known.refused else { continue };
             let members: Vec<usize> = (0..all.len())
-                .filter(|i| {
-                    self.series.get(*i).is_some_and(|s| s.meter == *meter && s.dataset.direction() == *direction)
-                })
+                .filter(|i| all.get(*i).is_some_and(|(_, s)| s.dataset.direction() == direction))
                 .collect();
             let mut searcher: Option<(i32, usize, Day)> = None;
             for index in &members {
-                let Some(series) = all.get(*index) else { continue };
+                let Some((_, series)) = all.get(*index) else { continue };
                 let Some(window) = series.window else { continue };
                 let accepted = known.accepted.unwrap_or(window.end()).min(window.end());
                 let refused = refused.max(window.first().plus(-1));
@@ -91,7 +74,7 @@ impl Knowledge {
                 }
             }
             for index in members {
-                let Some(series) = all.get_mut(index) else { continue };
+                let Some((_, series)) = all.get_mut(index) else { continue };
                 match searcher {
                     Some((_, chosen, start)) if chosen == index => series.probe = Some(start),
                     _ => {
@@ -110,6 +93,46 @@ impl Knowledge {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// A limit of a source's history that is searched for.
+#[derive(Debug, Clone, Copy)]
+struct History {
+    /// The first day of the next call of the search.
+    probe: Day,
+    /// From here on the days are known to be served.
+    accepted: Day,
+    /// Whether a series searches.
+    searching: bool,
+}
+
+/// The limits of the source's history that are searched for, by dataset.
+#[derive(Debug)]
+pub(super) struct Histories(BTreeMap<Dataset, History>);
+
+impl Histories {
+    /// Whether any is.
+    pub(super) fn are_searched(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// Lets one series of each dataset search, and keeps the others on the side that is known to be
+    /// served.
+    pub(super) fn search(&mut self, all: &mut [(usize, Series<'_>)], request: Request, now: i64) {
+        for (_, series) in all.iter_mut().filter(|(_, s)| s.turn == Turn::Open && s.probe.is_none()) {
+            let Some(history) = self.0.get_mut(&series.dataset) else { continue };
+            let Some(window) = series.window else { continue };
+            let Some(unknown) = Days::new(window.first(), history.accepted) else { continue };
+            let wanted = want::wanted(series, window, now, request);
+            let wants = wanted.iter().any(|w| unknown.contains(w.day));
+            if !history.searching && wants && window.contains(history.probe) {
+                history.searching = true;
+                series.probe = Some(history.probe);
+            } else {
+                series.window = Days::new(history.accepted, window.end());
             }
         }
     }

@@ -2,7 +2,11 @@
 //! how they look to the planner.
 
 mod first_day;
+mod parts;
+mod planning;
 mod turn;
+
+pub use parts::{Part, parts};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,11 +14,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::serving::SeriesKey;
-use super::{ActiveMeter, ActiveSource, react};
+use super::{ActiveSource, react};
 use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SeriesState, paris};
-use crate::plan::{Request, Series, Turn};
-use crate::source::{Reach, Reaction, catalogue};
+use crate::plan::Request;
+use crate::source::Reach;
 use crate::store::{Activation, Effect, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, Window};
 
 /// Failed calls of one day after which a span, or a series of which nothing succeeds, rests until
@@ -41,8 +45,10 @@ pub struct Knowledge {
     pub source: SourceFacts,
     /// What is learnt about activations.
     pub activations: BTreeMap<(MeterId, Direction), Activation>,
-    /// Failed calls of today.
-    pub failed: Vec<FailedCall>,
+    /// Failed calls of today, by series.
+    failed: BTreeMap<SeriesKey, Vec<FailedCall>>,
+    /// What a plan made before does not know of yet.
+    touched: Touched,
     /// Days set aside in this pass.
     pub aside: Vec<Aside>,
     /// Failures in a row of each series, in this pass.
@@ -51,6 +57,8 @@ pub struct Knowledge {
     pub taken: BTreeMap<usize, Duration>,
     /// Where each series is.
     index: BTreeMap<SeriesKey, usize>,
+    /// The series of each meter.
+    members: BTreeMap<MeterId, Vec<usize>>,
     /// How far back the source answered for a dataset, where that was looked up: days on which it did,
     /// by an instant of them, and the oldest first day of a call.
     oldest_answered: BTreeMap<Dataset, Vec<(i64, Day)>>,
@@ -61,8 +69,17 @@ pub struct Knowledge {
     /// How far back the sources of each meter's list serve a dataset, and how many days each of them
     /// was found to lack of that.
     widest: BTreeMap<(MeterId, Dataset), Vec<(Reach, i32)>>,
-    since: BTreeMap<MeterId, Option<Day>>,
+    since: BTreeMap<MeterId, Day>,
     every: BTreeMap<Dataset, i32>,
+}
+
+/// What has changed since a plan was made.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// Something that concerns every series.
+    pub all: bool,
+    /// These series.
+    pub series: BTreeSet<usize>,
 }
 
 /// What a pass is narrowed to.
@@ -75,38 +92,33 @@ pub struct Chosen {
 }
 
 impl Knowledge {
-    /// The facts that concern one source.
+    /// What concerns one source: its series, and what is known of them and of it.
     #[must_use]
-    pub fn new(
-        facts: Facts,
-        source: SourceFacts,
-        (sources, meters): (&[ActiveSource], &[ActiveMeter]),
-        every: BTreeMap<Dataset, i32>,
-        daily: u32,
-    ) -> Self {
-        let widest = widest(&facts, sources, meters);
-        let series: Vec<SeriesFacts> = facts.series.into_iter().filter(|s| s.source == source.id).collect();
-        let since =
-            series.iter().map(|s| (s.meter, meters.iter().find(|m| m.prm == s.prm).and_then(|m| m.since))).collect();
-        let source_id = source.id;
-        let index = series.iter().enumerate().map(|(index, s)| ((s.meter, s.dataset), index)).collect();
+    pub fn new(part: Part, every: BTreeMap<Dataset, i32>) -> Self {
+        let Part { series, source, activations, failed, oldest_answered, daily, widest, since } = part;
+        let key = |series: &SeriesFacts| (series.meter, series.dataset);
+        let mut members: BTreeMap<MeterId, Vec<usize>> = BTreeMap::new();
+        for (index, one) in series.iter().enumerate() {
+            members.entry(one.meter).or_default().push(index);
+        }
+        let mut by_series: BTreeMap<SeriesKey, Vec<FailedCall>> = BTreeMap::new();
+        for call in failed {
+            by_series.entry((call.meter, call.dataset)).or_default().push(call);
+        }
         Self {
-            taken: BTreeMap::new(),
-            oldest_answered: facts
-                .oldest_answered
-                .into_iter()
-                .filter(|((of, _), _)| *of == source_id)
-                .map(|((_, dataset), answered)| (dataset, answered))
-                .collect(),
-            index,
+            index: series.iter().enumerate().map(|(index, one)| (key(one), index)).collect(),
+            members,
             series,
             source,
-            activations: facts.activations,
-            failed: facts.failed.into_iter().filter(|f| f.source == source_id).collect(),
+            activations,
+            failed: by_series,
+            touched: Touched::default(),
             daily,
             widest,
             aside: Vec::new(),
             in_a_row: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            oldest_answered,
             fetched: BTreeMap::new(),
             since,
             every,
@@ -142,15 +154,65 @@ impl Knowledge {
             if series.seen != fresh.seen || self.taken.get(&index).is_some_and(|until| *until <= now) {
                 self.taken.remove(&index);
             }
-            let (meter, dataset) = (fresh.meter, fresh.dataset);
-            self.failed.retain(|f| f.meter != meter || f.dataset != dataset);
+            self.failed.remove(&(fresh.meter, fresh.dataset));
+            self.touched.series.insert(index);
             series.clone_from(fresh);
         }
-        self.failed.extend(facts.failed.iter().filter(|f| f.source == self.source.id).cloned());
+        let source = self.source.id;
+        for failed in facts.failed.iter().filter(|f| f.source == source) {
+            self.add_failed(failed.clone());
+        }
         self.activations.extend(facts.activations.iter().map(|(key, known)| (*key, *known)));
         if let Some(source) = facts.sources.iter().find(|s| s.id == self.source.id) {
+            self.touched.all |= self.source.learnt != source.learnt;
             self.source.clone_from(source);
         }
+    }
+
+    /// Days that were set aside until `now` (monotonic) are open again.
+    pub fn release(&mut self, now: Duration) {
+        let touched = &mut self.touched.series;
+        self.aside.retain(|aside| {
+            let over = aside.until.is_some_and(|until| until <= now);
+            if over {
+                touched.insert(aside.series);
+            }
+            !over
+        });
+    }
+
+    /// A call has failed.
+    pub fn add_failed(&mut self, call: FailedCall) {
+        self.failed.entry((call.meter, call.dataset)).or_default().push(call);
+    }
+
+    /// Something of a series has changed that a plan made before does not know of.
+    pub fn touch(&mut self, index: usize) {
+        self.touched.series.insert(index);
+    }
+
+    /// What has changed since it was last asked for.
+    pub fn take_touched(&mut self) -> Touched {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Whether anything has.
+    #[must_use]
+    pub fn is_touched(&self) -> bool {
+        self.touched.all || !self.touched.series.is_empty()
+    }
+
+    /// The series of a series' meter, this one included.
+    pub(super) fn siblings(&self, index: usize) -> impl Iterator<Item = usize> {
+        let meter = self.series.get(index).map(|s| s.meter);
+        meter.and_then(|meter| self.members.get(&meter)).into_iter().flatten().copied()
+    }
+
+    /// The series of a meter that go one way.
+    fn same_way(&self, meter: MeterId, direction: Direction) -> impl Iterator<Item = &SeriesFacts> {
+        let members = self.members.get(&meter).into_iter().flatten();
+        let series = members.filter_map(|index| self.series.get(*index));
+        series.filter(move |s| s.dataset.direction() == direction)
     }
 
     /// What is known about an activation.
@@ -210,8 +272,7 @@ impl Knowledge {
     /// The oldest day of which something is stored, in any series of that direction.
     #[must_use]
     pub fn oldest_held(&self, meter: MeterId, direction: Direction) -> Option<Day> {
-        let same = self.series.iter().filter(|s| s.meter == meter && s.dataset.direction() == direction);
-        same.filter_map(|s| s.days.first_held()).min()
+        self.same_way(meter, direction).filter_map(|s| s.days.first_held()).min()
     }
 
     /// The windows of all series, for the store: what any source of the meter's list still serves, so
@@ -235,61 +296,8 @@ impl Knowledge {
     /// The first wanted day of those that are served: not before `since`, nor up to a day that was
     /// refused as before the activation, wherever exactly that is.
     fn wanted_from(&self, series: &SeriesFacts, served: Day, refused: Option<Day>) -> Day {
-        let since = self.since.get(&series.meter).copied().flatten();
+        let since = self.since.get(&series.meter).copied();
         [since, refused.map(Day::next)].into_iter().flatten().fold(served, Day::max)
-    }
-
-    /// The series as the planner sees them.
-    #[must_use]
-    pub fn planned(&self, source: &ActiveSource, chosen: &Chosen, now: DateTime<Utc>) -> Vec<Series<'_>> {
-        let epoch = now.timestamp();
-        let mut probing = Vec::new();
-        let mut all: Vec<Series<'_>> = self
-            .series
-            .iter()
-            .enumerate()
-            .map(|(index, facts)| {
-                let learnt = self.learnt(facts.dataset);
-                let reach = source.source.reach(facts.dataset);
-                let longest = reach.map_or(1, |reach| reach.max_days);
-                let max_days = match learnt.max_days {
-                    Some((days, until)) if until > epoch => days.min(longest),
-                    _ => longest,
-                };
-                let in_choice = chosen.series.as_ref().is_none_or(|c| c.contains(&index));
-                let mut window = match chosen.request {
-                    // An operator who names days may ask beyond what a refusal once taught.
-                    Request { refetch: true, only: Some(_), .. } => self.window_after(source, facts, now, None),
-                    _ => self.window(source, facts, now),
-                };
-                let can = in_choice && window.is_some();
-                let turn = if can { self.turn(index, facts, &mut probing, epoch) } else { Turn::Rest };
-                // Another instance holds it, or has given it to another source.
-                let elsewhere = self.taken.contains_key(&index) || facts.source != self.source.id;
-                let turn = if elsewhere { Turn::Rest } else { turn };
-                let before_activation = facts.code.as_deref().and_then(catalogue::reaction_of);
-                if turn == Turn::Probe && before_activation == Some(Reaction::ClampActivation) {
-                    // Whether the meter is served at all shows in its newest day, in no older one.
-                    window = window.map(|days| Days::single(days.last()));
-                }
-                Series {
-                    dataset: facts.dataset,
-                    window,
-                    served_first: self.served_first(source, facts.dataset, now).unwrap_or_else(|| paris::today(now)),
-                    max_days,
-                    exact_days: reach.map_or(1, |reach| reach.exact_days).min(max_days),
-                    every: self.every.get(&facts.dataset).copied().unwrap_or(1),
-                    days: &facts.days,
-                    turn,
-                    aside: self.aside_of(index, facts),
-                    probe: None,
-                    fetched: self.fetched.get(&index).filter(|_| chosen.request.refetch).cloned().unwrap_or_default(),
-                }
-            })
-            .collect();
-        self.search(&mut all, chosen.request, epoch);
-        self.search_history(source, &mut all, chosen.request, now);
-        all
     }
 
     /// How often a series has failed: today without a success after it, or in a row in this pass.
@@ -318,9 +326,8 @@ impl Knowledge {
     }
 
     fn failed_of<'a>(&'a self, facts: &'a SeriesFacts) -> impl Iterator<Item = &'a FailedCall> {
-        self.failed
-            .iter()
-            .filter(|f| f.meter == facts.meter && f.dataset == facts.dataset && react::counts_as_failure(&f.code))
+        let failed = self.failed.get(&(facts.meter, facts.dataset)).into_iter().flatten();
+        failed.filter(|f| react::counts_as_failure(&f.code))
     }
 
     /// The days that are not asked for now because calls for them keep failing.
@@ -340,17 +347,23 @@ impl Knowledge {
         match effect {
             Effect::Series { meter, dataset, state, code, not_before, .. } => {
                 let index = self.index_of((*meter, *dataset));
-                if let Some(series) = index.and_then(|index| self.series.get_mut(index)) {
+                if let Some((index, series)) = index.and_then(|index| Some((index, self.series.get_mut(index)?))) {
+                    self.touched.series.insert(index);
                     series.state = *state;
                     series.code.clone_from(code);
                     series.not_before = *not_before;
                 }
             }
             Effect::Activation { meter, direction, known } => {
-                self.activations.insert((*meter, *direction), *known);
+                let before = self.activations.insert((*meter, *direction), *known);
+                // Only a refusal, or the end of one, says anything about days that are wanted.
+                if before.unwrap_or_default().refused != known.refused || known.refused.is_some() {
+                    self.touched.series.extend(self.members.get(meter).into_iter().flatten());
+                }
             }
             Effect::Learnt { dataset, known, .. } => {
                 self.source.learnt.insert(*dataset, *known);
+                self.touched.all = true;
             }
             Effect::Source { state, .. } => self.source.state.clone_from(state),
             // The database reckons with it when the next call's line is written.
@@ -372,31 +385,11 @@ impl Knowledge {
         if let (Some(known), Some((first, _))) = (self.oldest_answered.get_mut(&dataset), days.first()) {
             known.push((at, *first));
         }
-        for failed in self.failed.iter_mut().filter(|f| f.meter == meter && f.dataset == dataset) {
+        for failed in self.failed.get_mut(&(meter, dataset)).into_iter().flatten() {
             failed.healed = true;
         }
         self.aside.retain(|a| a.series != index || days.iter().all(|(day, _)| !a.days.contains(*day)));
     }
-}
-
-/// How far back each source of a meter's list serves its datasets.
-fn widest(
-    facts: &Facts,
-    sources: &[ActiveSource],
-    meters: &[ActiveMeter],
-) -> BTreeMap<(MeterId, Dataset), Vec<(Reach, i32)>> {
-    let mut widest = BTreeMap::new();
-    for series in &facts.series {
-        let Some(meter) = meters.iter().find(|m| m.prm == series.prm) else { continue };
-        let listed = sources.iter().filter(|s| meter.sources.iter().any(|name| name == s.source.name()));
-        let reaches = listed.filter_map(|active| {
-            let known = facts.sources.iter().find(|s| s.name == active.source.name());
-            let short = known.and_then(|s| s.learnt.get(&series.dataset)).map_or(0, |learnt| learnt.history_short);
-            Some((active.source.reach(series.dataset)?, short))
-        });
-        widest.insert((series.meter, series.dataset), reaches.collect());
-    }
-    widest
 }
 
 /// The first day that is not published yet: today, or yesterday before eight in the morning.

@@ -1,5 +1,7 @@
 //! Whose turn it is: series that were refused wait for one call that tests whether they still are.
 
+use std::collections::HashSet;
+
 use super::Knowledge;
 use crate::domain::{Dataset, Direction, SeriesState};
 use crate::engine::react;
@@ -8,7 +10,7 @@ use crate::source::{Reaches, Reaction, catalogue};
 use crate::store::{MeterId, SeriesFacts};
 
 /// A refusal that a probe tests: what it concerns, and its code.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Refused {
     meter: Option<MeterId>,
     direction: Option<Direction>,
@@ -34,11 +36,16 @@ impl Refused {
         };
         Some(Self { meter, direction, dataset, state: series.state, code: series.code.clone() })
     }
+
+    /// Whether a series was refused for what concerns all meters alike.
+    pub(super) fn is_of_all_meters(series: &SeriesFacts) -> bool {
+        Self::of(series).is_some_and(|refused| refused.meter.is_none())
+    }
 }
 
 impl Knowledge {
     /// Whether a series is asked at `now`, asked for a test only, or not at all.
-    pub(super) fn turn(&self, index: usize, facts: &SeriesFacts, probing: &mut Vec<Refused>, now: i64) -> Turn {
+    pub(super) fn turn(&self, index: usize, facts: &SeriesFacts, probing: &mut HashSet<Refused>, now: i64) -> Turn {
         if self.learnt(facts.dataset).not_before.is_some_and(|at| at > now) {
             return Turn::Rest;
         }
@@ -47,8 +54,7 @@ impl Knowledge {
             (SeriesState::Suspended | SeriesState::NotOffered | SeriesState::Failing, _) if rests => Turn::Rest,
             // One call tells whether the refusal still stands; the others wait for its answer.
             (_, Some(refused)) => {
-                let first = !probing.contains(&refused);
-                probing.push(refused);
+                let first = probing.insert(refused);
                 if first { Turn::Probe } else { Turn::Rest }
             }
             (_, None) if self.exhausted(index) => Turn::Rest,
@@ -60,6 +66,12 @@ impl Knowledge {
     /// wait for one.
     pub fn kin(&self, index: usize) -> impl Iterator<Item = (usize, &SeriesFacts)> {
         let refused = self.series.get(index).and_then(Refused::of);
-        self.series.iter().enumerate().filter(move |(_, s)| refused.is_some() && Refused::of(s) == refused)
+        // A refusal of one meter concerns no other; without any there is nobody to look for.
+        let meter = refused.as_ref().and_then(|refused| refused.meter);
+        let all = refused.is_some() && meter.is_none();
+        let own = self.members.get(&meter.unwrap_or(MeterId(i64::MIN))).into_iter().flatten().copied();
+        let among = own.chain(0..if all { self.series.len() } else { 0 });
+        let known = among.filter_map(|index| Some((index, self.series.get(index)?)));
+        known.filter(move |(_, series)| Refused::of(series) == refused)
     }
 }

@@ -1,9 +1,9 @@
 //! The end of a pass: how each series stands is stored and summed up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::SourcePass;
-use crate::domain::{Prm, SeriesState};
+use crate::domain::{Dataset, Prm, SeriesState};
 use crate::engine::report::{DatasetReport, MeterReport, Stop};
 use crate::engine::{Report, serving};
 use crate::source::catalogue;
@@ -12,7 +12,9 @@ use crate::store::{Effect, StoreError};
 impl SourcePass<'_> {
     /// Stores how each series stands and sums up.
     pub(super) async fn finish(mut self) -> Result<Report, StoreError> {
-        self.replan().await?;
+        self.plan().await?;
+        let left: Vec<_> = self.queue.iter().copied().filter(|call| !self.waits_for_others(*call)).collect();
+        self.queue = left.into();
         let mut left: BTreeMap<usize, u64> = BTreeMap::new();
         for call in &self.queue {
             *left.entry(call.series).or_default() += 1;
@@ -83,33 +85,32 @@ impl SourcePass<'_> {
         Some((code, advice))
     }
 
-    /// Whether the source is not the one that the meter prefers.
-    fn stands_in(&self, prm: &Prm) -> bool {
-        let meter = self.engine.meters.iter().find(|m| m.prm == *prm);
-        meter.and_then(|m| m.sources.first()).is_some_and(|preferred| preferred != self.active.source.name())
-    }
-
     async fn meters(&self, left: &BTreeMap<usize, u64>) -> Result<Vec<MeterReport>, StoreError> {
         let status = self.engine.store.status().await?;
+        let messages: HashMap<(&Prm, Dataset), &str> =
+            status.iter().filter_map(|s| Some(((&s.prm, s.dataset), s.message.as_deref()?))).collect();
+        let preferred: HashMap<&Prm, &String> =
+            self.engine.meters.iter().filter_map(|m| Some((&m.prm, m.sources.first()?))).collect();
         let mut meters: Vec<MeterReport> = Vec::new();
+        let mut places: HashMap<&Prm, usize> = HashMap::new();
         for (index, series) in self.knowledge.series.iter().enumerate() {
             if self.chosen.series.as_ref().is_some_and(|c| !c.contains(&index)) {
                 continue;
             }
-            let line = status.iter().find(|s| s.prm == series.prm && s.dataset == series.dataset);
             let waits = matches!(series.state, SeriesState::Suspended | SeriesState::NotOffered | SeriesState::Failing);
             let report = DatasetReport {
                 series: (series.meter, series.dataset),
                 unserved: waits,
                 left: left.get(&index).copied().unwrap_or_default(),
                 source: self.active.source.name().to_owned(),
-                stands_in: self.stands_in(&series.prm),
+                stands_in: preferred.get(&series.prm).is_some_and(|name| *name != self.active.source.name()),
                 dataset: series.dataset,
                 state: series.state,
                 code: series.code.clone(),
-                error: line.and_then(|l| l.message.clone()),
+                error: messages.get(&(&series.prm, series.dataset)).map(|message| (*message).to_owned()),
             };
-            match meters.iter_mut().find(|m| m.prm == series.prm) {
+            let place = *places.entry(&series.prm).or_insert(meters.len());
+            match meters.get_mut(place) {
                 Some(meter) => meter.datasets.push(report),
                 None => meters.push(MeterReport {
                     prm: series.prm.clone(),

@@ -60,6 +60,7 @@ impl SourcePass<'_> {
         self.may_fail(call.series)
             && self.may_be_too_early(call)
             && self.closed_for(call).is_none()
+            && !self.waits_for_others(call)
             && self.may_try_out()
     }
 
@@ -222,7 +223,7 @@ impl SourcePass<'_> {
         let late = now > start + LATEST;
         let Some((span, prm)) = self.placed(flight.call).zip(self.prm_of(flight.call)).filter(|_| !late) else {
             self.not_made(flight).await?;
-            self.stale = true;
+            self.knowledge.touch(flight.call.series);
             return Ok(None);
         };
         self.pace.sent(now);
@@ -238,7 +239,7 @@ impl SourcePass<'_> {
         let often = self.asked.get(&key(call)).is_some_and(|times| *times >= MOST_ASKS);
         let span = self.span(call).filter(|_| !often);
         if span.is_none() {
-            self.stale = true;
+            self.knowledge.touch(call.series);
             *self.asked.entry(key(call)).or_default() += 1;
         }
         if often {

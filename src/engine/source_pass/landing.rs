@@ -149,10 +149,11 @@ impl SourcePass<'_> {
         self.pauses = 0;
         self.report.inserted += committed.inserted;
         self.report.changed += committed.changed;
+        self.hears(flight, &committed.days);
         self.knowledge.answered(flight.call.series, &committed.days, flight.asked_at);
         self.settle_troubles(flight.call.series);
         if flight.call.reason == plan::Reason::Probe || flight.call.reason == plan::Reason::Activation {
-            self.stale = true;
+            self.knowledge.touch(flight.call.series);
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! The part of a pass that concerns one source: one loop that looks, decides, sends and lands.
 //!
-//! [`dispatch`] says which call may leave and when, [`token`] keeps the access token, [`landing`]
+//! [`dispatch`] says which call may leave and when, [`canary`] spares a fleet a morning on which
+//! nothing is published yet, [`token`] keeps the access token, [`landing`]
 //! turns what comes back into rows, [`refusal`] into what is learnt from a refusal, [`sharing`]
 //! minds other instances, and [`closing`] sums up.
 
+mod canary;
 mod closing;
 mod dispatch;
 mod landing;
@@ -32,6 +34,7 @@ use crate::plan::{self, Call};
 use crate::source::{Ask, Pool, Response};
 use crate::store::{CallId, MeterId, SourceId, StoreError};
 
+use canary::Canaries;
 use token::Tokens;
 
 /// Calls in the air at once, at the most: rate times the slowest latency that is worth serving.
@@ -161,6 +164,8 @@ pub(super) struct SourcePass<'a> {
     /// Counters that are used up: which, whether for history alone, until when (machine, ms), and
     /// what the operator reads.
     closed: Vec<Closed>,
+    /// What is known of the newest day.
+    canaries: Canaries,
     /// Whether calls may be made although the source rests.
     despite_rest: bool,
     first_call: bool,
@@ -206,6 +211,7 @@ impl<'a> SourcePass<'a> {
             pace: Pace::default(),
             next_slot: Duration::ZERO,
             closed: Vec::new(),
+            canaries: Canaries::default(),
             despite_rest: false,
             first_call: true,
             troubles: BTreeMap::new(),
@@ -266,13 +272,12 @@ impl<'a> SourcePass<'a> {
     async fn step(&mut self) -> Result<Step, StoreError> {
         let now = self.engine.clock.monotonic();
         let today = paris::today(self.engine.calendar.now());
-        let released = self.knowledge.aside.iter().any(|a| a.until.is_some_and(|until| until <= now));
-        if released {
-            self.knowledge.aside.retain(|a| a.until.is_none_or(|until| until > now));
-        }
+        self.knowledge.release(now);
         self.catch_up(now).await?;
         let exhausted = self.queue.is_empty() && self.in_air.is_empty();
-        if self.stale || released || exhausted || self.planned_for != Some(today) {
+        if self.stale || exhausted || self.planned_for != Some(today) {
+            self.plan().await?;
+        } else if self.knowledge.is_touched() {
             self.replan().await?;
         }
         self.tell();
@@ -311,21 +316,55 @@ impl<'a> SourcePass<'a> {
         Ok(self.queue.remove(index).map_or(Step::Done, Step::Send))
     }
 
-    async fn replan(&mut self) -> Result<(), StoreError> {
+    /// Plans everything.
+    async fn plan(&mut self) -> Result<(), StoreError> {
         let now = self.engine.calendar.now();
         let allowance = self.engine.allowance(self.active, self.knowledge.daily).await?;
-        let series = self.knowledge.planned(self.active, &self.chosen, now);
-        let calls = plan::plan(&series, now.timestamp(), self.chosen.request, allowance);
-        self.queue = calls
-            .into_iter()
-            .filter(|call| !self.answered.contains(&key(*call)))
-            .filter(|call| {
-                self.in_air.iter().all(|f| f.call.series != call.series || f.call.days.intersect(call.days).is_none())
-            })
-            .collect();
+        self.knowledge.take_touched();
+        let mut calls = self.knowledge.calls(self.active, &self.chosen, now);
+        calls.retain(|call| self.is_open(*call));
+        let calls = plan::order::order(calls, Some(allowance));
+        if self.planned_for.is_none() && self.chosen.series.is_none() {
+            self.knowledge.forecast(self.active, &calls, allowance).warn(self.active.source.name());
+        }
+        self.queue = calls.into();
         self.stale = false;
         self.planned_for = Some(paris::today(now));
         Ok(())
+    }
+
+    /// Plans the meters anew of which something was learnt, where that concerns no others: of thousands
+    /// of meters, all others keep their places.
+    async fn replan(&mut self) -> Result<(), StoreError> {
+        let touched = self.knowledge.take_touched();
+        let now = self.engine.calendar.now();
+        let alone = if touched.all {
+            None
+        } else {
+            self.knowledge.calls_again(self.active, &self.chosen, now, &touched.series)
+        };
+        let Some((mut calls, series)) = alone else { return self.plan().await };
+        calls.retain(|call| self.is_open(*call));
+        // A meter's calls take the places that it had, and any more come where the order wants them.
+        let mut fresh = VecDeque::from(plan::order::order(calls, None));
+        let mut queue = VecDeque::with_capacity(self.queue.len() + fresh.len());
+        for call in self.queue.drain(..) {
+            let next = if series.contains(&call.series) { fresh.pop_front() } else { Some(call) };
+            queue.extend(next);
+        }
+        for call in fresh {
+            let order = plan::order::newest_first(&call);
+            let place = queue.iter().position(|other| plan::order::newest_first(other) > order);
+            queue.insert(place.unwrap_or(queue.len()), call);
+        }
+        self.queue = queue;
+        Ok(())
+    }
+
+    /// Whether a call is neither answered nor under way.
+    fn is_open(&self, call: Call) -> bool {
+        let flies = |f: &Flight| f.call.series == call.series && f.call.days.intersect(call.days).is_some();
+        !self.answered.contains(&key(call)) && !self.in_air.iter().any(flies)
     }
 
     fn tell(&self) {

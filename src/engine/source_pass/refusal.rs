@@ -88,9 +88,9 @@ impl SourcePass<'_> {
             }
             return Ok(());
         }
-        self.stale = true;
+        self.knowledge.touch(call.series);
         if fails {
-            self.knowledge.failed.push(FailedCall {
+            self.knowledge.add_failed(FailedCall {
                 meter: flight.meter,
                 dataset: flight.dataset,
                 source: self.knowledge.source.id,
@@ -161,7 +161,7 @@ impl SourcePass<'_> {
         self.settle(flight.call.series, end, told).await?;
         let message = react::message(refusal);
         self.closed.push(Closed { pool, history: false, until_ms, message });
-        self.stale = true;
+        self.knowledge.touch(flight.call.series);
         Ok(())
     }
 
@@ -192,6 +192,7 @@ impl SourcePass<'_> {
                 // What looked like one series' trouble was everybody's.
                 for series in std::mem::take(&mut self.turned_away) {
                     self.knowledge.aside.retain(|a| a.series != series);
+                    self.knowledge.touch(series);
                     self.troubles.remove(&series);
                 }
             }

@@ -63,7 +63,6 @@ impl SourcePass<'_> {
         if self.despite_rest {
             self.knowledge.source.state.not_before_ms = None;
         }
-        self.stale = true;
         Ok(())
     }
 

@@ -1,0 +1,137 @@
+//! The order of calls where a budget does not carry everything at once.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{Asked, DayObservation, SameDay, paris};
+
+/// Meters whose curves are fetched for days on end with so many calls a day for history.
+struct Fleet {
+    series: Vec<Coverage>,
+    today: Day,
+    depth: i32,
+    lost: Vec<i32>,
+}
+
+impl Fleet {
+    fn new(meters: usize, depth: i32) -> Self {
+        let today = "2026-11-24".parse().unwrap();
+        Self { series: vec![Coverage::new(); meters], today, depth, lost: vec![0; meters] }
+    }
+
+    fn window(&self) -> Days {
+        Days::new(self.today.plus(-self.depth), self.today).unwrap()
+    }
+
+    /// Makes the calls of a day and lets the next one come.
+    fn pass(&mut self, history: usize, by_deadline: bool) {
+        let window = self.window();
+        let now = paris::at_wall(self.today, crate::domain::coverage::PUBLISHED_AT) + 300;
+        let planned: Vec<Series<'_>> = self
+            .series
+            .iter()
+            .map(|days| Series {
+                dataset: Dataset::ConsumptionLoadCurve,
+                window: Some(window),
+                served_first: window.first(),
+                max_days: 7,
+                exact_days: 7,
+                every: 1,
+                days,
+                turn: Turn::Open,
+                aside: Vec::new(),
+                probe: None,
+                fetched: BTreeSet::new(),
+            })
+            .collect();
+        let today = self.series.len() + history;
+        let allowance = Allowance { today, per_day: history, newest: true };
+        let calls = plan(&planned, now, Request::default(), by_deadline.then_some(allowance));
+        let newest: BTreeSet<usize> = calls.iter().filter(|c| c.newest).map(|c| c.series).collect();
+        assert_eq!(newest.len(), self.series.len());
+        assert!(calls.iter().take(newest.len()).all(|c| c.newest), "yesterday comes first, whatever it costs");
+        let asked =
+            Asked { at: now, window_first: window.first(), certain: true, exact: true, same_day: SameDay::Often };
+        let whole = DayObservation { stored: 48, expected: Some(48), whole: true };
+        for call in calls.into_iter().take(today) {
+            for day in call.days.iter() {
+                let record = self.series[call.series].get(day).after(day, whole, asked);
+                self.series[call.series].insert(day, record);
+            }
+        }
+        for (series, lost) in self.series.iter().zip(&mut self.lost) {
+            *lost += i32::from(!series.is_complete(window.first()));
+        }
+        self.today = self.today.next();
+    }
+
+    /// Passes until nothing is left to fetch; the days that each series has lost.
+    fn backfill(mut self, history: usize, by_deadline: bool) -> Vec<i32> {
+        for _ in 0..2 * self.depth {
+            self.pass(history, by_deadline);
+        }
+        self.lost
+    }
+}
+
+#[test]
+fn a_fleet_loses_nothing_where_each_series_gets_a_call_before_its_oldest_week_runs_out() {
+    // Two thirds of what all weeks take is there in time; a seventh of a call a day and series is enough.
+    for history in [5, 8] {
+        let (meters, depth) = (28, 140);
+        let by_deadline: i32 = Fleet::new(meters, depth).backfill(history, true).iter().sum();
+        let newest_first: i32 = Fleet::new(meters, depth).backfill(history, false).iter().sum();
+        assert_eq!(by_deadline, 0, "{history} calls a day; {newest_first} newest first");
+        assert!(newest_first > i32::try_from(meters).unwrap() * 20, "{newest_first}");
+    }
+}
+
+#[test]
+fn where_even_that_is_too_much_the_loss_is_smaller_and_shared() {
+    let (meters, depth, history) = (28, 140, 2);
+    let by_deadline = Fleet::new(meters, depth).backfill(history, true);
+    let newest_first = Fleet::new(meters, depth).backfill(history, false);
+    let sum = |lost: &[i32]| lost.iter().sum::<i32>();
+    assert!(sum(&by_deadline) <= sum(&newest_first), "{} and {}", sum(&by_deadline), sum(&newest_first));
+    let (least, most) = (by_deadline.iter().min().unwrap(), by_deadline.iter().max().unwrap());
+    assert!(most - least <= 21, "{by_deadline:?}");
+}
+
+fn calls(patience: &[(i32, bool)]) -> Vec<Call> {
+    let call = |(index, (patience, newest)): (usize, &(i32, bool))| {
+        let days = Days::new(Day::from_number(*patience), Day::from_number(patience + 7)).unwrap();
+        let reason = if *newest { Reason::Yesterday } else { Reason::Missing };
+        Call { series: index, days, oldest_wanted: days.first(), reason, patience: *patience, newest: *newest }
+    };
+    patience.iter().enumerate().map(call).collect()
+}
+
+proptest! {
+    /// Nothing is late that need not be, newest days come first, and where nothing presses the order is
+    /// newest first.
+    #[test]
+    fn no_call_is_late_where_all_can_be_in_time(
+        patience in prop::collection::vec((0_i32..40, prop::bool::weighted(0.2)), 1..80),
+        (today, per_day) in (0_usize..30, 1_usize..9),
+    ) {
+        let allowance = Allowance { today, per_day, newest: true };
+        let all = calls(&patience);
+        let ordered = order::order(all.clone(), Some(allowance));
+        prop_assert_eq!(ordered.len(), all.len());
+        let newest = all.iter().filter(|c| c.newest).count();
+        prop_assert!(ordered.iter().take(newest).all(|c| c.newest));
+        let rest = allowance.after(newest);
+        let mut deadlines: Vec<i32> = all.iter().filter(|c| !c.newest).map(|c| c.patience).collect();
+        deadlines.sort_unstable();
+        let day = |place: usize| i32::try_from(rest.day_of(place)).unwrap();
+        let feasible = deadlines.iter().enumerate().all(|(place, patience)| day(place) <= *patience);
+        if feasible {
+            for (place, call) in ordered.iter().skip(newest).enumerate() {
+                prop_assert!(day(place) <= call.patience, "{:?} at {}", call, place);
+            }
+        }
+        if all.len() <= today {
+            prop_assert_eq!(ordered, order::order(all, None));
+        }
+    }
+}

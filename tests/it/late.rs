@@ -1,0 +1,71 @@
+//! Mornings on which Enedis is late for everybody: a few meters find out for the others.
+
+use linkyd::domain::Dataset;
+use linkyd::exit::Exit;
+use linkyd::simulator::{Late, MeterSpec, Stretch, World};
+
+use crate::support::{Rig, at, day, prm};
+
+const METERS: usize = 12;
+const SINCE: &str = "2026-10-20";
+const DATASETS: [Dataset; 3] = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption, Dataset::DailyMaxPower];
+
+fn meter(n: usize) -> String {
+    format!("{:014}", 1_234_567_890_000 + n)
+}
+
+async fn rig() -> Rig {
+    let world = (0..METERS).fold(World::new(81), |world, n| world.with(MeterSpec::new(prm(&meter(n)))));
+    Rig::new(world, &DATASETS, at("2026-11-24T08:30:00+01:00")).await.since(day(SINCE))
+}
+
+#[tokio::test]
+async fn on_a_late_morning_five_calls_find_out_and_the_fleet_waits() {
+    let rig = rig().await;
+    rig.pass().await;
+    // The 24th is published a day late, for all of them.
+    rig.simulator.change(|world| {
+        for meter in &mut world.meters {
+            meter.late.push(Late { stretch: Stretch::days(day("2026-11-24"), day("2026-11-24")), days: 1, at: None });
+        }
+    });
+    let before = rig.calls();
+    rig.next_morning(8, 10);
+    let report = rig.pass().await;
+    assert_eq!(rig.calls() - before, 5);
+    assert_eq!((report.left, report.exit()), (0, Exit::Done));
+    // Later in the morning the same few look again.
+    rig.advance(60);
+    rig.pass().await;
+    assert_eq!(rig.calls() - before, 10);
+
+    let before = rig.calls();
+    rig.next_morning(8, 10);
+    rig.pass().await;
+    assert_eq!(rig.calls() - before, METERS * DATASETS.len(), "the fleet is released, a call for each series");
+    for n in 0..METERS {
+        rig.assert_true_since(&prm(&meter(n)), day(SINCE)).await;
+    }
+}
+
+#[tokio::test]
+async fn meters_that_have_been_silent_for_days_hold_nobody_back() {
+    let rig = rig().await;
+    rig.pass().await;
+    // The first six send nothing any more; with three series each they are more than find out.
+    rig.simulator.change(|world| {
+        for meter in world.meters.iter_mut().take(METERS / 2) {
+            meter.holes.push(Stretch::days(day("2026-11-24"), day("2026-12-31")));
+        }
+    });
+    for _ in 0..4 {
+        rig.next_morning(8, 10);
+        rig.pass().await;
+    }
+    let status = linkyd::store::Store::status(&*rig.store).await.unwrap();
+    let living = status.iter().filter(|s| (METERS / 2..METERS).any(|n| s.prm == prm(&meter(n))));
+    assert!(living.clone().count() > 0);
+    for series in living {
+        assert_eq!((series.newest_day, series.gaps), (Some(day("2026-11-27")), 0), "{series:?}");
+    }
+}
