@@ -38,17 +38,25 @@ pub(super) async fn reserve(
     now_ms: i64,
     earlier: Option<&Reserved>,
 ) -> Result<Reserved, StoreError> {
-    if let Some(Reserved::Go { call: number, .. }) = earlier {
-        let (there,): (bool,) = link.query_as(sql::CALL_THERE).bind(number.0).fetch_one(&mut link.conn).await?;
-        if there {
-            return earlier.copied().ok_or_else(never_reserved);
-        }
-    }
     let account: Option<(i32, Option<i64>)> =
         link.query_as(sql::ACCOUNT_LOCK).bind(i4(call.source.0)).fetch_optional(&mut link.conn).await?;
     let Some((account, rests_until)) = account else {
         return Err(StoreError::Inconsistent { table: "source", what: "there is no source of that number".to_owned() });
     };
+    if let Some(reserved @ Reserved::Go { call: number, at_ms, lease }) = earlier {
+        let made = link.query_as(sql::CALL_MADE).bind(number.0);
+        if let Some((server_now,)) = made.fetch_optional(&mut link.conn).await? {
+            if skew.now(server_now, now_ms) <= skew.to_server(*at_ms) + budget::LATE_MS {
+                return Ok(*reserved);
+            }
+            // Nobody has made the call, and now it would come too close to others: it gets a new start.
+            link.query(sql::CALL_TAKE_BACK).bind(number.0).execute(&mut link.conn).await?;
+            if let (true, Some((meter, dataset, _))) = (*lease == Some(*number), call.asks.as_ref()) {
+                let let_go = link.query(sql::SERIES_LET_GO).bind(i4(meter.0)).bind(i2(dataset.id())).bind(number.0);
+                let_go.execute(&mut link.conn).await?;
+            }
+        }
+    }
     // A limit of nothing counts as a limit of one: it can only be more careful.
     let behind = |limit: u32| i64::from(limit.max(1)) - 1;
     let kept = limits.per_day.zip(call.keep).map(|(per_day, keep)| per_day.saturating_sub(keep.calls));

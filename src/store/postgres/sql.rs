@@ -392,7 +392,11 @@ statements! {
         "INSERT INTO call (account, at_ms, asked_at, source, pool, api, meter, dataset, start_day, end_day)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id";
     SERIES_HOLD = "UPDATE series SET held_by = $3, held_until_ms = $4 WHERE meter = $1 AND dataset = $2";
-    CALL_THERE = "SELECT EXISTS (SELECT 1 FROM call WHERE id = $1)";
+    /// The server's time, where the line is there.
+    CALL_MADE = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8 FROM call WHERE id = $1";
+    CALL_TAKE_BACK = "DELETE FROM call WHERE id = $1 AND outcome IS NULL";
+    SERIES_LET_GO =
+        "UPDATE series SET held_by = NULL, held_until_ms = NULL WHERE meter = $1 AND dataset = $2 AND held_by = $3";
     /// The series of a line, and nobody else may touch it until this is done.
     CALL_MEETS =
         "WITH s AS (

@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 
 use super::proxy::Proxy;
 use super::*;
+use crate::store::postgres::ledger;
+use crate::store::postgres::transaction::{Kind, Patience};
 use crate::store::{Effect, SourceState, StoreError};
 
 /// Where the server of a database listens; `None` where it is on a network.
@@ -76,6 +78,26 @@ async fn what_was_not_confirmed_is_done_once() {
         assert_eq!(disturbed, told);
         assert_eq!(rig.one(ALL).await, stored);
     }
+}
+
+/// A reservation that was committed long ago, as turns out when the server is back, would be made at
+/// once and come too close to others.
+#[tokio::test]
+async fn a_reservation_that_is_late_gets_a_new_start() {
+    let rig = Rig::new().await;
+    let wanted = call(CURVE, days("2026-11-17", "2026-11-24"), Some(0));
+    let first = rig.store.reserve(&wanted, &LIMITS, NOW * 1000).await.unwrap();
+    let again = |late_ms: i64| {
+        let input = (Arc::clone(&rig.store.skew), wanted.clone(), first, NOW * 1000 + late_ms);
+        rig.store.server.run(Kind::Write, Patience::None, input, |link, (skew, wanted, first, now), _| {
+            Box::pin(ledger::reserve(link, skew, wanted, &LIMITS, *now, Some(first)))
+        })
+    };
+    assert_eq!(again(500).await.unwrap(), first);
+    let later = again(9_000).await.unwrap();
+    let Reserved::Go { call: line, at_ms, lease } = later else { panic!("{later:?}") };
+    assert_eq!((at_ms, lease), (NOW * 1000 + 9_000, Some(line)));
+    assert_eq!(rig.column("SELECT id::text FROM call").await, [line.0.to_string()]);
 }
 
 #[tokio::test]
