@@ -1,13 +1,15 @@
-//! A database on a PostgreSQL server: linkyd dies at any moment, and what is there in the end is what
-//! is there without all that.
+//! A database on a PostgreSQL server: the server dies at any moment, linkyd dies at any moment, and
+//! what is there in the end is what is there without all that.
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
-use crate::cli_rig::{FEWEST, Home, MORNING, Simulated, meter, now, source};
+use crate::cli_rig::{FEWEST, Home, MORNING, Simulated, meter, now, source, wait_for};
 use crate::postgres::{Database, Server};
 
+const CRASHES: usize = 20;
 const KILLS: usize = 15;
 
 /// What differs with the moments at which something was asked.
@@ -71,6 +73,40 @@ fn assert_shown(database: &Database, expected: &[Vec<String>]) {
     for ((view, here), there) in VIEWS.iter().zip(shown(database)).zip(expected) {
         assert!(&here == there, "{view}: {} and {} rows", here.len(), there.len());
     }
+}
+
+#[test]
+fn a_server_that_crashes_twenty_times_loses_nothing_and_doubles_nothing() {
+    let server = Server::own();
+    let (quiet, database) = block_on(async { (server.empty_database().await, server.empty_database().await) });
+    let expected = calm(&quiet);
+
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let folder = crate::cli_rig::folder();
+    let enedis = Simulated::start(folder.path(), &["--no-limits", "--latency-ms", "10", "--jitter-ms", "30"]);
+    let home = home(&database, &enedis, 30);
+    let mut process = home.start(&["sync", "--at", MORNING]);
+    wait_for("the first calls", || (enedis.calls().len() > 2).then_some(()));
+    let mut during = 0;
+    for _ in 0..CRASHES {
+        let (born, life) = (now(), Duration::from_micros(random.u64(1_000..200_000)));
+        while born.elapsed() < life {
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        during += usize::from(process.0.try_wait().unwrap().is_none());
+        server.crash();
+    }
+    let code = process.code();
+    let mut said = String::new();
+    process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((code, during), (Some(0), CRASHES), "the backfill outlives all crashes: {said}");
+    home.assert_whole();
+    assert_shown(&database, &expected);
+    // What was answered was stored, and what was stored was not asked for again.
+    assert_eq!(enedis.calls().len() as u64, FEWEST);
+    assert_eq!(home.run_at_morning(&["sync", "--json"]).exits(0).json()["calls"], 0);
 }
 
 #[test]
