@@ -39,10 +39,10 @@ mod gateways;
 #[cfg(test)]
 mod instances;
 #[cfg(test)]
+mod late;
+#[cfg(test)]
 #[path = "../postgres/server.rs"]
 mod postgres;
-#[cfg(test)]
-mod late;
 #[cfg(test)]
 mod reactions;
 #[cfg(test)]

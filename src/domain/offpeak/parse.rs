@@ -60,6 +60,7 @@ impl OffPeak {
 /// The text in capitals without accents or spaces at its ends.
 fn plain(text: &str) -> String {
     let letter = |letter: char| match letter {
+        'à' | 'â' | 'À' | 'Â' => 'A',
         'é' | 'è' | 'ê' | 'É' | 'È' | 'Ê' => 'E',
         '\u{2010}'..='\u{2015}' => '-',
         other if other.is_whitespace() => ' ',
