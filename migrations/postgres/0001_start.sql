@@ -177,12 +177,13 @@ DECLARE
     part text;
     starts text;
     ends text;
+    owner text;
     made int4 := 0;
 BEGIN
     IF NOT EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = parent AND pg_has_role(c.relowner, 'USAGE')) THEN
         RETURN 0;
     END IF;
-    SELECT quote_ident(n.nspname) INTO STRICT place
+    SELECT quote_ident(n.nspname), pg_get_userbyid(c.relowner) INTO STRICT place, owner
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = parent;
     FOR year IN first_year .. last_year LOOP
         part := 'load_curve_' || year;
@@ -199,6 +200,8 @@ BEGIN
         starts := year || '-01-01 00:00:00+00';
         ends := year + 1 || '-01-01 00:00:00+00';
         EXECUTE format('CREATE TABLE %s.%I (LIKE %s.load_curve INCLUDING ALL)', place, part, place);
+        -- Also where an administrator makes it, or the owner could not migrate it with the others.
+        EXECUTE format('ALTER TABLE %s.%I OWNER TO %I', place, part, owner);
         EXECUTE format(
             'WITH moved AS (DELETE FROM %s.load_curve_rest WHERE start >= %L AND start < %L RETURNING *)
              INSERT INTO %s.%I SELECT * FROM moved', place, starts, ends, place, part);

@@ -23,11 +23,12 @@ BEGIN
         IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = role) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', role);
         END IF;
-        -- Whoever leaves a transaction open holds up no one for long.
+        -- So no query has to name the schema.
         EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path = linkyd', role, current_database());
     END LOOP;
-    -- To act for the owner below, an administrator who is no superuser has to be a member.
-    IF NOT pg_has_role('linkyd_owner', 'MEMBER') THEN
+    -- To act for the owner below, an administrator who is no superuser has to be a member. Since
+    -- PostgreSQL 16 who creates a role is one that may only administer it, hence USAGE.
+    IF NOT pg_has_role('linkyd_owner', 'USAGE') THEN
         EXECUTE format('GRANT linkyd_owner TO %I', current_user);
     END IF;
 END
@@ -38,11 +39,12 @@ GRANT USAGE ON SCHEMA linkyd TO linkyd, linkyd_reader;
 
 -- The writer: rows of all tables, those that migrations will bring included, and no table of its own.
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA linkyd TO linkyd;
-GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA linkyd TO linkyd;
+-- `linkyd db copy` brings numbers along, and sets the sequences behind them.
+GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA linkyd TO linkyd;
 ALTER DEFAULT PRIVILEGES FOR ROLE linkyd_owner IN SCHEMA linkyd
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO linkyd;
 ALTER DEFAULT PRIVILEGES FOR ROLE linkyd_owner IN SCHEMA linkyd
-    GRANT USAGE, SELECT ON SEQUENCES TO linkyd;
+    GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO linkyd;
 
 -- The version of the schema is the owner's alone.
 DO $$

@@ -45,6 +45,9 @@ pub(super) async fn commit(
     earlier: Option<&Committed>,
 ) -> Result<Committed, StoreError> {
     effects::of_accounts(link, skew, &answer.effects).await?;
+    if earlier.is_some() {
+        ledger::await_the_end(link, answer.end.call).await?;
+    }
     let (meter, dataset) = (i4(answer.meter.0), i2(answer.dataset.id()));
     let (journalled, complete, series, held_by, minutes, summers, ids): MeetsRow = link
         .query_as(sql::ANSWER_MEETS)

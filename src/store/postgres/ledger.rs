@@ -43,8 +43,9 @@ pub(super) async fn reserve(
     let Some((account, rests_until)) = account else {
         return Err(StoreError::Inconsistent { table: "source", what: "there is no source of that number".to_owned() });
     };
+    // Only now: the earlier attempt may still have been at its end, and held the account until it was over.
     if let Some(reserved @ Reserved::Go { call: number, at_ms, lease }) = earlier {
-        let made = link.query_as(sql::CALL_MADE).bind(number.0);
+        let made = link.query_as(sql::CALL_MADE).bind(number.0).bind(skew.to_server(*at_ms));
         if let Some((server_now,)) = made.fetch_optional(&mut link.conn).await? {
             if skew.now(server_now, now_ms) <= skew.to_server(*at_ms) + budget::LATE_MS {
                 return Ok(*reserved);
@@ -165,6 +166,13 @@ pub(super) fn keeps(lease: Option<Lease>) -> bool {
     lease.is_none_or(|lease| lease.keep)
 }
 
+/// Waits until an attempt is over whose end nobody knows: it may still be at its `COMMIT`, and what a
+/// statement reads beside the row for which it waits is as old as its beginning.
+pub(super) async fn await_the_end(link: &mut Link, call: CallId) -> Result<(), StoreError> {
+    link.query(sql::CALL_LOCK).bind(call.0).execute(&mut link.conn).await?;
+    Ok(())
+}
+
 /// A line of the journal: whether it is complete, its series, and who holds that.
 type LineRow = (bool, Option<i32>, Option<i16>, Option<i64>);
 
@@ -178,6 +186,9 @@ pub(super) async fn settle(
     earlier: Option<&i64>,
 ) -> Result<i64, StoreError> {
     effects::of_accounts(link, skew, effects).await?;
+    if earlier.is_some() {
+        await_the_end(link, end.call).await?;
+    }
     let found = link.query_as(sql::CALL_MEETS).bind(end.call.0);
     let found: Option<LineRow> = found.fetch_optional(&mut link.conn).await?;
     let Some((complete, meter, dataset, held_by)) = found else { return Err(never_reserved()) };

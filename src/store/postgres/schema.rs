@@ -64,7 +64,7 @@ const EMPTY: &str = "the tables of linkyd are not there yet; `linkyd sync` or `l
 /// Whether something was there already that was to be made.
 fn stumbled(error: &StoreError) -> bool {
     let StoreError::Database(error) = error else { return false };
-    errors::code(error).is_some_and(|code| ["42P07", "42710", "23505", "42723"].contains(&code.as_str()))
+    errors::code(error).is_some_and(|code| ["42P06", "42P07", "42710", "23505", "42723"].contains(&code.as_str()))
 }
 
 /// The version of the schema; 0 where there is none.

@@ -43,8 +43,10 @@ statements! {
     EXAMINE =
         "SELECT current_setting('server_version'), coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false),
                 pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean,
-                has_table_privilege('load_curve', 'INSERT, UPDATE') AND has_table_privilege('call', 'INSERT, UPDATE')
-                    AND has_table_privilege('coverage', 'INSERT, UPDATE, DELETE'),
+                (SELECT bool_and(has_table_privilege(t, p))
+                 FROM (VALUES ('load_curve', 'INSERT'), ('load_curve', 'UPDATE'), ('load_curve', 'DELETE'),
+                     ('coverage', 'INSERT'), ('coverage', 'UPDATE'), ('coverage', 'DELETE'),
+                     ('series', 'UPDATE'), ('call', 'INSERT'), ('call', 'UPDATE'), ('call', 'DELETE')) needed(t, p)),
                 (SELECT pg_has_role(c.relowner, 'USAGE') FROM pg_class c WHERE c.oid = 'load_curve'::regclass),
                 (SELECT count(*) FROM (SELECT 1 FROM load_curve_rest LIMIT 1) r)";
     DAEMON_LIVES =
@@ -392,11 +394,13 @@ statements! {
         "INSERT INTO call (account, at_ms, asked_at, source, pool, api, meter, dataset, start_day, end_day)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id";
     SERIES_HOLD = "UPDATE series SET held_by = $3, held_until_ms = $4 WHERE meter = $1 AND dataset = $2";
-    /// The server's time, where the line is there.
-    CALL_MADE = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8 FROM call WHERE id = $1";
+    /// The server's time, where the line is there. A server that crashed or failed over may have given the
+    /// number to another call since.
+    CALL_MADE = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8 FROM call WHERE id = $1 AND at_ms = $2";
     CALL_TAKE_BACK = "DELETE FROM call WHERE id = $1 AND outcome IS NULL";
     SERIES_LET_GO =
         "UPDATE series SET held_by = NULL, held_until_ms = NULL WHERE meter = $1 AND dataset = $2 AND held_by = $3";
+    CALL_LOCK = "SELECT 1 FROM call WHERE id = $1 FOR NO KEY UPDATE";
     /// The series of a line, and nobody else may touch it until this is done.
     CALL_MEETS =
         "WITH s AS (

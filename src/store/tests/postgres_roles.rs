@@ -9,6 +9,7 @@ use super::server::{Database, Server};
 use super::*;
 use crate::clock::SystemClock;
 use crate::store::Mode;
+use crate::store::copy::Bulk;
 use crate::store::postgres::{Address, PostgresStore, TimeOf};
 
 /// The roles of a server are shared by its databases, so each test has names of its own.
@@ -118,6 +119,18 @@ async fn each_role_can_do_its_work_and_no_more() {
     // What the owner made later is the writer's to write.
     let again = world.store_curve(far, curve(far, 30, |_| 8)).await;
     assert_eq!(again.changed, 96);
+
+    // An administrator may make partitions too: they are the owner's all the same.
+    let schema = roles.database.name();
+    roles.database.run(&format!("SET search_path = {schema}; SELECT load_curve_years(2046, 2046)")).await;
+    assert_eq!(rows(&mut owner, "SELECT count(*) FROM load_curve_2046").await.unwrap(), ["0"]);
+    // A copy that arrives sets the numbers that come next.
+    let target = roles.open("", Mode::Create).await.unwrap();
+    target.prepare(target.held().await.unwrap()).await.unwrap();
+    assert!(target.examine().await.unwrap().may_write);
+    roles.database.run(&format!("REVOKE DELETE ON {schema}.coverage FROM {schema}")).await;
+    assert!(!target.examine().await.unwrap().may_write, "a right that is lacking is noticed");
+    drop(target);
 
     let mut reader = roles.connect("_reader").await;
     let kinds = "SELECT relname, CASE relkind WHEN 'v' THEN 1 ELSE 0 END FROM pg_class

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 
 /// `COMMIT` as the driver sends it.
 const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
@@ -16,7 +17,15 @@ pub(super) struct Proxy {
     answers: Arc<AtomicU32>,
     /// Whether the `COMMIT` itself is lost, so that nothing was committed.
     commits_lost: Arc<AtomicU32>,
+    late: Arc<Late>,
     pub(super) gone: Arc<AtomicU32>,
+}
+
+/// A `COMMIT` that is held back while whoever sent it believes the connection lost.
+#[derive(Default)]
+struct Late {
+    wanted: AtomicU32,
+    go: Notify,
 }
 
 impl Proxy {
@@ -26,14 +35,15 @@ impl Proxy {
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
         let (answers, commits_lost, gone) =
             (Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default());
-        let shared = (Arc::clone(&answers), Arc::clone(&commits_lost), Arc::clone(&gone));
+        let late = Arc::<Late>::default();
+        let shared = (Arc::clone(&answers), Arc::clone(&commits_lost), Arc::clone(&late), Arc::clone(&gone));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = UnixStream::connect(&socket).await.unwrap();
                 tokio::spawn(carry(client, server, shared.clone()));
             }
         });
-        Self { folder, answers, commits_lost, gone }
+        Self { folder, answers, commits_lost, late, gone }
     }
 
     /// The URL of a database by this way.
@@ -48,19 +58,29 @@ impl Proxy {
         self.answers.store(1, Ordering::SeqCst);
     }
 
+    /// Holds the next `COMMIT` back, until [`Proxy::deliver`].
+    pub(super) fn hold_a_commit(&self) {
+        self.late.wanted.store(1, Ordering::SeqCst);
+    }
+
+    /// Lets the server have what was held back.
+    pub(super) fn deliver(&self) {
+        self.late.go.notify_one();
+    }
+
     /// Loses the next `COMMIT` itself.
     pub(super) fn lose_a_commit(&self) {
         self.commits_lost.store(1, Ordering::SeqCst);
     }
 }
 
-type Shared = (Arc<AtomicU32>, Arc<AtomicU32>, Arc<AtomicU32>);
+type Shared = (Arc<AtomicU32>, Arc<AtomicU32>, Arc<Late>, Arc<AtomicU32>);
 
 fn take(count: &AtomicU32) -> bool {
     count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
 }
 
-async fn carry(mut client: UnixStream, mut server: UnixStream, (answers, commits_lost, gone): Shared) {
+async fn carry(mut client: UnixStream, mut server: UnixStream, (answers, commits_lost, late, gone): Shared) {
     let (mut from_client, mut from_server) = ([0; 16384], [0; 16384]);
     loop {
         tokio::select! {
@@ -70,6 +90,14 @@ async fn carry(mut client: UnixStream, mut server: UnixStream, (answers, commits
                 let commits = sent == COMMIT;
                 if commits && take(&commits_lost) {
                     gone.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
+                if commits && take(&late.wanted) {
+                    gone.fetch_add(1, Ordering::SeqCst);
+                    drop(client);
+                    late.go.notified().await;
+                    let _ = server.write_all(sent).await;
+                    let _ = server.read(&mut from_server).await;
                     return;
                 }
                 if server.write_all(sent).await.is_err() {

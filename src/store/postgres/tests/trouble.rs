@@ -100,6 +100,47 @@ async fn a_reservation_that_is_late_gets_a_new_start() {
     assert_eq!(rig.column("SELECT id::text FROM call").await, [line.0.to_string()]);
 }
 
+/// The next attempt begins while the one before is still at its `COMMIT`, and finds out all the same.
+#[tokio::test]
+async fn what_is_committed_late_is_done_once() {
+    let rig = Rig::new().await;
+    let Some(socket) = socket(&rig.database.url()) else { return };
+    let proxy = Proxy::to(socket);
+    let store = open(&proxy.url(&rig.database.url()), Mode::Write, &rig.clock).await;
+    let deliver = async || {
+        let waiting = "SELECT count(*)::text FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        for _ in 0..20_000 {
+            if rig.one(waiting).await != "0" {
+                return proxy.deliver();
+            }
+        }
+        panic!("nobody waits for the attempt before");
+    };
+    let span = days("2026-11-17", "2026-11-24");
+    let known = rig.store.series_facts(&[(METER, CURVE)], 0).await.unwrap().series[0].seen;
+
+    proxy.hold_a_commit();
+    let asked = call(CURVE, span, Some(known));
+    let ((line, lease), ()) = tokio::join!(reserve(&store, &asked), deliver());
+    assert_eq!(lease, Some(line));
+    assert_eq!(rig.one("SELECT count(*)::text FROM call").await, "1");
+
+    proxy.hold_a_commit();
+    let lease = Some(Lease { token: line, keep: false });
+    let (done, ()) = tokio::join!(store.commit(answer(line, lease, CURVE, span, curve(span, 5))), deliver());
+    let done = done.unwrap();
+    assert_eq!((done.inserted, done.seen), (336, known + 1));
+
+    let (line, _) = reserve(&store, &call(CURVE, span, Some(done.seen))).await;
+    let lease = Some(Lease { token: line, keep: false });
+    let end = CallEnd { call: line, lease, status: Some(503), code: Some("http-503".into()), duration_ms: 7 };
+    proxy.hold_a_commit();
+    let (seen, ()) = tokio::join!(store.settle(end, Vec::new()), deliver());
+    assert_eq!(seen.unwrap(), known + 2);
+    assert_eq!(proxy.gone.load(Ordering::SeqCst), 3);
+}
+
 #[tokio::test]
 async fn connections_that_the_server_ended_are_made_anew() {
     let rig = Rig::new().await;
