@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::NaiveTime;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use super::explain::{Origin, alternatives, nearest, quoted};
 use super::layers::Environment;
@@ -148,11 +148,11 @@ fn check_filter(filter: &str) -> Result<(), String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     for directive in filter.split(',').map(str::trim) {
         let level = directive.rsplit('=').next().unwrap_or_default();
-        if !directive.contains('[') && !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
+        if !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
             return Err(format!("filter: {} is no level; levels are {}", quoted(level), alternatives(LEVELS)));
         }
     }
-    match EnvFilter::builder().parse(filter) {
+    match filter.parse::<Targets>() {
         Ok(_) => Ok(()),
         Err(_) => Err(format!("filter = {} cannot be read; write \"info\" or \"info,linkyd=debug\"", quoted(filter))),
     }

@@ -12,7 +12,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload;
@@ -77,11 +77,11 @@ pub enum LogError {
 
 /// Changes the log of this process while it runs.
 pub struct LogHandle {
-    set: Box<dyn Fn(EnvFilter) -> bool + Send + Sync>,
+    set: Box<dyn Fn(Targets) -> bool + Send + Sync>,
 }
 
 impl LogHandle {
-    fn new<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> Self {
+    fn new<S: 'static>(handle: reload::Handle<Targets, S>) -> Self {
         Self { set: Box::new(move |filter| handle.reload(filter).is_ok()) }
     }
 
@@ -93,7 +93,7 @@ impl LogHandle {
 
     /// Writes other lines from now on.
     pub fn set_filter(&self, filter: &str) -> Result<(), LogError> {
-        let filter = EnvFilter::builder().parse(filter).map_err(LogError::Filter)?;
+        let filter = filter.parse().map_err(LogError::Filter)?;
         if (self.set)(filter) { Ok(()) } else { Err(LogError::Gone) }
     }
 }
@@ -109,7 +109,7 @@ impl std::fmt::Debug for LogHandle {
 pub fn init_logs(log: &LogConfig, surroundings: Surroundings) -> Result<LogHandle, LogError> {
     let journal = (surroundings.style(log.format) == Style::Journal).then(Journal::open).and_then(Result::ok);
     if let Some(journal) = journal {
-        let filter = EnvFilter::builder().parse(&log.filter).map_err(LogError::Filter)?;
+        let filter: Targets = log.filter.parse().map_err(LogError::Filter)?;
         let (filter, handle) = reload::Layer::new(filter);
         let subscriber = tracing_subscriber::registry().with(filter).with(journal);
         tracing::subscriber::set_global_default(subscriber).map_err(LogError::Twice)?;
@@ -128,12 +128,11 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::builder().parse(&log.filter).map_err(LogError::Filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).fmt_fields(Fields);
-    let builder = builder.event_format(Lines(surroundings.style(log.format))).with_writer(Masked(writer));
-    let builder = builder.with_filter_reloading();
-    let handle = LogHandle::new(builder.reload_handle());
-    Ok((builder.finish(), handle))
+    let filter: Targets = log.filter.parse().map_err(LogError::Filter)?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = tracing_subscriber::fmt::layer().fmt_fields(Fields).event_format(Lines(surroundings.style(log.format)));
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines.with_writer(Masked(writer)));
+    Ok((subscriber, LogHandle::new(handle)))
 }
 
 /// Puts the mask in front of each writer.
