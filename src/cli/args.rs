@@ -202,6 +202,10 @@ pub struct DemoArgs {
     #[arg(long)]
     pub full_speed: bool,
 
+    /// Then keep it up to date and serve the status page, until interrupted
+    #[arg(long)]
+    pub serve: bool,
+
     /// Report as one JSON document
     #[arg(long)]
     pub json: bool,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,14 +13,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::DemoArgs;
 use super::render::number;
-use super::{Trouble, progress, sync, wiring};
+use super::{Trouble, progress, sync};
 use crate::budget::Limits;
 use crate::client::HttpTransport;
 use crate::clock::{Calendar, Clock};
+use crate::config::{self, Config, Environment, Loaded, Secrets};
+use crate::daemon::reload::Setting;
+use crate::daemon::signals::{self, Asked};
+use crate::daemon::turn::Turns;
+use crate::daemon::{self, Daemon, Parts};
 use crate::domain::{Api, Dataset, Days, Kind, Prm, Values};
 use crate::engine::knowledge::published_end;
 use crate::engine::{ActiveMeter, ActiveSource, Engine, Report, Selection};
 use crate::exit::Exit;
+use crate::http;
+use crate::observe::LogHandle;
 use crate::simulator::{self, AsOf, MeterKind, MeterSpec, Simulator, World};
 use crate::source::Source as _;
 use crate::source::enedis::{Enedis, EnedisSettings};
@@ -33,7 +41,8 @@ const NAME: &str = "Demo";
 pub(super) async fn demo(args: &DemoArgs, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
     let prm: Prm = PRM.parse().map_err(|error| Trouble::new(Exit::Internal, &error))?;
     clear(&args.database, &prm).await?;
-    let stop = wiring::stop_on_signals()?;
+    let asked = signals::install().map_err(|error| Trouble::new(Exit::Internal, &error))?;
+    let stop = asked.stop.clone();
     let world = World::new(20_260_928).with(MeterSpec::new(prm.clone()).kind(MeterKind::Both));
     let played = Simulator::new(world, Arc::clone(&clock), Calendar::new(Arc::clone(&clock), None));
     if args.full_speed {
@@ -49,7 +58,7 @@ pub(super) async fn demo(args: &DemoArgs, clock: Arc<dyn Clock>) -> Result<Exit,
 
     let store = Arc::new(SqliteStore::open(&args.database, Mode::Create, "linkyd demo").await?);
     let shared: Arc<dyn Store> = Arc::<SqliteStore>::clone(&store);
-    let engine = engine(shared, clock, &prm, address, args.full_speed)?;
+    let engine = engine(shared, Arc::clone(&clock), &prm, address, args.full_speed)?;
     let mut out = io::stdout().lock();
     if !args.json {
         writeln!(
@@ -77,7 +86,70 @@ pub(super) async fn demo(args: &DemoArgs, clock: Arc<dyn Clock>) -> Result<Exit,
     if checked.different > 0 && !report.stopped {
         return Ok(Exit::Failed);
     }
+    if args.serve && !report.stopped {
+        let listen = page_address().await.map_err(|error| Trouble::new(Exit::InputOutput, &error))?;
+        if !args.json {
+            writeln!(out, "\nThe status page is at http://{listen}/ until you interrupt this (Ctrl-C).")?;
+        }
+        drop(out);
+        serve(configuration(&args.database, address, listen)?, engine, clock, asked, args).await?;
+        return Ok(Exit::Done);
+    }
     Ok(if report.stopped { Exit::Done } else { report.exit() })
+}
+
+/// Where the status page of a daemon is looked for, or another port where that one is taken.
+async fn page_address() -> io::Result<SocketAddr> {
+    let usual: SocketAddr = ([127, 0, 0, 1], 9764).into();
+    match tokio::net::TcpListener::bind(usual).await {
+        Ok(_) => Ok(usual),
+        Err(_) => tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?.local_addr(),
+    }
+}
+
+/// The configuration that the demo amounts to.
+fn configuration(database: &Path, enedis: SocketAddr, listen: SocketAddr) -> Result<Loaded, Trouble> {
+    let datasets = Dataset::ALL.map(Dataset::name).join(",");
+    let pairs = [
+        ("DATABASE__URL", format!("sqlite://{}", database.display())),
+        ("SOURCE__ENEDIS__BASE_URL", format!("http://{enedis}/")),
+        ("SOURCE__ENEDIS__CLIENT_ID", "demo".to_owned()),
+        ("HTTP__LISTEN", listen.to_string()),
+        ("METER__0__PRM", PRM.to_owned()),
+        ("METER__0__NAME", NAME.to_owned()),
+        ("METER__0__DATASETS", datasets),
+    ];
+    let environment = Environment::from_pairs(pairs.map(|(name, value)| (format!("LINKYD_{name}"), value)));
+    Ok(config::load(Some(Path::new("/dev/null")), &environment, Secrets::Skip)?)
+}
+
+/// Goes on as a daemon does, against the simulated Enedis.
+async fn serve(
+    loaded: Loaded,
+    engine: Engine,
+    clock: Arc<dyn Clock>,
+    asked: Arc<Asked>,
+    args: &DemoArgs,
+) -> Result<(), Trouble> {
+    let (store, http) = (Arc::clone(&engine.store), loaded.config.http.clone());
+    let again = loaded.clone();
+    let read = move || Ok(again.clone());
+    let build = move |_: &Config, _| Ok(engine.clone());
+    let setting = Setting::new(loaded.config, &store, Box::new(read), Box::new(build), LogHandle::none())
+        .map_err(|message| Trouble { exit: Exit::Internal, message })?;
+    let board = daemon::board(&setting, clock.now());
+    let page = http::Page {
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock),
+        board: board.clone(),
+        database: Some(args.database.clone()),
+    };
+    // The demo holds the database for itself, so its passes have no turn to wait for.
+    let turns = Turns::new(None, Arc::clone(&clock));
+    let daemon = Daemon::new(Parts { store, turns, clock, asked, setting, board }).await?;
+    let _page = http::start(&http, page).await;
+    daemon.run().await;
+    Ok(())
 }
 
 /// Removes what an earlier demo left; refuses to touch anything else.
@@ -127,7 +199,7 @@ fn engine(
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     prm: &Prm,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     full_speed: bool,
 ) -> Result<Engine, Trouble> {
     let base_url: url::Url =

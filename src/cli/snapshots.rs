@@ -10,6 +10,7 @@ use super::status::{self, Page};
 use super::wiring::{self, Counted};
 use super::{plan, sync};
 use crate::config::{self, Config, Environment, Secrets};
+use crate::daemon::backlog::Backlog;
 use crate::domain::{Dataset, Day, DayState, Days, Prm, SeriesState};
 use crate::engine::pass::PlannedCall;
 use crate::engine::report::{DatasetReport, Interruption, MeterReport, Report, Stop};
@@ -85,7 +86,8 @@ fn views(config: &Config, spent: Spent) -> Vec<SourceView> {
 /// What a status text is about; nothing is left unseen but what no line is there for.
 fn page<'a>(series: &'a [SeriesStatus], sources: &'a [SourceView], config: &'a Config) -> Page<'a> {
     let unseen = crate::daemon::agenda::unseen(series, config).leak();
-    Page { series, unseen, sources, config, now: now(), narrowed: None, colours: false }
+    let backlog = Box::leak(Box::default());
+    Page { series, unseen, sources, backlog, config, now: now(), narrowed: None, colours: false }
 }
 
 fn status_text(series: &[SeriesStatus], spent: Spent) -> String {
@@ -106,6 +108,37 @@ fn status_of_a_complete_history() {
 }
 
 #[test]
+fn status_of_a_backfill_that_takes_days() {
+    let backlog = Backlog {
+        calls: 1_204,
+        until: Some(now().timestamp() + 5 * 86_400),
+        sources: Vec::new(),
+        expiring: BTreeMap::from([(Dataset::ConsumptionLoadCurve, 12)]),
+    };
+    let (config, series) = (configured(CONFIG), three(|_| ()));
+    let text = status::text(&Page { backlog: &backlog, ..page(&series, &[], &config) }).replace('\u{a0}', "_");
+    insta::assert_snapshot!(text.split_once("\n\n").unwrap().1, @r"
+    Left to fetch: 1_204 calls, until about 2026-11-29 08:30 (Paris).
+    consumption_load_curve: 12 days will leave the window before their turn; more calls a day would save them.
+    ");
+}
+
+#[test]
+fn status_names_who_stands_in() {
+    let config = configured(
+        "[source.home]\nkind = \"conso-api\"\n[source.med]\nkind = \"myelectricaldata\"\nclient_id = \"a\"\n\
+         [[meter]]\nprm = \"01234567890123\"\nname = \"Maison\"\nsources = [\"home\", \"med\"]\n",
+    );
+    let mut all = three(|_| ());
+    for (one, source) in all.iter_mut().zip(["med", "home", "med"]) {
+        source.clone_into(&mut one.source);
+    }
+    let text = status::text(&page(&all, &[], &config));
+    let line = text.lines().find(|line| line.contains("stands in"));
+    assert_eq!(line, Some("Maison, consumption_load_curve, daily_max_power: source med stands in for home."));
+}
+
+#[test]
 fn status_of_gateways_that_pause_and_of_consents_that_end() {
     let config = configured(
         "[source.home]\nkind = \"conso-api\"\n[source.med]\nkind = \"myelectricaldata\"\nclient_id = \"a\"\n\
@@ -121,7 +154,10 @@ fn status_of_gateways_that_pause_and_of_consents_that_end() {
     views[0].pause = PauseView::of("home", &state, now());
     let quota = SourceState { message: Some("The quota is used up.".to_owned()), ..state };
     views[1].pause = PauseView::of("med", &quota, now());
-    let all = three(|s| s.consent_until = Some(now().timestamp() + 20 * 86_400 + 60));
+    let all = three(|s| {
+        s.consent_until = Some(now().timestamp() + 20 * 86_400 + 60);
+        "home".clone_into(&mut s.source);
+    });
     let text = status::text(&page(&all, &views, &config)).replace('\u{a0}', "_");
     let text = text.split_once("\n\n").unwrap().1;
     insta::assert_snapshot!(text, @r#"

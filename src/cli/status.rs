@@ -15,17 +15,21 @@ use super::{Trouble, colours, wiring};
 use crate::clock::{Calendar, Clock};
 use crate::config::{Config, Loaded, MeterConfig};
 use crate::daemon::agenda::{Agenda, unseen};
+use crate::daemon::backlog::Backlog;
 use crate::daemon::reload::policy;
 use crate::domain::{Dataset, Day, DayState, Prm, SeriesState};
 use crate::engine::knowledge::published_end;
+use crate::engine::serving::Moment;
 use crate::exit::Exit;
 use crate::plan::wake::Wake;
 use crate::source::catalogue;
 use crate::store::{Database, Mode, SeriesStatus, Store, StoreError};
 
 pub(super) mod fleet;
+mod left;
 
 pub(super) use fleet::{Concerned, FEW};
+pub(crate) use left::left;
 
 /// Days that a series may lag behind before it is late: a meter that reports a day late is usual.
 const USUAL_LAG: i32 = 2;
@@ -36,7 +40,11 @@ pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Cl
     let machine = clock.now();
     let now = Calendar::new(clock, args.at).now();
     wiring::refuse_unknown(&args.which.prms, config)?;
-    let mut view = View::gather(&*database.store(), config, now, machine).await?;
+    let store = database.store();
+    let moment = Moment { calendar: now, machine_ms: machine.timestamp_millis() };
+    let (sources, meters) = (wiring::sources(config)?, wiring::meters(config));
+    let backlog = Backlog::gather(&*store, &sources, &meters, &wiring::every(config), moment).await?;
+    let mut view = View::gather(&*store, config, backlog, now, machine).await?;
     view.narrow(&args.which);
     let daemon = database.daemon_lives().await?;
     let mut out = io::stdout().lock();
@@ -66,6 +74,8 @@ pub(crate) struct View<'c> {
     pub(crate) series: Vec<SeriesStatus>,
     /// How each source stands.
     pub(crate) sources: Vec<SourceView>,
+    /// What is left to be fetched, of all series.
+    pub(crate) backlog: Backlog,
     wake: Wake,
     /// The series of the configuration that no pass has seen yet.
     unseen: Vec<(&'c MeterConfig, Dataset)>,
@@ -78,6 +88,7 @@ impl<'c> View<'c> {
     pub(crate) async fn gather(
         store: &dyn Store,
         config: &'c Config,
+        backlog: Backlog,
         now: DateTime<Utc>,
         machine: DateTime<Utc>,
     ) -> Result<Self, StoreError> {
@@ -86,7 +97,7 @@ impl<'c> View<'c> {
         let sources = sources::gather(store, &wiring::counted(config), machine).await?;
         let unseen = unseen(&status, config);
         let series = status.into_iter().map(|s| as_of(s, published_end(now))).collect();
-        Ok(Self { config, now, series, sources, wake, unseen, narrowed: None })
+        Ok(Self { config, now, series, sources, backlog, wake, unseen, narrowed: None })
     }
 
     /// Leaves only the series that were asked for.
@@ -111,6 +122,7 @@ impl<'c> View<'c> {
         if let Some(object) = document.as_object_mut() {
             let at = DateTime::from_timestamp(self.wake.at, 0).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
             object.insert("next_wake".to_owned(), json!({"at": at, "why": self.wake.why.name()}));
+            object.insert("backfill".to_owned(), left::document(&self.backlog));
         }
         document
     }
@@ -131,11 +143,22 @@ impl<'c> View<'c> {
             series: &self.series,
             unseen: &self.unseen,
             sources: &self.sources,
+            backlog: &self.backlog,
             config: self.config,
             now: self.now,
             narrowed: self.narrowed,
             colours,
         }
+    }
+
+    /// The sources that stand in for preferred ones, a sentence each.
+    pub(crate) fn stand_ins(&self) -> Vec<String> {
+        left::stand_ins(&self.series, self.config)
+    }
+
+    /// Whether series can be served by one source or another.
+    pub(crate) fn has_choice(&self) -> bool {
+        left::has_choice(self.config)
     }
 
     /// Whether a series is complete up to where it can be expected to be.
@@ -262,6 +285,8 @@ pub(super) struct Page<'a> {
     pub(super) unseen: &'a [(&'a MeterConfig, Dataset)],
     /// How each source stands.
     pub(super) sources: &'a [SourceView],
+    /// What is left to be fetched.
+    pub(super) backlog: &'a Backlog,
     /// What is configured.
     pub(super) config: &'a Config,
     /// The calendar's instant.
@@ -289,8 +314,7 @@ impl Page<'_> {
 
     /// A line for each of these series.
     fn table<'s>(&self, series: impl Iterator<Item = &'s SeriesStatus>) -> String {
-        // Who serves is worth a column where it can be one or the other.
-        let choice = self.config.meters.iter().any(|meter| meter.sources.len() > 1);
+        let choice = left::has_choice(self.config);
         let mut columns = vec![
             ("METER", Align::Left),
             ("DATASET", Align::Left),
@@ -334,9 +358,10 @@ impl Page<'_> {
         (!self.sources.iter().any(said)).then_some(message)
     }
 
-    /// A line or more for each source.
+    /// What is left, and a line or more for each source.
     fn source_lines(&self) -> String {
-        self.sources.iter().map(SourceView::lines).collect()
+        let left = left(self.backlog).into_iter().map(|line| line + "\n");
+        left.chain(self.sources.iter().map(SourceView::lines)).collect()
     }
 }
 
@@ -366,7 +391,8 @@ pub(super) fn text(page: &Page<'_>) -> String {
         }
     }
     let mut text = if page.series.is_empty() { String::new() } else { page.table(page.series.iter()) };
-    if !text.is_empty() && (!notes.is_empty() || !page.unseen.is_empty()) {
+    let stand_ins = left::stand_ins(page.series, page.config);
+    if !text.is_empty() && (!notes.is_empty() || !page.unseen.is_empty() || !stand_ins.is_empty()) {
         text.push('\n');
     }
     for ((name, message, again), datasets) in notes {
@@ -377,6 +403,9 @@ pub(super) fn text(page: &Page<'_>) -> String {
     }
     for (meter, dataset) in page.unseen {
         let _infallible = writeln!(text, "{}, {}: not asked yet; run `linkyd sync`.", meter.name, dataset.name());
+    }
+    for stand_in in stand_ins {
+        let _infallible = writeln!(text, "{stand_in}");
     }
     let consents = consents(page, |_| true);
     if !consents.is_empty() {

@@ -114,7 +114,7 @@ pub(crate) fn unseen<'c>(status: &[SeriesStatus], config: &'c Config) -> Vec<(&'
 }
 
 /// Whether there is something to be fetched that no refusal and no schedule holds back.
-fn is_unfinished(status: &[SeriesStatus], config: &Config) -> bool {
+pub(super) fn is_unfinished(status: &[SeriesStatus], config: &Config) -> bool {
     !unseen(status, config).is_empty()
         || status.iter().any(|s| match s.state {
             SeriesState::Waiting | SeriesState::Failing => true,

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
+use super::backlog::Backlog;
 use crate::cli::render::number;
 use crate::config::Config;
 use crate::domain::Day;
 use crate::engine::{Progress, Report};
+use crate::observe::mask;
 use crate::plan::wake::{Wake, Why};
 
 /// A pass that is under way.
@@ -60,10 +62,10 @@ pub struct Counts {
 }
 
 /// How the last reading of the configuration went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reloaded {
-    /// Whether it is in force.
-    pub well: bool,
+    /// What is wrong with it and where; `None` where it is in force.
+    pub problem: Option<String>,
     /// When one was last taken over (seconds since 1970).
     pub success_at: i64,
 }
@@ -83,6 +85,8 @@ pub struct Board {
     pub last: Option<Last>,
     /// The day up to which every series that is asked for is complete.
     pub complete_to: Option<Day>,
+    /// What was left when that was last reckoned: at the start, and after each pass.
+    pub backlog: Backlog,
     /// Why some source is not asked just now.
     pub pause: Option<String>,
     /// What is wrong with the database.
@@ -106,10 +110,11 @@ impl Board {
             running: None,
             last: None,
             complete_to: None,
+            backlog: Backlog::default(),
             pause: None,
             trouble: None,
             counts: Counts::default(),
-            reloaded: Reloaded { well: true, success_at: now },
+            reloaded: Reloaded { problem: None, success_at: now },
             stopping: false,
         }
     }
@@ -117,6 +122,17 @@ impl Board {
     /// What the daemon does, in one line.
     #[must_use]
     pub fn line(&self) -> String {
+        let does = self.does();
+        match &self.reloaded.problem {
+            Some(problem) if !self.stopping => {
+                let problem = mask::digits(problem);
+                format!("{does}; the new configuration cannot be used: {problem}")
+            }
+            _ => does,
+        }
+    }
+
+    fn does(&self) -> String {
         if self.stopping {
             return "Stopping".to_owned();
         }
@@ -128,16 +144,47 @@ impl Board {
             return if running.queued {
                 "Waiting for another linkyd to finish writing".to_owned()
             } else {
-                format!("Fetching: {} made, {} to go", calls(done), number::thousands(signed(left)))
+                let until = until(left, self.backlog.until);
+                format!("Fetching: {} made, {} to go{until}", calls(done), number::thousands(signed(left)))
             };
         }
         let up_to = self.complete_to.map(|day| format!("Complete up to {day}; ")).unwrap_or_default();
-        let pause = self.pause.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        let left = match self.backlog.calls {
+            0 => String::new(),
+            left => format!("{} to go{}; ", calls(left), until(left, self.backlog.until)),
+        };
+        // What keeps a source waiting explains a pass that goes on, and stands beside any other.
+        let goes_on = self.wake.is_some_and(|wake| wake.why == Why::Resume);
+        let pause = match &self.pause {
+            Some(why) if goes_on => format!(" ({why})"),
+            Some(why) => format!("; {why}"),
+            None => String::new(),
+        };
         match self.wake.and_then(|wake| instant(wake.at)) {
-            Some(at) => format!("{up_to}next pass {} (Paris){pause}", number::wall(at)),
+            Some(at) => format!("{up_to}{left}next pass {} (Paris){pause}", number::wall(at)),
             None => "Waiting for a clock that can be right".to_owned(),
         }
     }
+
+    /// What is left now: during a pass its own count, with the end that was reckoned before it.
+    #[must_use]
+    pub fn left(&self) -> Backlog {
+        let mut backlog = self.backlog.clone();
+        if let Some(running) = self.running.filter(|running| !running.queued && running.progress.done > 0) {
+            backlog.calls = running.progress.left;
+            if backlog.calls == 0 {
+                backlog.until = None;
+            }
+            backlog.sources.clear();
+        }
+        backlog
+    }
+}
+
+/// Until when, where it is known.
+fn until(left: u64, until: Option<i64>) -> String {
+    let until = until.filter(|_| left > 0).and_then(instant);
+    until.map(|at| format!(", until about {} (Paris)", number::wall(at))).unwrap_or_default()
 }
 
 /// What a pass brought, in a sentence.

@@ -9,6 +9,7 @@
 //! to operators.
 
 pub mod agenda;
+pub mod backlog;
 pub mod board;
 pub mod heartbeat;
 pub mod reload;
@@ -24,6 +25,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use self::agenda::{Agenda, Ended};
+use self::backlog::Backlog;
 use self::board::{Board, Last, Running, Shared};
 use self::heartbeat::Heartbeat;
 use self::reload::{Force, Setting};
@@ -36,6 +38,7 @@ use crate::domain::{DayState, SeriesState};
 use crate::engine::{Report, Selection};
 use crate::plan::Request;
 use crate::plan::wake::{self, Why};
+use crate::source::catalogue;
 use crate::store::{SeriesStatus, SourceStatus, Store, StoreError};
 
 /// Wall and monotonic time may part by this much between two beats before it is called a jump.
@@ -70,8 +73,9 @@ pub struct Parts {
 /// How a pass ended.
 type PassEnd = Result<Option<Report>, StoreError>;
 
-/// What a look at the database brings, which proves that it is alive.
-type Proof = Result<Vec<SourceStatus>, StoreError>;
+/// What a look at the database brings, which proves that it is alive; where that was asked for, what is
+/// left as well.
+type Proof = Result<(Vec<SourceStatus>, Option<Backlog>), StoreError>;
 
 /// A pass in its task.
 struct Pass {
@@ -87,6 +91,8 @@ pub struct Daemon {
     manager: Manager,
     pass: Option<Pass>,
     proof: Option<JoinHandle<Proof>>,
+    /// Whether what is left has to be reckoned anew.
+    unreckoned: bool,
     /// Whether some source was at rest when the database was last looked at.
     resting: bool,
     /// A pass that was asked for while another one was under way.
@@ -114,12 +120,16 @@ impl Daemon {
         let agenda = Agenda::from_status(force.policy, &status, &force.config);
         let beat = (parts.clock.now(), parts.clock.monotonic());
         let progress = Arc::new(std::sync::Mutex::new(beat.1));
+        // Not before it is ready, since of thousands of meters that takes a second; and not at all where
+        // nothing is left, since what it takes of memory is kept.
+        let unreckoned = agenda::is_unfinished(&status, &force.config);
         let daemon = Self {
             parts,
             agenda,
             manager: Manager::new(),
             pass: None,
             proof: None,
+            unreckoned,
             resting: false,
             wanted: None,
             beat,
@@ -254,11 +264,18 @@ impl Daemon {
                 _ => board.counts.passes_failed += 1,
             }
             board.last = Some(Last { why: pass.why, ended: now, result, told, left });
+            if left == 0 {
+                board.backlog = Backlog::default();
+            }
         });
         match self.parts.store.status().await {
             Ok(status) => {
                 self.agenda.learn(&status);
                 self.show(&status);
+                self.unreckoned = left > 0 || agenda::is_unfinished(&status, &self.parts.setting.force().config);
+                if self.unreckoned {
+                    self.prove();
+                }
             }
             Err(error) => self.database_failed(&error),
         }
@@ -278,12 +295,16 @@ impl Daemon {
         for interruption in &report.interruptions {
             let until = interruption.until_ms.and_then(DateTime::from_timestamp_millis);
             let until = until.map(|at| format!(" Not before {} (Paris).", crate::cli::render::number::wall(at)));
-            tracing::warn!(source = interruption.source, "{}{}", interruption.message, until.unwrap_or_default());
+            let message = catalogue::named(interruption.message.trim_end_matches('.'), &interruption.source);
+            tracing::warn!(source = interruption.source, "{message}.{}", until.unwrap_or_default());
         }
         self.parts.board.write(|board| {
             board.counts.inserted += report.inserted;
             board.counts.changed += report.changed;
-            board.pause = report.interruptions.first().map(|i| format!("source {}: {}", i.source, i.message));
+            board.pause = report.interruptions.first().map(|i| {
+                let why = catalogue::named(i.message.trim_end_matches('.'), &i.source);
+                format!("source {}: {why}", i.source)
+            });
         });
         (Ended::of(report), if report.left == 0 { "done" } else { "later" }, told)
     }
@@ -320,13 +341,24 @@ impl Daemon {
             return;
         }
         let store = Arc::clone(&self.parts.store);
-        self.proof = Some(tokio::spawn(async move { store.sources().await }));
+        let force = std::mem::take(&mut self.unreckoned).then(|| self.parts.setting.force());
+        self.proof = Some(tokio::spawn(async move {
+            let sources = store.sources().await?;
+            let backlog = match force {
+                Some(force) => Some(Backlog::of(&force.engine).await?),
+                None => None,
+            };
+            Ok((sources, backlog))
+        }));
     }
 
     fn proved(&mut self, proved: Result<Proof, tokio::task::JoinError>) {
         match proved {
-            Ok(Ok(sources)) => {
+            Ok(Ok((sources, backlog))) => {
                 self.notice_resumed(&sources);
+                if let Some(backlog) = backlog {
+                    self.parts.board.write(|board| board.backlog = backlog);
+                }
                 let recovered = self.parts.board.write(|board| board.trouble.take().is_some());
                 if recovered {
                     tracing::info!("the database can be read again");
@@ -396,8 +428,10 @@ impl Daemon {
                 self.agenda.set_policy(force.policy);
                 self.parts.board.write(|board| {
                     board.config = Arc::clone(&force.config);
-                    board.reloaded = board::Reloaded { well: true, success_at: now };
+                    board.reloaded = board::Reloaded { problem: None, success_at: now };
                 });
+                self.unreckoned = true;
+                self.prove();
                 for note in &changed.restart {
                     tracing::warn!("{note} changed; that takes effect when linkyd is started again");
                 }
@@ -410,11 +444,13 @@ impl Daemon {
                 }
             }
             Err(problems) => {
-                for problem in problems {
+                for problem in &problems {
                     tracing::error!("{problem}");
                 }
                 tracing::error!("the configuration cannot be used; the one from before stays in force");
-                self.parts.board.write(|board| board.reloaded.well = false);
+                self.parts
+                    .board
+                    .write(|board| board.reloaded.problem = problems.into_iter().next().or(Some(String::new())));
             }
         }
         self.manager.ready(&self.parts.board.read().line());
@@ -424,7 +460,8 @@ impl Daemon {
     async fn tell_status(&self) {
         let board = self.parts.board.read();
         tracing::info!("{}", board.line());
-        match View::gather(&*self.parts.store, &board.config, self.parts.clock.now(), self.parts.clock.now()).await {
+        let now = self.parts.clock.now();
+        match View::gather(&*self.parts.store, &board.config, board.left(), now, now).await {
             Ok(view) => {
                 for line in view.text(false).lines().filter(|line| !line.is_empty()) {
                     tracing::info!("{line}");

@@ -63,8 +63,9 @@ fn tell(states: &[NotifyState<'_>]) {
 }
 
 fn one_line(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
-    crate::observe::mask::digits(&line).into_owned()
+    // Masked before it is cut: half a number would not be recognised as one.
+    let masked = crate::observe::mask::digits(text);
+    masked.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect()
 }
 
 #[cfg(test)]
@@ -75,5 +76,6 @@ mod tests {
     fn a_status_is_one_masked_line() {
         assert_eq!(one_line("a\nREADY=1 01234567890123"), "a READY=1 …0123");
         assert_eq!(one_line(&"é".repeat(1_000)).chars().count(), LONGEST);
+        assert!(!one_line(&format!("{} 01234567890123", "x".repeat(LONGEST - 8))).contains("0123456"));
     }
 }

@@ -1,6 +1,6 @@
 //! `/metrics`: what is known, in the words of [`crate::observe::metrics`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use axum::extract::State;
@@ -28,12 +28,13 @@ pub(super) async fn metrics(State(page): State<Page>) -> impl IntoResponse {
     let mut all = Exposition::new();
     all.put(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
     // A database that cannot be read is a metric, not the end of all others.
-    let view = View::gather(&*page.store, &board.config, now, now).await;
+    let view = View::gather(&*page.store, &board.config, board.left(), now, now).await;
     let tallies = page.store.call_tally().await;
     if let Ok(view) = &view {
         series(&mut all, view);
+        consents(&mut all, view);
     }
-    all.put(&names::CALLS_LEFT, &[], calls_left(&board));
+    backfill(&mut all, &board);
     if let Ok(tallies) = &tallies {
         calls(&mut all, tallies);
     }
@@ -46,7 +47,7 @@ pub(super) async fn metrics(State(page): State<Page>) -> impl IntoResponse {
         size(&mut all, path);
     }
     all.put(&names::DATABASE_ERRORS, &[], board.counts.database_errors);
-    all.put(&names::RELOAD_SUCCESSFUL, &[], u8::from(board.reloaded.well));
+    all.put(&names::RELOAD_SUCCESSFUL, &[], u8::from(board.reloaded.problem.is_none()));
     all.put(&names::RELOAD_TIME, &[], board.reloaded.success_at);
     process(&mut all, &board);
     ([(header::CONTENT_TYPE, names::MEDIA_TYPE)], all.finish())
@@ -89,11 +90,28 @@ fn series(all: &mut Exposition, view: &View<'_>) {
     }
 }
 
-fn calls_left(board: &Board) -> u64 {
-    match (&board.running, &board.last) {
-        (Some(running), _) => running.progress.left,
-        (None, Some(last)) => last.left,
-        (None, None) => 0,
+/// What is left. It needs no database: it was reckoned when that was last looked at.
+fn backfill(all: &mut Exposition, board: &Board) {
+    let backlog = board.left();
+    all.put(&names::CALLS_LEFT, &[], backlog.calls);
+    if let Some(until) = backlog.until {
+        all.put(&names::BACKFILL_ETA, &[], until);
+    }
+    // Each dataset from the start on, so that an alert sees a rise from nothing.
+    let configured: BTreeSet<Dataset> = board.config.meters.iter().flat_map(|m| m.datasets.iter().copied()).collect();
+    for dataset in configured {
+        all.put(&names::EXPIRING, &[dataset.name()], backlog.expiring.get(&dataset).copied().unwrap_or(0));
+    }
+}
+
+/// The ends of consents, as far as they are known; of many meters those that end first.
+fn consents(all: &mut Exposition, view: &View<'_>) {
+    let ends: BTreeMap<&str, i64> =
+        view.series.iter().filter_map(|s| Some((s.name.as_str(), s.consent_until?))).collect();
+    let mut ends: Vec<(i64, &str)> = ends.into_iter().map(|(name, until)| (until, name)).collect();
+    ends.sort_unstable();
+    for (until, name) in ends.into_iter().take(MOST_METERS) {
+        all.put(&names::CONSENT_EXPIRY, &[name], until);
     }
 }
 

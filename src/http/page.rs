@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 
 use super::Page;
 use crate::cli::render::number;
-use crate::cli::status::View;
+use crate::cli::status::{self, View};
 use crate::daemon::board::{Board, instant};
 use crate::domain::{DayState, SeriesState};
 use crate::observe::mask;
+use crate::source::catalogue;
 use crate::store::SeriesStatus;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222;\
@@ -29,7 +30,7 @@ th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #ddd}t
 pub(super) async fn page(State(page): State<Page>) -> Response {
     let board = page.board.read();
     let now = page.clock.now();
-    match View::gather(&*page.store, &board.config, now, now).await {
+    match View::gather(&*page.store, &board.config, board.left(), now, now).await {
         Ok(view) => Html(html(&board, &view)).into_response(),
         Err(error) => {
             let text = mask::digits(&error.to_string()).into_owned();
@@ -44,7 +45,7 @@ pub(super) async fn page(State(page): State<Page>) -> Response {
 pub(super) async fn status(State(page): State<Page>) -> Response {
     let board = page.board.read();
     let now = page.clock.now();
-    match View::gather(&*page.store, &board.config, now, now).await {
+    match View::gather(&*page.store, &board.config, board.left(), now, now).await {
         Ok(view) => {
             let mut document = view.document();
             mask_meters(&mut document);
@@ -75,23 +76,35 @@ fn html(board: &Board, view: &View<'_>) -> String {
         let at = instant(last.ended).map(number::wall).unwrap_or_default();
         let _infallible = write!(body, "<p class=faint>Last pass {at} (Paris): {}.</p>", escape(&last.told));
     }
-    if !board.reloaded.well {
+    if board.reloaded.problem.is_some() {
         body.push_str(
-            "<p class=warning>The configuration cannot be used; the one from before is in force. The log says why.</p>",
+            "<p class=warning>The configuration from before is in force. The log says all that is wrong with the new one.</p>",
         );
     }
-    body.push_str(
-        "<table><tr><th>Meter<th>Dataset<th>State<th>Newest<th>Oldest<th class=n>Complete<th class=n>Open<th class=n>Absent</tr>",
+    for line in status::left(&view.backlog) {
+        let _infallible = write!(body, "<p>{}</p>", escape(&line));
+    }
+    // As in `status`: who serves is worth a column where it can be one or the other.
+    let choice = view.has_choice();
+    let source = if choice { "<th>Source" } else { "" };
+    let _infallible = write!(
+        body,
+        "<table><tr><th>Meter<th>Dataset<th>State<th>Newest<th>Oldest<th class=n>Complete<th class=n>Open\
+         <th class=n>Absent{source}</tr>"
     );
     for series in &view.series {
-        row(&mut body, series, view.is_late(series));
+        row(&mut body, series, view.is_late(series), choice);
     }
     body.push_str("</table>");
+    for stand_in in view.stand_ins() {
+        let _infallible = write!(body, "<p class=warning>{}</p>", escape(&stand_in));
+    }
     let mut told: Vec<&str> = Vec::new();
     for series in &view.series {
         if let Some(message) = series.message.as_deref().filter(|message| !told.contains(message)) {
             told.push(message);
-            let _infallible = write!(body, "<p><b>{}</b>: {}</p>", escape(&series.name), escape(message));
+            let message = catalogue::named(message, &series.source);
+            let _infallible = write!(body, "<p><b>{}</b>: {}</p>", escape(&series.name), escape(&message));
         }
     }
     body.push_str("<h2>Calls</h2><table><tr><th>Source<th class=n>Last hour<th class=n>Last 24 hours</tr>");
@@ -116,7 +129,7 @@ fn html(board: &Board, view: &View<'_>) -> String {
     document(&body)
 }
 
-fn row(body: &mut String, series: &SeriesStatus, late: bool) {
+fn row(body: &mut String, series: &SeriesStatus, late: bool, choice: bool) {
     let (tone, state) = match series.state {
         SeriesState::Failing | SeriesState::Suspended => ("bad", series.state.name()),
         SeriesState::Waiting => ("warning", "waiting"),
@@ -127,9 +140,10 @@ fn row(body: &mut String, series: &SeriesStatus, late: bool) {
     let count =
         |states: &[DayState]| number::thousands(states.iter().filter_map(|state| series.days.get(state)).sum::<i64>());
     let day = |day: Option<crate::domain::Day>| day.map_or_else(|| "-".to_owned(), |day| day.to_string());
+    let source = if choice { format!("<td>{}", escape(&series.source)) } else { String::new() };
     let _infallible = write!(
         body,
-        "<tr><td>{}<td>{}<td class={tone}>{state}<td>{}<td>{}<td class=n>{}<td class=n>{}<td class=n>{}</tr>",
+        "<tr><td>{}<td>{}<td class={tone}>{state}<td>{}<td>{}<td class=n>{}<td class=n>{}<td class=n>{}{source}</tr>",
         escape(&series.name),
         series.dataset.name(),
         day(series.newest_day),

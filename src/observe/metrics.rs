@@ -49,7 +49,13 @@ metrics! {
         "Days within the window that are not complete, by their state.";
     SERIES = Gauge "linkyd_series" ["dataset", "state"] "Series by their state.";
     LATE_SERIES = Gauge "linkyd_late_series" ["dataset"] "Series that are further behind than can be explained.";
-    CALLS_LEFT = Gauge "linkyd_backfill_calls_left" [] "Calls that the pass under way, or the last one, has left.";
+    CONSENT_EXPIRY = Gauge "linkyd_consent_expiry_timestamp_seconds" ["meter"]
+        "When the consent for a meter ends, where that is known.";
+    CALLS_LEFT = Gauge "linkyd_backfill_calls_left" [] "Calls that are due and not made yet.";
+    BACKFILL_ETA = Gauge "linkyd_backfill_eta_timestamp_seconds" []
+        "When the last of the calls that are due can be made within the budget.";
+    EXPIRING = Gauge "linkyd_expiring_days" ["dataset"]
+        "Days that will have left the window before the budget lets them be fetched.";
     REQUESTS = Counter "linkyd_api_requests_total" ["source", "api", "dataset", "outcome"]
         "Calls by how they ended, counted by the database since its beginning.";
     REQUEST_SECONDS = Histogram "linkyd_api_request_duration_seconds" ["source", "api"]

@@ -1,13 +1,14 @@
 //! Years of mornings on a clock that moves only when told: the agenda decides when, the engine does
 //! it, the simulated Enedis counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::NaiveTime;
 use linkyd::clock::Clock as _;
 use linkyd::daemon::agenda::{Agenda, Ended};
-use linkyd::domain::{Dataset, Day, paris};
+use linkyd::daemon::backlog::Backlog;
+use linkyd::domain::{Dataset, Day, Days, paris};
 use linkyd::plan::wake::{Policy, Why, jitter};
 use linkyd::simulator::{Action, Envelope, Faults, Late, Match, MeterSpec, Stretch, World};
 
@@ -45,7 +46,11 @@ impl Years {
 
     /// Makes every pass that is due until then.
     async fn live_until(&mut self, end: &str) {
-        let end = at(end).timestamp();
+        self.live_to(at(end).timestamp()).await;
+    }
+
+    /// The same, in seconds since 1970.
+    async fn live_to(&mut self, end: i64) {
         loop {
             let wake = self.agenda.next(self.now());
             if wake.at >= end {
@@ -64,8 +69,12 @@ impl Years {
 
     /// The machine is off until then.
     fn off_until(&self, instant: &str) {
-        let wait = at(instant).timestamp() - self.now();
-        self.rig.clock.advance(Duration::from_secs(wait.unsigned_abs()));
+        self.off_to(at(instant).timestamp());
+    }
+
+    /// The same, in seconds since 1970.
+    fn off_to(&self, instant: i64) {
+        self.rig.clock.advance(Duration::from_secs((instant - self.now()).unsigned_abs()));
     }
 
     /// A process that starts: all that it knows is in the database.
@@ -112,6 +121,137 @@ async fn two_years_have_one_pass_a_day_and_one_call_for_each_series() {
     }
     assert_eq!(years.rig.unsuccessful(), 0);
     years.rig.assert_true_since(&prm(METER), day("2026-09-20")).await;
+}
+
+/// What disturbs a day of the two years.
+#[derive(Clone, Copy)]
+enum Event {
+    /// Enedis answers with errors from seven until this hour.
+    Outage(u32),
+    /// The machine sleeps from six until so many days later, at half past nine in the evening.
+    Suspend(i32),
+}
+
+#[tokio::test]
+async fn two_years_of_daily_life_leave_no_gap_and_cost_no_call_too_many() {
+    const BUDGET: u32 = 20;
+    let (first, last) = (day("2026-10-02"), day("2028-10-01"));
+    let mut meter = MeterSpec::new(prm(METER));
+    let mut random = fastrand::Rng::with_seed(7);
+    // Days on which more than one call a series, or none at all, is right.
+    let mut disturbed: BTreeMap<Day, Option<Event>> = BTreeMap::new();
+    for n in (10..last.since(first) - 20).step_by(17) {
+        let day = first.plus(n + random.i32(0..10));
+        let days = random.i32(0..=3);
+        let at = (days == 0 || random.bool()).then(|| wall(random.u32(9..19), random.u32(0..60)));
+        meter.late.push(Late { stretch: Stretch::days(day, day), days, at });
+        // It is asked for from the next morning until it is there, and may be carried by a daily call.
+        disturbed.extend((1..=days + 2).map(|later| (day.plus(later), None)));
+    }
+    for n in (5..last.since(first) - 5).step_by(23) {
+        disturbed.insert(first.plus(n + random.i32(0..12)), Some(Event::Outage(random.u32(8..20))));
+    }
+    // One of them over the end of summer time.
+    for (text, days) in [("2027-03-27", 2), ("2028-02-28", 0)] {
+        disturbed.extend((0..=days + 1).map(|n| (day(text).plus(n), None)));
+        disturbed.insert(day(text), Some(Event::Suspend(days)));
+    }
+    let mut years = Years::new(World::new(5).with(meter), "2026-09-20", "2026-10-01T12:00:00+02:00").await;
+    years.rig.limits.per_day = Some(BUDGET);
+    years.live_to(paris::at_wall(first, wall(6, 0))).await;
+    let began = years.now();
+    let down = Action::Status { status: 503, envelope: Envelope::E1, code: "503".to_owned(), text: String::new() };
+    for (day, event) in disturbed.clone().into_iter().filter_map(|(day, event)| Some((day, event?))) {
+        let at = |day, hour, minute| paris::at_wall(day, wall(hour, minute));
+        match event {
+            Event::Outage(until) if years.now() < at(day, 7, 0) => {
+                years.live_to(at(day, 7, 0)).await;
+                years.rig.simulator.set_faults(Faults::none().with(Match::any(), down.clone()));
+                years.live_to(at(day, until, 0)).await;
+                years.rig.simulator.set_faults(Faults::none());
+            }
+            Event::Outage(_) => {}
+            Event::Suspend(days) => {
+                years.live_to(at(day, 6, 0)).await;
+                years.off_to(at(day.plus(days), 21, 30));
+            }
+        }
+    }
+    years.live_to(paris::at_wall(last, wall(23, 0))).await;
+
+    // Each slot has one pass, and those that were slept over have one together.
+    let slots = years.passes.iter().filter(|(at, why)| *at >= began && matches!(why, Why::Daily | Why::Missed));
+    let slots: Vec<(Day, Why)> = slots.map(|(at, why)| (paris::day_of(*at), *why)).collect();
+    let asleep: BTreeSet<Day> = ["2027-03-27", "2027-03-28"].map(day).into();
+    let days = Days::new(first, last.next()).unwrap();
+    let wanted: Vec<Day> = days.iter().filter(|day| !asleep.contains(day)).collect();
+    assert_eq!(slots.iter().map(|(day, _)| *day).collect::<Vec<_>>(), wanted);
+    let missed: Vec<Day> = slots.iter().filter(|(_, why)| *why == Why::Missed).map(|(day, _)| *day).collect();
+    assert_eq!(missed, ["2027-03-29", "2028-02-28"].map(day));
+    // Where all is well: one call for each series and day. Never one before eight.
+    let calls = years.calls_since(began);
+    for ((day, dataset), times) in &calls {
+        assert!(times.iter().all(|time| *time >= wall(8, 0)), "{day} {dataset}: {times:?}");
+    }
+    for day in days.iter().filter(|day| !disturbed.contains_key(day)) {
+        for dataset in DATASETS {
+            assert_eq!(calls.get(&(day, dataset)).map(Vec::len), Some(1), "{day} {dataset}");
+        }
+    }
+    // No window of 24 hours has more calls than the budget.
+    let log = years.rig.simulator.log();
+    let starts: Vec<i64> = log.iter().map(|call| call.at.timestamp()).filter(|at| *at >= began).collect();
+    let most = usize::try_from(BUDGET).unwrap();
+    assert!(starts.windows(most + 1).all(|some| some[most] - some[0] >= 86_400));
+    let in_trouble = log.iter().filter(|call| call.status == 503).count();
+    assert!(in_trouble > 30, "{in_trouble} calls met an outage");
+    years.rig.assert_true_since(&prm(METER), day("2026-09-20")).await;
+    assert_eq!(years.rig.store.status().await.unwrap().iter().map(|s| s.gaps).sum::<i64>(), 0);
+}
+
+#[tokio::test]
+async fn a_backfill_over_many_days_ends_when_it_was_said_to() {
+    const BUDGET: u32 = 14;
+    let mut years = Years::new(world(), "2025-01-01", "2026-10-01T12:00:00+02:00").await;
+    years.rig.limits.per_day = Some(BUDGET);
+    let mut forecasts: Vec<(i64, i64)> = Vec::new();
+    for n in 0.. {
+        let backlog = Backlog::of(&years.rig.engine()).await.unwrap();
+        let Some(until) = backlog.until else { break };
+        assert!(backlog.calls > 0 && backlog.expiring.is_empty(), "{backlog:?}");
+        forecasts.push((years.now(), until));
+        assert!(n < 60, "it does not end: {backlog:?}");
+        years.live_to(years.now() + 86_400).await;
+        // The morning's pass has its calls, token included: the newest day is never late.
+        for status in years.rig.store.status().await.unwrap() {
+            assert_eq!(status.newest_day, Some(paris::day_of(years.now()).plus(-1)));
+        }
+    }
+    // The last call for history: later ones are for the newest days alone.
+    let log = years.rig.simulator.log();
+    let old = log.iter().filter(|call| call.end.is_some_and(|end| paris::day_of(call.at.timestamp()).since(end) > 8));
+    let end = old.map(|call| call.at.timestamp()).max().unwrap();
+    assert!(forecasts.len() > 6, "{forecasts:?}");
+    for (at, until) in &forecasts {
+        let hours = (until - end).abs() / 3_600;
+        assert!(hours <= 36, "said at {at}: {until}, was {end}: {hours} hours beside");
+    }
+    years.rig.assert_true_since(&prm(METER), day("2025-01-01")).await;
+}
+
+#[tokio::test]
+async fn days_that_will_have_left_the_window_are_told_before() {
+    // Twelve whole curves and fourteen calls a day, of which the mornings take thirteen.
+    let numbers: Vec<_> = (10..22).map(|last| prm(&format!("012345678901{last}"))).collect();
+    let world = numbers.iter().fold(World::new(5), |world, number| world.with(MeterSpec::new(number.clone())));
+    let mut rig = Rig::new(world, &DATASETS[..1], at("2026-10-01T12:00:00+02:00")).await;
+    rig.limits.per_day = Some(40);
+    let told = Backlog::of(&rig.engine()).await.unwrap();
+    assert!(told.expiring.is_empty(), "forty a day are enough: {told:?}");
+    rig.limits.per_day = Some(14);
+    let told = Backlog::of(&rig.engine()).await.unwrap();
+    let lost = told.expiring.get(&DATASETS[0]).copied().unwrap_or(0);
+    assert!(lost > 0, "fourteen a day are not: {told:?}");
 }
 
 #[tokio::test]

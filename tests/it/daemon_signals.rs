@@ -210,8 +210,10 @@ fn a_failing_source_and_a_wrong_secret_do_not_end_it() {
     home.configure(&source("http://127.0.0.1:9", ""), &(http(None) + &short()));
     let mut daemon = Daemon::ready(&home);
     daemon.logs("pass done", 1);
-    let status = daemon.manager.waits_for("STATUS=next pass");
-    assert!(status.contains("source enedis"), "{status}");
+    let status = wait_for("what is left", || {
+        daemon.manager.rest().iter().find(|line| line.contains(" to go, until about 20")).cloned()
+    });
+    assert!(status.contains("next pass 20") && status.contains("(source enedis: "), "{status}");
     let log = daemon.stop();
     assert!(log.contains("Not before") || log.contains("unreachable"), "{log}");
 }

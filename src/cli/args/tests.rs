@@ -158,6 +158,7 @@ fn help_reads_well() {
           --database <FILE>  Where to put the history; an existing file is replaced only if a demo wrote
                              it [default: linkyd-demo.db]
           --full-speed       Do not keep to the pace that Enedis asks for
+          --serve            Then keep it up to date and serve the status page, until interrupted
           --json             Report as one JSON document
       -h, --help             Print help
     "#);

@@ -66,7 +66,9 @@ pub fn parts<'a>(sources: &'a [ActiveSource], meters: &[ActiveMeter], facts: Fac
         let Some(source) = named(active).cloned() else { continue };
         let account = active.source.account();
         let shared = sources.iter().filter(|s| s.source.account() == account).filter_map(named);
-        let daily: usize = shared.filter_map(|s| counts.get(&s.id)).sum();
+        // The morning begins with a token where the source wants one, and that is a call as well.
+        let tokens = usize::from(active.source.token_request().is_some());
+        let daily = tokens + shared.filter_map(|s| counts.get(&s.id)).sum::<usize>();
         let id = source.id;
         let part = Part {
             series: divided.remove(&id).unwrap_or_default(),
