@@ -32,6 +32,14 @@ simulate:
 docs-errors:
     UPDATE_DOCS=1 cargo test --locked catalogue
 
+# Plays each alert with Prometheus' own rule engine.
+alerts:
+    bash .ci/alerts
+
+# Installs, runs and removes the Debian package in a throw-away copy of this machine (as root).
+trial:
+    packaging/trial/run
+
 # Manual pages, completions and a Debian package (needs cargo-deb).
 package:
     cargo run --locked --example packaging
