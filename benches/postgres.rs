@@ -265,6 +265,7 @@ async fn answers(store: &PostgresStore, spans: &[Span]) -> Outcome<Vec<Answer>> 
             keep: None,
             seen: None,
             lease: None,
+            lead_ms: 0,
             despite_rest: false,
             asked_at: 0,
         };

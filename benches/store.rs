@@ -219,6 +219,7 @@ async fn answers(store: &SqliteStore, weeks: &[(i64, Days, Vec<CurvePoint>)]) ->
             keep: None,
             seen: None,
             lease: None,
+            lead_ms: 0,
             despite_rest: false,
             asked_at: 1,
         };

@@ -26,6 +26,10 @@ pub struct NewCall {
     /// The lease under which the caller holds the series already, while another call of it is in the
     /// air: several calls of one caller share a lease.
     pub lease: Option<CallId>,
+    /// A store that others share starts it no sooner than so many milliseconds after its line is written:
+    /// what the caller needs to hear of it, for a call that leaves later than its line says comes too
+    /// near to somebody else's.
+    pub lead_ms: u32,
     /// Whether it is made although the source rests, because an operator has just mended what the
     /// rest is for.
     pub despite_rest: bool,

@@ -39,6 +39,8 @@ mod gateways;
 #[cfg(test)]
 mod instances;
 #[cfg(test)]
+mod instances_postgres;
+#[cfg(test)]
 mod late;
 #[cfg(test)]
 #[path = "../postgres/server.rs"]

@@ -159,6 +159,7 @@ impl Caller {
             keep: self.keep(active, pool),
             seen: None,
             lease: None,
+            lead_ms: 0,
             despite_rest: false,
             asked_at: self.engine.calendar.now().timestamp(),
         };

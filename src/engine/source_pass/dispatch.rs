@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Closed, Flight, SourcePass, key};
-use crate::budget::{Exhausted, Keep, Limits, Verdict};
+use crate::budget::{Exhausted, JITTER_MS, Keep, Limits, Verdict};
 use crate::domain::{Day, Days, Prm, Span};
 use crate::engine;
 use crate::engine::knowledge::{Aside, FAILURES_A_DAY, published_end};
@@ -22,6 +22,12 @@ const SETTLE_IN: Duration = Duration::from_millis(250);
 /// A call that cannot leave within this time of what its line says is not made: the budget counts
 /// by the lines.
 const LATEST: Duration = Duration::from_millis(1_500);
+
+/// The same where other instances count on the lines as well: what the spacing of calls has to spare.
+const LATEST_AMONG_OTHERS: Duration = Duration::from_millis(JITTER_MS.unsigned_abs());
+
+/// The shortest and the longest time between a line that others can see and the start of its call.
+const LEADS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 /// Spans longer than this are flown one at a time while the activation day is unknown.
 const SHORT_SPAN: i32 = 31;
@@ -172,6 +178,12 @@ impl SourcePass<'_> {
         let (meter, dataset, seen) = (series.meter, series.dataset, series.seen);
         let Some(api) = self.knowledge.api(self.active, dataset, calendar.timestamp()) else { return Ok(None) };
         let Some(span) = self.placed(call) else { return Ok(None) };
+        if self.engine.store.is_shared() && self.token_is_due() && self.renew_token().await?.is_none() {
+            // A token that is fetched between a line and its call would make the call late, and that is
+            // somebody else's time.
+            self.queue.push_front(call);
+            return Ok(None);
+        }
         let pool = self.pool_of(call);
         let new = NewCall {
             source: self.knowledge.source.id,
@@ -181,6 +193,7 @@ impl SourcePass<'_> {
             keep: if is_history(call) { self.keep(pool) } else { None },
             seen: Some(seen),
             lease: self.lease_of(call.series),
+            lead_ms: self.lead_ms(),
             despite_rest: self.despite_rest,
             asked_at: calendar.timestamp(),
         };
@@ -204,12 +217,30 @@ impl SourcePass<'_> {
             start = start.max(after);
         }
         start = start.max(self.pace.next(&self.limits(pool)));
-        if start > reserved + LATEST {
+        if start > reserved + self.latest() {
             // The token took its time. The call gets a line that says when it really leaves.
+            self.late_in_a_row += 1;
             self.not_made(flight).await?;
             return Ok(None);
         }
         Ok(Some((Flight { token: self.tokens.number(), left: start, ..flight }, start)))
+    }
+
+    /// How much later than its line says a call may leave. A machine that is always late gets more and
+    /// more of it, for lines that come to nothing are calls that nobody can make.
+    fn latest(&self) -> Duration {
+        let among_others = LATEST_AMONG_OTHERS * (1 << self.late_in_a_row.min(5));
+        if self.engine.store.is_shared() { among_others.min(LATEST) } else { LATEST }
+    }
+
+    /// How long before its call a line is written, so that the call can leave on time although the database
+    /// is at the other end of a network: twice what writing took lately.
+    pub(super) fn lead_ms(&self) -> u32 {
+        if !self.engine.store.is_shared() {
+            return 0;
+        }
+        let (least, most) = LEADS;
+        u32::try_from((self.took * 2).clamp(least, most).as_millis()).unwrap_or_default()
     }
 
     /// The last look before a call leaves: `None` where it does not.
@@ -220,13 +251,15 @@ impl SourcePass<'_> {
     ) -> Result<Option<(Flight, Prm)>, StoreError> {
         let now = self.engine.clock.monotonic();
         // The machine may have slept, and midnight may have passed.
-        let late = now > start + LATEST;
+        let late = now > start + self.latest();
         let Some((span, prm)) = self.placed(flight.call).zip(self.prm_of(flight.call)).filter(|_| !late) else {
+            self.late_in_a_row += u32::from(late);
             self.not_made(flight).await?;
             self.knowledge.touch(flight.call.series);
             return Ok(None);
         };
         self.pace.sent(now);
+        self.late_in_a_row = 0;
         *self.asked.entry(key(flight.call)).or_default() += 1;
         let flight = Flight { left: now, span, ..flight };
         self.in_air.push(flight);
@@ -267,7 +300,9 @@ impl SourcePass<'_> {
         let limits = self.limits(new.pool);
         let now_ms = self.machine_ms();
         let now = self.engine.clock.monotonic();
-        match self.engine.store.reserve(new, &limits, now_ms).await? {
+        let reserved = self.engine.store.reserve(new, &limits, now_ms).await?;
+        self.took = self.took.mul_f64(0.8).max(self.engine.clock.monotonic().saturating_sub(now));
+        match reserved {
             Reserved::Go { call, at_ms, lease } => {
                 let mut start = now + Duration::from_millis((at_ms - now_ms).max(0).unsigned_abs());
                 if self.first_call && at_ms > now_ms {
@@ -275,7 +310,8 @@ impl SourcePass<'_> {
                 }
                 self.first_call = false;
                 let spacing = Duration::from_millis(limits.spacing_ms().unsigned_abs());
-                self.next_slot = (start + spacing).saturating_sub(WRITE_AHEAD);
+                let ahead = WRITE_AHEAD + Duration::from_millis(self.lead_ms().into());
+                self.next_slot = (start + spacing).saturating_sub(ahead);
                 Ok(Line::Written { call, start, lease })
             }
             Reserved::Wait(Verdict::Wait { until, limit }) => {

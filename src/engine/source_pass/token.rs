@@ -82,6 +82,7 @@ impl SourcePass<'_> {
             keep: None,
             seen: None,
             lease: None,
+            lead_ms: self.lead_ms(),
             despite_rest: self.despite_rest,
             asked_at: self.engine.calendar.now().timestamp(),
         };

@@ -83,7 +83,7 @@ pub(super) async fn reserve(
     };
     let usage = Usage { last, second, hour, day, keep, told: told_left.zip(told_until) };
     let at = match budget::decide(now, &usage, limits, call.keep) {
-        Verdict::Go { at } => at,
+        Verdict::Go { at } => at.max(now + i64::from(call.lead_ms)),
         Verdict::Wait { until, limit } => {
             return Ok(Reserved::Wait(Verdict::Wait { until: skew.to_machine(until), limit }));
         }

@@ -173,6 +173,7 @@ fn event(rng: &mut Rng, first: Day, now: i64) -> Event {
         keep: None,
         seen: None,
         lease: None,
+        lead_ms: 0,
         despite_rest: rng.u8(..3) == 0,
         asked_at: now,
     };

@@ -24,6 +24,7 @@ fn call(world: &World<impl Host>, asks: Option<(MeterId, Dataset, Days)>) -> New
         keep: None,
         seen: None,
         lease: None,
+        lead_ms: 0,
         despite_rest: false,
         asked_at: world.now(),
     }

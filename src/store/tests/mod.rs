@@ -175,6 +175,7 @@ impl<H: Host> World<H> {
             keep: None,
             seen: None,
             lease: None,
+            lead_ms: 0,
             despite_rest: false,
             asked_at: self.now(),
         };

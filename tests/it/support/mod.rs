@@ -24,6 +24,7 @@ use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+pub(crate) mod driven;
 pub(crate) mod gateways;
 pub(crate) mod shared;
 

@@ -98,6 +98,7 @@ fn call(dataset: Dataset, span: Days, seen: Option<i64>) -> NewCall {
         keep: None,
         seen,
         lease: None,
+        lead_ms: 0,
         despite_rest: false,
         asked_at: NOW,
     }

@@ -186,6 +186,7 @@ async fn a_file_that_is_replaced_is_noticed() {
         keep: None,
         seen: None,
         lease: None,
+        lead_ms: 0,
         despite_rest: false,
         asked_at: 0,
     };

@@ -1,0 +1,217 @@
+//! Several instances in one process, on a clock that moves on only when all of them wait for it: what
+//! they do at the same time is done at the same time, however busy the machine is.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use linkyd::budget::Limits;
+use linkyd::clock::Clock;
+use linkyd::domain::{Dataset, Day};
+use linkyd::source::Pool;
+use linkyd::store::{
+    Answer, CallEnd, Committed, Effect, Facts, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId,
+    SourceStatus, Spent, Store, StoreError, Switch, Window,
+};
+use tokio::sync::Notify;
+
+/// So often everybody gets a turn before nobody has anything to do but to wait.
+const TURNS: usize = 100;
+
+#[derive(Debug)]
+struct State {
+    now: DateTime<Utc>,
+    monotonic: Duration,
+    /// Who sleeps, by when to wake them.
+    sleepers: BTreeMap<(Duration, u64), Arc<Notify>>,
+    /// Grows with everybody who goes to sleep or wakes.
+    changes: u64,
+}
+
+/// A clock that a driver moves.
+#[derive(Debug)]
+pub(crate) struct Driven(Mutex<State>);
+
+/// Takes a sleeper away, also where nobody waits for it any more.
+struct Asleep<'c>(&'c Driven, (Duration, u64));
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.0.lock().unwrap();
+        state.changes += 1;
+        state.sleepers.remove(&self.1);
+    }
+}
+
+impl Driven {
+    pub(crate) fn new(now: DateTime<Utc>) -> Self {
+        Self(Mutex::new(State { now, monotonic: Duration::ZERO, sleepers: BTreeMap::new(), changes: 0 }))
+    }
+
+    fn changes(&self) -> u64 {
+        self.0.lock().unwrap().changes
+    }
+
+    /// Moves on to the next instant that somebody waits for.
+    fn advance(&self) {
+        let mut state = self.0.lock().unwrap();
+        let Some(((until, _), notify)) = state.sleepers.iter().next().map(|(k, n)| (*k, Arc::clone(n))) else { return };
+        let by = until.saturating_sub(state.monotonic);
+        state.now += TimeDelta::from_std(by).unwrap();
+        state.monotonic += by;
+        state.changes += 1;
+        notify.notify_one();
+    }
+
+    /// Lets time pass whenever everybody waits for it and nobody waits for the database.
+    pub(crate) async fn drive(&self, busy: &AtomicUsize) {
+        loop {
+            let before = self.changes();
+            for _ in 0..TURNS {
+                tokio::task::yield_now().await;
+            }
+            if busy.load(Ordering::SeqCst) == 0 && self.changes() == before {
+                self.advance();
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Clock for Driven {
+    fn now(&self) -> DateTime<Utc> {
+        self.0.lock().unwrap().now
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.lock().unwrap().monotonic
+    }
+
+    async fn sleep_until(&self, until: Duration) {
+        let notify = Arc::new(Notify::new());
+        let key = {
+            let mut state = self.0.lock().unwrap();
+            if state.monotonic >= until {
+                return;
+            }
+            state.changes += 1;
+            let key = (until, state.changes);
+            state.sleepers.insert(key, Arc::clone(&notify));
+            key
+        };
+        let _asleep = Asleep(self, key);
+        notify.notified().await;
+    }
+}
+
+/// A store of which is known whether anybody waits for it.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) inner: Arc<dyn Store>,
+    pub(crate) busy: Arc<AtomicUsize>,
+}
+
+struct Busy<'b>(&'b AtomicUsize);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Watched {
+    fn busy(&self) -> Busy<'_> {
+        self.busy.fetch_add(1, Ordering::SeqCst);
+        Busy(&self.busy)
+    }
+}
+
+#[async_trait]
+impl Store for Watched {
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
+    async fn set_up(&self, setup: &Setup) -> Result<Vec<String>, StoreError> {
+        let _busy = self.busy();
+        self.inner.set_up(setup).await
+    }
+
+    async fn open_windows(&self, windows: &[Window], now: i64) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
+        let _busy = self.busy();
+        self.inner.open_windows(windows, now).await
+    }
+
+    async fn serve(&self, switches: &[Switch]) -> Result<(), StoreError> {
+        let _busy = self.busy();
+        self.inner.serve(switches).await
+    }
+
+    async fn facts(&self, failed_since: i64) -> Result<Facts, StoreError> {
+        let _busy = self.busy();
+        self.inner.facts(failed_since).await
+    }
+
+    async fn series_facts(&self, series: &[(MeterId, Dataset)], failed_since: i64) -> Result<Facts, StoreError> {
+        let _busy = self.busy();
+        self.inner.series_facts(series, failed_since).await
+    }
+
+    async fn oldest_answered(&self, source: SourceId, dataset: Dataset) -> Result<Vec<(i64, Day)>, StoreError> {
+        let _busy = self.busy();
+        self.inner.oldest_answered(source, dataset).await
+    }
+
+    async fn reserve(&self, call: &NewCall, limits: &Limits, now_ms: i64) -> Result<Reserved, StoreError> {
+        let _busy = self.busy();
+        self.inner.reserve(call, limits, now_ms).await
+    }
+
+    async fn commit(&self, answer: Answer) -> Result<Committed, StoreError> {
+        let _busy = self.busy();
+        self.inner.commit(answer).await
+    }
+
+    async fn settle(&self, end: CallEnd, effects: Vec<Effect>) -> Result<i64, StoreError> {
+        let _busy = self.busy();
+        self.inner.settle(end, effects).await
+    }
+
+    async fn apply(&self, effects: Vec<Effect>) -> Result<(), StoreError> {
+        let _busy = self.busy();
+        self.inner.apply(effects).await
+    }
+
+    async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError> {
+        let _busy = self.busy();
+        self.inner.status().await
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceStatus>, StoreError> {
+        let _busy = self.busy();
+        self.inner.sources().await
+    }
+
+    async fn spent(&self, source: &str, pool: Pool, now_ms: i64) -> Result<Spent, StoreError> {
+        let _busy = self.busy();
+        self.inner.spent(source, pool, now_ms).await
+    }
+
+    async fn resume(&self, source: &str) -> Result<Option<Pause>, StoreError> {
+        let _busy = self.busy();
+        self.inner.resume(source).await
+    }
+
+    async fn refused_tokens(&self, source: SourceId, since_ms: i64, codes: &[&str]) -> Result<i64, StoreError> {
+        let _busy = self.busy();
+        self.inner.refused_tokens(source, since_ms, codes).await
+    }
+
+    async fn tidy(&self) -> Result<(), StoreError> {
+        let _busy = self.busy();
+        self.inner.tidy().await
+    }
+}
