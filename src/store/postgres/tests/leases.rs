@@ -125,3 +125,42 @@ async fn instances_share_one_pace_and_one_budget() {
     assert_eq!((starts.len(), waits), (40, 20));
     assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= limits.spacing_ms()), "{starts:?}");
 }
+
+#[tokio::test]
+async fn a_call_starts_no_sooner_than_its_caller_can_hear_of_it() {
+    let rig = Rig::new().await;
+    let starts = async |lead_ms, now_ms| {
+        let call = NewCall { asks: None, lead_ms, ..call(CURVE, span(), None) };
+        match rig.store.reserve(&call, &LIMITS, now_ms).await.unwrap() {
+            Reserved::Go { at_ms, .. } => at_ms - now_ms,
+            other => panic!("{other:?}"),
+        }
+    };
+    let now = NOW * 1000;
+    assert_eq!(starts(300, now).await, 300);
+    // The next one comes after it all the same.
+    assert!(starts(0, now).await > 300);
+    assert_eq!(starts(0, now + 5_000).await, 0);
+}
+
+#[tokio::test]
+async fn a_window_that_is_widened_again_tells_of_days_that_are_known() {
+    let rig = Rig::new().await;
+    let open = async |first, end| rig.store.open_windows(&windows(1, first, end), NOW).await.unwrap();
+    assert_eq!(open("2026-11-10", "2026-11-24").await, [], "nothing is known yet");
+    let known = seen(&rig.store).await;
+    let (first, lease) = reserve(&rig.store, &call(CURVE, span(), Some(known))).await;
+    let lease = lease.map(|token| Lease { token, keep: false });
+    let stored = rig.store.commit(answer(first, lease, CURVE, span(), curve(span(), 5))).await.unwrap();
+    assert_eq!(open("2026-11-22", "2026-11-25").await, [], "a new day is only missing");
+    let narrow = rig.store.facts(0).await.unwrap().series.remove(0).days;
+    assert!(!narrow.is_complete(day("2026-11-18")), "what lies outside is not told");
+
+    // `since` is taken back: the days of then were fetched, and whoever has read the facts before is told.
+    assert_eq!(open("2026-11-10", "2026-11-25").await, [(METER, CURVE)]);
+    assert_eq!(seen(&rig.store).await, stored.seen + 1);
+    let wide = rig.store.series_facts(&[(METER, CURVE)], 0).await.unwrap().series.remove(0).days;
+    let gaps: Vec<Days> = wide.gaps(days("2026-11-10", "2026-11-25")).collect();
+    assert_eq!(gaps, [days("2026-11-10", "2026-11-17"), days("2026-11-24", "2026-11-25")]);
+    assert_eq!(open("2026-11-10", "2026-11-25").await, [], "once");
+}
