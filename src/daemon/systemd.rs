@@ -3,10 +3,23 @@
 //! Without a manager that listens (`NOTIFY_SOCKET`) each of these does nothing. A manager that
 //! does not take a message is no reason to stop.
 
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 
 /// Longest line of status; managers show one line.
 const LONGEST: usize = 300;
+
+/// How long a message waits for a manager that does not read.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The same for READY: without it the manager takes the start for failed.
+const PATIENCE_READY: Duration = Duration::from_secs(5);
 
 /// The way to the service manager.
 #[derive(Debug, Default)]
@@ -57,9 +70,26 @@ impl Manager {
 }
 
 fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+    let Some(place) = std::env::var_os("NOTIFY_SOCKET").filter(|place| !place.is_empty()) else { return };
+    let message: String = states.iter().map(|state| format!("{state}\n")).collect();
+    // Whether it was understood decides over READY alone; what follows is said again each minute.
+    let patience =
+        if states.iter().any(|state| matches!(state, NotifyState::Ready)) { PATIENCE_READY } else { PATIENCE };
+    if let Err(error) = send(place.as_bytes(), &message, patience) {
         tracing::debug!(%error, "the service manager takes no message");
     }
+}
+
+/// Sends to the socket of that name; an abstract one begins with `@`. A manager that has stopped to
+/// read must not stop the daemon as well, so nobody waits for it for ever.
+fn send(place: &[u8], message: &str, patience: Duration) -> io::Result<()> {
+    let address = match place.strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(OsStr::from_bytes(place))?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(patience))?;
+    socket.send_to_addr(message.as_bytes(), &address).map(drop)
 }
 
 fn one_line(text: &str) -> String {
@@ -71,6 +101,24 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manager_that_does_not_read_stops_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("notify");
+        let manager = UnixDatagram::bind(&place).unwrap();
+        let send = || send(place.as_os_str().as_bytes(), "STATUS=x\n", Duration::from_millis(1));
+        // Its queue takes some, then no more; then it reads, and takes one again.
+        assert!((0..10_000).any(|_| send().is_err()));
+        assert_eq!(manager.recv(&mut [0; 64]).unwrap(), 9);
+        send().unwrap();
+        // Names in the abstract have no file.
+        let name = format!("linkyd-test-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let manager = UnixDatagram::bind_addr(&address).unwrap();
+        super::send(format!("@{name}").as_bytes(), "READY=1\n", PATIENCE).unwrap();
+        assert_eq!(manager.recv(&mut [0; 64]).unwrap(), 8);
+    }
 
     #[test]
     fn a_status_is_one_masked_line() {

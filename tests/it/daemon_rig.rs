@@ -1,5 +1,6 @@
 //! A running daemon with a service manager that listens.
 
+use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
@@ -19,7 +20,7 @@ pub(crate) struct Daemon {
 /// The listening end of `NOTIFY_SOCKET`.
 pub(crate) struct Manager {
     socket: UnixDatagram,
-    told: Vec<String>,
+    told: RefCell<Vec<String>>,
 }
 
 impl Manager {
@@ -27,22 +28,24 @@ impl Manager {
     pub(crate) fn waits_for(&mut self, beginning: &str) -> String {
         wait_for(beginning, || {
             self.hear();
-            let place = self.told.iter().position(|line| line.starts_with(beginning))?;
-            Some(self.told.remove(place))
+            let mut told = self.told.borrow_mut();
+            let place = told.iter().position(|line| line.starts_with(beginning))?;
+            Some(told.remove(place))
         })
     }
 
     /// Everything that was told and not waited for.
-    pub(crate) fn rest(&mut self) -> &[String] {
+    pub(crate) fn rest(&self) -> Vec<String> {
         self.hear();
-        &self.told
+        self.told.borrow().clone()
     }
 
-    fn hear(&mut self) {
+    /// Takes what was told; its queue is short.
+    fn hear(&self) {
         let mut buffer = [0; 4096];
         while let Ok(length) = self.socket.recv(&mut buffer) {
             let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
-            self.told.extend(text.lines().map(str::to_owned));
+            self.told.borrow_mut().extend(text.lines().map(str::to_owned));
         }
     }
 }
@@ -57,7 +60,7 @@ impl Daemon {
         let log = home.path("daemon.log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let child = home.command(&["run"]).env("NOTIFY_SOCKET", &path).stdout(Stdio::null()).stderr(file).spawn();
-        Self { process: Process(child.unwrap()), manager: Manager { socket, told: Vec::new() }, log }
+        Self { process: Process(child.unwrap()), manager: Manager { socket, told: RefCell::default() }, log }
     }
 
     /// The same, and waits until it is ready.
@@ -75,7 +78,10 @@ impl Daemon {
     /// Waits until so many lines of the log hold a text.
     #[track_caller]
     pub(crate) fn logs(&self, text: &str, times: usize) {
-        wait_for(&format!("{times} times {text:?}"), || (self.log().matches(text).count() >= times).then_some(()));
+        wait_for(&format!("{times} times {text:?}"), || {
+            self.manager.hear();
+            (self.log().matches(text).count() >= times).then_some(())
+        });
     }
 
     /// Stops it as a service manager does; it ends well and soon.

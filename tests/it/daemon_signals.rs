@@ -208,7 +208,7 @@ fn a_failing_source_and_a_wrong_secret_do_not_end_it() {
     let home = Home::empty();
     // Nobody listens there.
     home.configure(&source("http://127.0.0.1:9", ""), &(http(None) + &short()));
-    let mut daemon = Daemon::ready(&home);
+    let daemon = Daemon::ready(&home);
     daemon.logs("pass done", 1);
     let status = wait_for("what is left", || {
         daemon.manager.rest().iter().find(|line| line.contains(" to go, until about 20")).cloned()
