@@ -71,7 +71,7 @@ impl Manager {
 
 fn tell(states: &[NotifyState<'_>]) {
     let Some(place) = std::env::var_os("NOTIFY_SOCKET").filter(|place| !place.is_empty()) else { return };
-    let message: String = states.iter().map(|state| format!("{state}\n")).collect();
+    let message = states.iter().fold(String::new(), |said, state| format!("{said}{state}\n"));
     // Whether it was understood decides over READY alone; what follows is said again each minute.
     let patience =
         if states.iter().any(|state| matches!(state, NotifyState::Ready)) { PATIENCE_READY } else { PATIENCE };

@@ -1,5 +1,7 @@
 //! What a status says beside the table: what is left to be fetched, and who stands in for whom.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
@@ -19,12 +21,12 @@ pub(super) fn stand_ins(series: &[SeriesStatus], config: &Config) -> Vec<String>
     if !has_choice(config) {
         return Vec::new();
     }
+    let preferred: HashMap<&str, &String> =
+        config.meters.iter().filter_map(|meter| Some((meter.prm.full(), meter.sources.first()?))).collect();
     let mut groups: Vec<([&str; 3], Vec<&str>)> = Vec::new();
     for one in series.iter().filter(|one| one.state != SeriesState::NotOffered) {
-        let meter = config.meters.iter().find(|meter| meter.prm == one.prm);
-        let Some(preferred) = meter.and_then(|meter| meter.sources.first()).filter(|name| **name != one.source) else {
-            continue;
-        };
+        let preferred = preferred.get(one.prm.full()).filter(|name| ***name != one.source);
+        let Some(preferred) = preferred else { continue };
         let who = [one.name.as_str(), one.source.as_str(), preferred.as_str()];
         // The lines of a meter stand together.
         match groups.iter_mut().rev().take_while(|(known, _)| known[0] == who[0]).find(|(known, _)| *known == who) {
