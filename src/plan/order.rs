@@ -4,13 +4,13 @@
 //! are few. Then history, newest first. Where the budget cannot carry the plan within a day, a call of
 //! history whose oldest wanted day would leave the window before its turn moves forward, just far
 //! enough: the plan is filled from its end, each place with the newest-first last call that may wait
-//! that long. So a household, whose budget carries everything in time, is served newest first, and of
-//! a fleet no day is lost as long as each series gets a call before its oldest span runs out. Where
-//! even that is too much, the calls that are nearest to their end come first, and among those the
-//! series that lack most.
+//! that long. So a household, whose budget carries everything in time, is served newest first, and of a
+//! fleet hardly a day is lost as long as each series gets a call before its oldest span runs out. Where
+//! even that is too much, those calls are kept that together bring the most days, the series taking
+//! turns, and the others come last.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
 use super::{Allowance, Call};
 
@@ -31,31 +31,95 @@ pub fn newest_first(call: &Call) -> impl Ord + use<> {
 }
 
 fn in_time(mut calls: Vec<Call>, allowance: Allowance) -> Vec<Call> {
-    let mut history = calls.split_off(calls.partition_point(|call| call.newest));
+    let history = calls.split_off(calls.partition_point(|call| call.newest));
     let allowance = allowance.after(calls.len());
-    // Whose span is given up where not all can be had is a matter of who has got the least so far.
-    let mut lacks: BTreeMap<usize, usize> = BTreeMap::new();
-    for call in &history {
-        *lacks.entry(call.series).or_default() += 1;
-    }
-    let lack = |call: &Call| lacks.get(&call.series).copied().unwrap_or_default();
-    history.sort_by_cached_key(|call| {
-        (Reverse(call.days.end()), Reverse(lack(call)), call.series, Reverse(call.days.first()))
-    });
-    let patience = |call: &Call| usize::try_from(call.patience).unwrap_or_default();
-    let mut by_patience: Vec<(usize, usize)> = history.iter().enumerate().map(|(i, c)| (patience(c), i)).collect();
+    let (kept, given_up) = worth_most(history, allowance);
+    let mut by_patience: Vec<(usize, usize)> = kept.iter().enumerate().map(|(i, c)| (patience(c), i)).collect();
     by_patience.sort_unstable();
     let mut able = BinaryHeap::new();
-    let mut reversed = Vec::with_capacity(history.len());
-    for place in (0..history.len()).rev() {
+    let mut reversed = Vec::with_capacity(kept.len());
+    for place in (0..kept.len()).rev() {
         let day = allowance.day_of(place);
         while by_patience.last().is_some_and(|(patience, _)| *patience >= day) {
             able.extend(by_patience.pop().map(|(_, index)| index));
         }
-        // Where nothing may wait that long, something is lost anyway: the most patient goes last.
         let index = able.pop().or_else(|| by_patience.pop().map(|(_, index)| index));
-        reversed.extend(index.and_then(|i| history.get(i)).copied());
+        reversed.extend(index.and_then(|i| kept.get(i)).copied());
     }
     calls.extend(reversed.into_iter().rev());
+    calls.extend(given_up);
     calls
+}
+
+fn patience(call: &Call) -> usize {
+    usize::try_from(call.patience).unwrap_or_default()
+}
+
+/// Divides calls, in the order of [`newest_first`], into those that can all be made in time and together
+/// bring the most days, and those that are late whatever is done; both keep their order.
+///
+/// Each call takes a place on the last day that is free before its end, those first that bring most. That
+/// gives the best set there is, since which calls can be in time together does not depend on the order in
+/// which they are looked at: they are a matroid. So a span that has begun to leave gives way to whole ones.
+fn worth_most(history: Vec<Call>, allowance: Allowance) -> (Vec<Call>, Vec<Call>) {
+    let days = |call: &Call| call.days.end().since(call.oldest_wanted);
+    let mut by_worth: Vec<usize> = (0..history.len()).collect();
+    by_worth.sort_by_cached_key(|i| {
+        history.get(*i).map(|call| (Reverse(days(call)), turn(call), call.patience, call.series))
+    });
+    let mut places = Places::new(history.iter().map(patience).max().unwrap_or_default(), allowance);
+    let mut in_time = vec![false; history.len()];
+    for index in by_worth {
+        if let Some((call, in_time)) = history.get(index).zip(in_time.get_mut(index)) {
+            *in_time = places.take(patience(call));
+        }
+    }
+    let (mut kept, mut given_up) = (Vec::with_capacity(history.len()), Vec::new());
+    for (call, in_time) in history.into_iter().zip(in_time) {
+        if in_time { kept.push(call) } else { given_up.push(call) }
+    }
+    (kept, given_up)
+}
+
+/// Whose turn it is among spans that bring as much, the smallest first: spread evenly over the series for
+/// each week, and over the weeks for each series, so that what is lost is shared.
+fn turn(call: &Call) -> u32 {
+    // Fractions of irrational numbers are spread more evenly than chance would: those of the golden ratio
+    // and of the square root of two.
+    let series = u32::try_from(call.series % 0xFFFF_FFFF).unwrap_or_default();
+    series.wrapping_mul(0x6A09_E667).wrapping_add(call.days.end().number().unsigned_abs().wrapping_mul(0x9E37_79B9))
+}
+
+/// The places of each day that are still free.
+struct Places {
+    /// How many, by day.
+    free: Vec<usize>,
+    /// For each day that is full, a day before it from which on to look; `None`: there is none.
+    earlier: Vec<Option<usize>>,
+}
+
+impl Places {
+    fn new(last: usize, allowance: Allowance) -> Self {
+        let places = |day| if day == 0 { allowance.today } else { allowance.per_day.max(1) };
+        Self { free: (0..=last).map(places).collect(), earlier: (0..=last).map(|day| day.checked_sub(1)).collect() }
+    }
+
+    /// Takes the latest place up to that day, if there is one.
+    fn take(&mut self, day: usize) -> bool {
+        let full = |places: &Self, day: &usize| places.free.get(*day).is_none_or(|free| *free == 0);
+        let mut passed = Vec::new();
+        let mut at = Some(day);
+        while let Some(day) = at.filter(|day| full(self, day)) {
+            passed.push(day);
+            at = self.earlier.get(day).copied().flatten();
+        }
+        // Whoever looks here again finds the way at once.
+        for day in passed {
+            if let Some(earlier) = self.earlier.get_mut(day) {
+                *earlier = at;
+            }
+        }
+        let free = at.and_then(|day| self.free.get_mut(day));
+        free.map(|free| *free -= 1).is_some()
+    }
 }
