@@ -1,6 +1,7 @@
 //! Where a history is kept, and opening it: one place for what the two kinds of databases differ
 //! in before they are a [`Store`].
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +28,13 @@ pub enum Mode {
 pub struct Finding {
     /// What was found, in words, without personal data.
     pub what: String,
+}
+
+impl Finding {
+    /// So many of something that must not be; `None` where there are none.
+    pub(super) fn counted<N: Copy + Default + PartialOrd + fmt::Display>(count: N, what: &str) -> Option<Self> {
+        (count > N::default()).then(|| Self { what: format!("{count} × {what}") })
+    }
 }
 
 /// Where a history is kept.

@@ -24,18 +24,12 @@ pub(super) async fn check(link: &mut Link) -> Result<Vec<Finding>, StoreError> {
     let mut found = Vec::new();
     for (statement, what) in COUNTS {
         let (count,): (i64,) = link.query_as(statement).fetch_one(&mut link.conn).await?;
-        if count > 0 {
-            found.push(Finding { what: format!("{count} × {what}") });
-        }
+        found.extend(Finding::counted(count, what));
     }
     let wrong = wrong_hours(link).await?;
-    if wrong > 0 {
-        found.push(Finding { what: format!("{wrong} × hours have intervals with the wrong Paris offset") });
-    }
+    found.extend(Finding::counted(wrong, "hours have intervals with the wrong Paris offset"));
     let wrong = wrong_days(link).await?;
-    if wrong > 0 {
-        found.push(Finding { what: format!("{wrong} × days of the calendar are wrong or lacking") });
-    }
+    found.extend(Finding::counted(wrong, "days of the calendar are wrong or lacking"));
     Ok(found)
 }
 

@@ -35,18 +35,12 @@ pub(super) async fn check(conn: &mut SqliteConnection) -> Result<Vec<Finding>, S
     );
     for (statement, what) in COUNTS {
         let (count,): (i64,) = sqlx::query_as(statement).fetch_one(&mut *conn).await?;
-        if count > 0 {
-            found.push(Finding { what: format!("{count} × {what}") });
-        }
+        found.extend(Finding::counted(count, what));
     }
     let wrong = wrong_hours(conn).await?;
-    if wrong > 0 {
-        found.push(Finding { what: format!("{wrong} × hours have intervals with the wrong Paris offset") });
-    }
+    found.extend(Finding::counted(wrong, "hours have intervals with the wrong Paris offset"));
     let wrong = wrong_days(conn).await?;
-    if wrong > 0 {
-        found.push(Finding { what: format!("{wrong} × days of the calendar are wrong or lacking") });
-    }
+    found.extend(Finding::counted(wrong, "days of the calendar are wrong or lacking"));
     Ok(found)
 }
 
