@@ -5,6 +5,7 @@
 //! [`knowledge`] turns stored facts into what the planner sees, [`react`] turns refusals into what
 //! is learnt, [`pass`] is the only place that awaits, and the only layer that retries.
 
+mod allowance;
 pub mod knowledge;
 mod outlook;
 pub mod pass;
@@ -42,7 +43,12 @@ const KEPT_UNTIL: NaiveTime = match NaiveTime::from_hms_opt(9, 0, 0) {
 pub fn keep(per_day: u32, daily: u32, machine: DateTime<Utc>) -> Keep {
     // Once yesterday is published its calls come first in the plan; then it is tomorrow's turn.
     let next = published_end(machine).next();
-    Keep { calls: daily.min(per_day / 2), by: paris::at_wall(next, KEPT_UNTIL) * 1_000 }
+    Keep { calls: reserve(per_day, daily), by: paris::at_wall(next, KEPT_UNTIL) * 1_000 }
+}
+
+/// The calls of a day that history leaves for the newest days of the next morning.
+fn reserve(per_day: u32, daily: u32) -> u32 {
+    daily.min(per_day / 2)
 }
 
 /// A source ready for use.

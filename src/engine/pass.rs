@@ -8,25 +8,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
+use super::allowance;
 use super::knowledge::{self, Chosen, Knowledge};
 use super::report::{Interruption, Stop};
 use super::serving::{self, Moment, SeriesKey};
 use super::source_pass::SourcePass;
 use super::{ActiveMeter, ActiveSource, Engine, Report};
-use crate::budget::Limits;
 use crate::domain::{Coverage, Dataset, Days, Prm, SeriesState, paris};
 use crate::plan::forecast::Forecast;
 use crate::plan::{self, Allowance, Reason, Request};
 use crate::source::{Reaction, catalogue};
 use crate::store::{Effect, Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, Spent, StoreError};
-
-const DAY_MS: i64 = 86_400_000;
-
-const HOUR_MS: i64 = 3_600_000;
 
 /// What a pass is narrowed to.
 #[derive(Debug, Clone, Default)]
@@ -227,7 +223,7 @@ impl Engine {
             Some(_) => self.store.spent(active.source.name(), pool, self.clock.now().timestamp_millis()).await?,
             None => Spent::default(),
         };
-        Ok(allowance(active, spent, daily, self.moment()))
+        Ok(allowance::of(active, spent, daily, self.moment()))
     }
 
     async fn facts(&self) -> Result<Facts, StoreError> {
@@ -271,7 +267,7 @@ pub fn outlook(
         let place = sources.iter().position(|s| s.source.name() == active.source.name());
         let spent = place.and_then(|place| spent.get(place)).copied().unwrap_or_default();
         let calls = knowledge.calls(active, &chosen(&knowledge, selection, None), now);
-        let allowance = allowance(active, spent, knowledge.daily, moment);
+        let allowance = allowance::of(active, spent, knowledge.daily, moment);
         let calls = plan::order::order(calls, Some(allowance));
         if !knowledge.series.is_empty() {
             let forecast = knowledge.forecast(active, &calls, allowance);
@@ -290,39 +286,6 @@ pub fn outlook(
         }
     }
     outlook
-}
-
-/// The calls that an account takes on a whole day, whatever they are for.
-pub(super) fn budget(limits: Limits) -> usize {
-    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    let pace = usize::try_from(DAY_MS / limits.spacing_ms().max(1)).unwrap_or(usize::MAX);
-    let hours = limits.per_hour.map(|hour| count(hour).saturating_mul(24));
-    hours.into_iter().chain(limits.per_day.map(count)).fold(pace, usize::min)
-}
-
-/// What is left of a source's budget for what it has to fetch.
-fn allowance(active: &ActiveSource, spent: Spent, daily: u32, moment: Moment) -> Allowance {
-    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    let signed = |n: i64| usize::try_from(n).unwrap_or_default();
-    let limits = active.limits_of(active.history_pool());
-    // Without a counter of its own history leaves room for the newest days, but never all of it.
-    let shared = active.cached.is_none();
-    let kept = |budget: usize| if shared { count(daily).min(budget / 2) } else { 0 };
-    // Days are lost at midnight in Paris: until then goes as much as the rest of the day takes.
-    let ends = midnight(moment.calendar + TimeDelta::days(1)).max(moment.calendar.timestamp());
-    let rest_ms = (ends - moment.calendar.timestamp()).clamp(0, DAY_MS / 1_000) * 1_000;
-    let mut today = signed(rest_ms / limits.spacing_ms().max(1)).max(1);
-    if let Some(hour) = limits.per_hour {
-        // The hour that has begun counts whole: the budget's hours slide.
-        today = today.min(count(hour).saturating_mul(signed(rest_ms / HOUR_MS + 1)));
-    }
-    if let Some(per_day) = limits.per_day {
-        let net = count(per_day) - kept(count(per_day));
-        let told = spent.told_left.map_or(usize::MAX, signed);
-        today = today.min(net.saturating_sub(signed(spent.day)).min(told));
-    }
-    let a_day = budget(limits);
-    Allowance { today, per_day: a_day - kept(a_day), newest: shared }
 }
 
 fn split<'a>(

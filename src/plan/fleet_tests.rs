@@ -118,6 +118,35 @@ fn calls(patience: &[(i32, bool)]) -> Vec<Call> {
     patience.iter().enumerate().map(call).collect()
 }
 
+fn history(series: usize, first: i32, patience: i32) -> Call {
+    let days = Days::new(Day::from_number(first), Day::from_number(first + 7)).unwrap();
+    Call { series, days, oldest_wanted: days.first(), reason: Reason::Missing, patience, newest: false }
+}
+
+#[test]
+fn what_is_planned_anew_keeps_its_place_and_what_is_new_finds_one() {
+    // Two series of twenty weeks; three calls a day, so that some old weeks go before newer ones.
+    let all: Vec<Call> = (0..20).flat_map(|week| [0, 1].map(|series| history(series, week * 7, week / 4))).collect();
+    let allowance = Some(Allowance { today: 3, per_day: 3, newest: true });
+    let queue = order::order(all.clone(), allowance);
+    assert_ne!(queue, order::order(all.clone(), None), "something presses");
+    let own: Vec<Call> = all.iter().copied().filter(|call| call.series == 0).collect();
+    let again = |calls| Vec::from(order::renew(queue.clone().into(), calls, &BTreeSet::from([0]), allowance));
+    assert_eq!(again(own.clone()), queue);
+
+    // One is answered: the others stay.
+    let answered = own[5];
+    let left = own.iter().copied().filter(|call| *call != answered).collect();
+    let without: Vec<Call> = queue.iter().copied().filter(|call| *call != answered).collect();
+    assert_eq!(again(left), without);
+
+    // One is new, and has to be made today; another is, and can wait for ever.
+    let (pressing, patient) = (history(0, -7, 0), history(0, -14, 700));
+    let queue = again(own.into_iter().chain([pressing, patient]).collect());
+    assert!(queue.iter().position(|call| *call == pressing).unwrap() < 3, "{queue:?}");
+    assert_eq!(queue.last(), Some(&patient));
+}
+
 proptest! {
     /// Nothing is late that need not be, newest days come first, and where nothing presses the order is
     /// newest first.

@@ -81,7 +81,7 @@ impl Forecast {
         let helps = (!carries || !lost.is_empty()) && thriftier.daily < daily;
         Self {
             calls: need.calls.len(),
-            days: (carries || need.calls.len() <= need.allowance.today).then_some(days),
+            days: (carries || need.calls.len() <= need.allowance.today).then_some(days).filter(|d| *d < usize::MAX),
             lost,
             daily,
             budget: need.budget,

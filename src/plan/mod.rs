@@ -142,10 +142,11 @@ impl Allowance {
         Self { today: self.today.saturating_sub(charged), ..self }
     }
 
-    /// On which day from today the call in that place is made; 0 is today.
+    /// On which day from today the call in that place is made; 0 is today, and `usize::MAX` is never.
     #[must_use]
     pub fn day_of(self, place: usize) -> usize {
-        place.checked_sub(self.today).map_or(0, |later| 1 + later / self.per_day.max(1))
+        let later = |later: usize| later.checked_div(self.per_day).map_or(usize::MAX, |days| days.saturating_add(1));
+        place.checked_sub(self.today).map_or(0, later)
     }
 }
 

@@ -10,9 +10,10 @@
 //! turns, and the others come last.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 
 use super::{Allowance, Call};
+use crate::domain::Day;
 
 /// Puts the calls in order.
 #[must_use]
@@ -122,4 +123,55 @@ impl Places {
         let free = at.and_then(|day| self.free.get_mut(day));
         free.map(|free| *free -= 1).is_some()
     }
+}
+
+/// Puts the calls of a few series, planned anew, into a queue that is in order. A call that is still wanted
+/// keeps its place. One that is new comes after the last call that is newer than its own, or before the
+/// day on which its oldest wanted day leaves the window.
+#[must_use]
+pub fn renew(
+    queue: VecDeque<Call>,
+    calls: Vec<Call>,
+    series: &BTreeSet<usize>,
+    allowance: Option<Allowance>,
+) -> VecDeque<Call> {
+    let key = |call: &Call| -> (usize, Day, Day) { (call.series, call.days.first(), call.days.end()) };
+    let mut wanted: HashMap<_, Call> = calls.into_iter().map(|call| (key(&call), call)).collect();
+    let kept = queue.into_iter().filter_map(|call| {
+        let again = wanted.remove(&key(&call));
+        if series.contains(&call.series) { again } else { Some(call) }
+    });
+    let kept: Vec<Call> = kept.collect();
+    let mut fresh: Vec<Call> = wanted.into_values().collect();
+    fresh.sort_unstable_by_key(newest_first);
+    let newest = kept.iter().chain(&fresh).filter(|call| call.newest).count();
+    let latest = |call: &Call| match allowance {
+        Some(allowance) if !call.newest => {
+            let rest = allowance.after(newest);
+            let in_time = patience(call).saturating_mul(rest.per_day).saturating_add(rest.today);
+            // All that are new move behind one another.
+            newest.saturating_add(in_time.saturating_sub(fresh.len()))
+        }
+        _ => usize::MAX,
+    };
+    let mut places = Vec::with_capacity(fresh.len());
+    let mut place = kept.len();
+    for call in fresh.iter().rev() {
+        while place > 0 && kept.get(place - 1).is_some_and(|other| newest_first(other) > newest_first(call)) {
+            place -= 1;
+        }
+        places.push((place.min(latest(call)), *call));
+    }
+    places.reverse();
+    places.sort_by_key(|(place, _)| *place);
+    let mut places = places.into_iter().peekable();
+    let mut queue = VecDeque::with_capacity(kept.len() + fresh.len());
+    for (index, call) in kept.into_iter().enumerate() {
+        while let Some((_, fresh)) = places.next_if(|(place, _)| *place <= index) {
+            queue.push_back(fresh);
+        }
+        queue.push_back(call);
+    }
+    queue.extend(places.map(|(_, call)| call));
+    queue
 }

@@ -19,8 +19,14 @@ async fn rig() -> Rig {
     Rig::new(world, &DATASETS, at("2026-11-24T08:30:00+01:00")).await.since(day(SINCE))
 }
 
+/// Series that were asked for the 24th and not given it.
+async fn asked(rig: &Rig) -> usize {
+    let facts = linkyd::store::Store::facts(&*rig.store, 0).await.unwrap();
+    facts.series.iter().filter(|s| s.days.get(day("2026-11-24")).checked_at.is_some()).count()
+}
+
 #[tokio::test]
-async fn on_a_late_morning_five_calls_find_out_and_the_fleet_waits() {
+async fn on_a_late_morning_five_meters_find_out_and_the_fleet_waits() {
     let rig = rig().await;
     rig.pass().await;
     // The 24th is published a day late, for all of them.
@@ -32,12 +38,14 @@ async fn on_a_late_morning_five_calls_find_out_and_the_fleet_waits() {
     let before = rig.calls();
     rig.next_morning(8, 10);
     let report = rig.pass().await;
-    assert_eq!(rig.calls() - before, 5);
+    assert_eq!(rig.calls() - before, 5 * DATASETS.len());
     assert_eq!((report.left, report.exit()), (0, Exit::Done));
-    // Later in the morning the same few look again.
+    assert_eq!(asked(&rig).await, 5 * DATASETS.len());
+    // Later in the morning others look.
     rig.advance(60);
     rig.pass().await;
-    assert_eq!(rig.calls() - before, 10);
+    assert_eq!(rig.calls() - before, 10 * DATASETS.len());
+    assert_eq!(asked(&rig).await, 10 * DATASETS.len());
 
     let before = rig.calls();
     rig.next_morning(8, 10);
@@ -46,6 +54,23 @@ async fn on_a_late_morning_five_calls_find_out_and_the_fleet_waits() {
     for n in 0..METERS {
         rig.assert_true_since(&prm(&meter(n)), day(SINCE)).await;
     }
+}
+
+#[tokio::test]
+async fn two_meters_whose_days_are_late_hold_nobody_back() {
+    let rig = rig().await;
+    rig.pass().await;
+    // The first two of the configuration; with three series each they have six.
+    rig.simulator.change(|world| {
+        for meter in world.meters.iter_mut().take(2) {
+            meter.late.push(Late { stretch: Stretch::days(day("2026-11-24"), day("2026-11-24")), days: 1, at: None });
+        }
+    });
+    rig.next_morning(8, 10);
+    rig.pass().await;
+    let status = linkyd::store::Store::status(&*rig.store).await.unwrap();
+    let given = status.iter().filter(|s| s.newest_day == Some(day("2026-11-24"))).count();
+    assert_eq!(given, (METERS - 2) * DATASETS.len());
 }
 
 #[tokio::test]

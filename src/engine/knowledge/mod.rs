@@ -17,7 +17,7 @@ use super::serving::SeriesKey;
 use super::{ActiveSource, react};
 use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SeriesState, paris};
-use crate::plan::Request;
+use crate::plan::{Request, forecast};
 use crate::source::Reach;
 use crate::store::{Activation, Effect, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, Window};
 
@@ -66,6 +66,8 @@ pub struct Knowledge {
     fetched: BTreeMap<usize, BTreeSet<Day>>,
     /// Calls that a usual day takes of what the source counts by.
     pub daily: u32,
+    /// The series of each dataset that these calls are for.
+    asked: BTreeMap<Dataset, usize>,
     /// How far back the sources of each meter's list serve a dataset, and how many days each of them
     /// was found to lack of that.
     widest: BTreeMap<(MeterId, Dataset), Vec<(Reach, i32)>>,
@@ -95,7 +97,7 @@ impl Knowledge {
     /// What concerns one source: its series, and what is known of them and of it.
     #[must_use]
     pub fn new(part: Part, every: BTreeMap<Dataset, i32>) -> Self {
-        let Part { series, source, activations, failed, oldest_answered, daily, widest, since } = part;
+        let Part { series, source, activations, failed, oldest_answered, asked, tokens, widest, since } = part;
         let key = |series: &SeriesFacts| (series.meter, series.dataset);
         let mut members: BTreeMap<MeterId, Vec<usize>> = BTreeMap::new();
         for (index, one) in series.iter().enumerate() {
@@ -113,7 +115,8 @@ impl Knowledge {
             activations,
             failed: by_series,
             touched: Touched::default(),
-            daily,
+            daily: u32::try_from(forecast::daily(&asked, &every)).unwrap_or(u32::MAX).saturating_add(tokens),
+            asked,
             widest,
             aside: Vec::new(),
             in_a_row: BTreeMap::new(),
@@ -167,6 +170,9 @@ impl Knowledge {
             self.touched.all |= self.source.learnt != source.learnt;
             self.source.clone_from(source);
         }
+        // What another instance has learnt of a limit counts with what shows how far that was searched.
+        let answered = facts.oldest_answered.iter().filter(|((of, _), _)| *of == source);
+        self.oldest_answered.extend(answered.map(|((_, dataset), answered)| (*dataset, answered.clone())));
     }
 
     /// Days that were set aside until `now` (monotonic) are open again.
@@ -398,3 +404,6 @@ pub fn published_end(now: DateTime<Utc>) -> Day {
     let today = paris::today(now);
     if now.timestamp() < paris::at_wall(today, PUBLISHED_AT) { today.plus(-1) } else { today }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::domain::{Dataset, Day, Direction, Prm};
+use crate::domain::{Dataset, Day, Direction, Prm, SeriesState};
 use crate::engine::serving::SeriesKey;
 use crate::engine::{ActiveMeter, ActiveSource};
 use crate::source::Reach;
@@ -21,8 +21,10 @@ pub struct Part {
     pub failed: Vec<FailedCall>,
     /// How far back it answered for a dataset, where that was looked up.
     pub oldest_answered: BTreeMap<Dataset, Vec<(i64, Day)>>,
-    /// Calls that a usual day takes of what it counts by.
-    pub daily: u32,
+    /// How many series of each dataset are asked of the account that it counts by.
+    pub asked: BTreeMap<Dataset, usize>,
+    /// Calls of a usual day that fetch tokens.
+    pub tokens: u32,
     /// How far back the sources of a meter's list serve a dataset, and how many days each of them was
     /// found to lack of that, where the list holds more than the one that serves it.
     pub widest: BTreeMap<SeriesKey, Vec<(Reach, i32)>>,
@@ -37,12 +39,15 @@ pub fn parts<'a>(sources: &'a [ActiveSource], meters: &[ActiveMeter], facts: Fac
     let by_prm: HashMap<&Prm, &ActiveMeter> = meters.iter().map(|meter| (&meter.prm, meter)).collect();
     let by_name: HashMap<&str, &SourceFacts> = known.iter().map(|source| (source.name.as_str(), source)).collect();
     let named = |active: &ActiveSource| by_name.get(active.source.name()).copied();
-    let mut counts: BTreeMap<SourceId, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<SourceId, BTreeMap<Dataset, usize>> = BTreeMap::new();
     let mut divided: BTreeMap<SourceId, Vec<SeriesFacts>> = BTreeMap::new();
     let mut widest: BTreeMap<SourceId, BTreeMap<SeriesKey, Vec<(Reach, i32)>>> = BTreeMap::new();
     let mut since: BTreeMap<SourceId, BTreeMap<MeterId, Day>> = BTreeMap::new();
     for one in series {
-        *counts.entry(one.source).or_default() += 1;
+        // One that was refused takes a test now and then, and no call a day.
+        if !matches!(one.state, SeriesState::Suspended | SeriesState::NotOffered) {
+            *counts.entry(one.source).or_default().entry(one.dataset).or_default() += 1;
+        }
         if let Some(meter) = by_prm.get(&one.prm) {
             if let Some(day) = meter.since {
                 since.entry(one.source).or_default().insert(one.meter, day);
@@ -67,8 +72,11 @@ pub fn parts<'a>(sources: &'a [ActiveSource], meters: &[ActiveMeter], facts: Fac
         let account = active.source.account();
         let shared = sources.iter().filter(|s| s.source.account() == account).filter_map(named);
         // The morning begins with a token where the source wants one, and that is a call as well.
-        let tokens = usize::from(active.source.token_request().is_some());
-        let daily = tokens + shared.filter_map(|s| counts.get(&s.id)).sum::<usize>();
+        let tokens = u32::from(active.source.token_request().is_some());
+        let mut asked: BTreeMap<Dataset, usize> = BTreeMap::new();
+        for (dataset, count) in shared.filter_map(|s| counts.get(&s.id)).flatten() {
+            *asked.entry(*dataset).or_default() += count;
+        }
         let id = source.id;
         let part = Part {
             series: divided.remove(&id).unwrap_or_default(),
@@ -80,7 +88,8 @@ pub fn parts<'a>(sources: &'a [ActiveSource], meters: &[ActiveMeter], facts: Fac
                 .filter(|((of, _), _)| *of == id)
                 .map(|((_, dataset), answered)| (*dataset, answered.clone()))
                 .collect(),
-            daily: u32::try_from(daily).unwrap_or(u32::MAX),
+            asked,
+            tokens,
             widest: widest.remove(&id).unwrap_or_default(),
             since: since.remove(&id).unwrap_or_default(),
         };

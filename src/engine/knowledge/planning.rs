@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use super::first_day::Histories;
 use super::turn::Refused;
 use super::{Chosen, Knowledge, published_end};
-use crate::domain::{Dataset, Day, Days, SeriesState, paris};
+use crate::domain::{Dataset, Day, Days, paris};
 use crate::engine::ActiveSource;
-use crate::engine::pass::budget;
+use crate::engine::allowance::budget;
 use crate::plan::forecast::{Forecast, Need};
 use crate::plan::{self, Allowance, Call, Request, Series, Turn};
 use crate::source::{Reaction, catalogue};
@@ -80,14 +80,8 @@ impl Knowledge {
     /// What will become of these calls, in their order, and of the series' new days.
     #[must_use]
     pub fn forecast(&self, source: &ActiveSource, calls: &[Call], allowance: Allowance) -> Forecast {
-        let mut counted: BTreeMap<Dataset, usize> = BTreeMap::new();
-        for series in
-            self.series.iter().filter(|s| !matches!(s.state, SeriesState::Suspended | SeriesState::NotOffered))
-        {
-            *counted.entry(series.dataset).or_default() += 1;
-        }
         let budget = budget(source.limits);
-        let need = Need { calls, series: &counted, every: &self.every, budget, allowance };
+        let need = Need { calls, series: &self.asked, every: &self.every, budget, allowance };
         Forecast::of(&need, |index| self.series.get(index).map(|series| series.dataset))
     }
 

@@ -13,7 +13,7 @@ impl SourcePass<'_> {
     /// Stores how each series stands and sums up.
     pub(super) async fn finish(mut self) -> Result<Report, StoreError> {
         self.plan().await?;
-        let left: Vec<_> = self.queue.iter().copied().filter(|call| !self.waits_for_others(*call)).collect();
+        let left: Vec<_> = self.queue.iter().copied().filter(|call| !self.waits_for_later(*call)).collect();
         self.queue = left.into();
         let mut left: BTreeMap<usize, u64> = BTreeMap::new();
         for call in &self.queue {
@@ -68,7 +68,9 @@ impl SourcePass<'_> {
         let (meter, dataset) = (series.meter, series.dataset);
         // Only told: what waits for a budget is looked at by every pass.
         let not_before = if state == SeriesState::Waiting { self.opens_at() } else { series.not_before };
-        Some(Effect::Series { meter, dataset, state, code, message, not_before })
+        // On a server each write tells the other instances that the series has changed.
+        let same = (series.state, &series.code, series.not_before) == (state, &code, not_before);
+        (!same).then_some(Effect::Series { meter, dataset, state, code, message, not_before })
     }
 
     /// When the source that was left early may be asked again (calendar).

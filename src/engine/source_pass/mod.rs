@@ -30,7 +30,7 @@ use super::report::Interruption;
 use super::{ActiveSource, Engine, Report};
 use crate::client::{Pace, TransportError};
 use crate::domain::{Api, Dataset, Day, Prm, Span, paris};
-use crate::plan::{self, Call};
+use crate::plan::{self, Allowance, Call};
 use crate::source::{Ask, Pool, Response};
 use crate::store::{CallId, MeterId, SourceId, StoreError};
 
@@ -134,6 +134,8 @@ pub(super) struct SourcePass<'a> {
     /// When the pass began: by the machine's wall clock and by its monotonic one.
     began: (DateTime<Utc>, Duration),
     queue: VecDeque<Call>,
+    /// What was left of the budget when the queue was planned, and the calls that had landed by then.
+    allowance: Option<(Allowance, u64)>,
     stale: bool,
     /// Series of which more is known than this pass knows.
     outdated: BTreeSet<usize>,
@@ -196,6 +198,7 @@ impl<'a> SourcePass<'a> {
             shared,
             began: (engine.clock.now(), engine.clock.monotonic()),
             queue: VecDeque::new(),
+            allowance: None,
             stale: true,
             outdated: BTreeSet::new(),
             looks_at: None,
@@ -305,6 +308,7 @@ impl<'a> SourcePass<'a> {
         if self.in_air.len() >= MOST_FLIGHTS {
             return Ok(Step::WaitForLanding);
         }
+        self.choose_canaries();
         let Some(index) = self.queue.iter().position(|call| self.may_fly(*call)) else {
             if !self.in_air.is_empty() {
                 return Ok(Step::WaitForLanding);
@@ -330,6 +334,7 @@ impl<'a> SourcePass<'a> {
         let mut calls = self.knowledge.calls(self.active, &self.chosen, now);
         calls.retain(|call| self.is_open(*call));
         let calls = plan::order::order(calls, Some(allowance));
+        self.allowance = Some((allowance, self.report.calls));
         if self.planned_for.is_none() && self.chosen.series.is_none() {
             self.knowledge.forecast(self.active, &calls, allowance).warn(self.active.source.name());
         }
@@ -351,19 +356,11 @@ impl<'a> SourcePass<'a> {
         };
         let Some((mut calls, series)) = alone else { return self.plan().await };
         calls.retain(|call| self.is_open(*call));
-        // A meter's calls take the places that it had, and any more come where the order wants them.
-        let mut fresh = VecDeque::from(plan::order::order(calls, None));
-        let mut queue = VecDeque::with_capacity(self.queue.len() + fresh.len());
-        for call in self.queue.drain(..) {
-            let next = if series.contains(&call.series) { fresh.pop_front() } else { Some(call) };
-            queue.extend(next);
-        }
-        for call in fresh {
-            let order = plan::order::newest_first(&call);
-            let place = queue.iter().position(|other| plan::order::newest_first(other) > order);
-            queue.insert(place.unwrap_or(queue.len()), call);
-        }
-        self.queue = queue;
+        let left = self.allowance.map(|(allowance, calls)| {
+            let since = usize::try_from(self.report.calls - calls).unwrap_or_default() + self.in_air.len();
+            Allowance { today: allowance.today.saturating_sub(since), ..allowance }
+        });
+        self.queue = plan::order::renew(std::mem::take(&mut self.queue), calls, &series, left);
         Ok(())
     }
 
