@@ -23,7 +23,9 @@ impl SourcePass<'_> {
         self.report.left = u64::try_from(self.queue.len()).unwrap_or_default();
         let effects: Vec<Effect> =
             (0..self.knowledge.series.len()).filter_map(|index| self.fares(index, waiting.contains(&index))).collect();
-        let effects = self.still_true(effects).await?;
+        let mut effects = self.still_true(effects).await?;
+        // On a server each write tells the other instances that the series has changed.
+        effects.retain(|effect| self.says_more(effect));
         for effect in &effects {
             self.knowledge.learn(effect);
         }
@@ -68,9 +70,15 @@ impl SourcePass<'_> {
         let (meter, dataset) = (series.meter, series.dataset);
         // Only told: what waits for a budget is looked at by every pass.
         let not_before = if state == SeriesState::Waiting { self.opens_at() } else { series.not_before };
-        // On a server each write tells the other instances that the series has changed.
-        let same = (series.state, &series.code, series.not_before) == (state, &code, not_before);
-        (!same).then_some(Effect::Series { meter, dataset, state, code, message, not_before })
+        Some(Effect::Series { meter, dataset, state, code, message, not_before })
+    }
+
+    /// Whether an effect changes how a series stands.
+    fn says_more(&self, effect: &Effect) -> bool {
+        let Effect::Series { meter, dataset, state, code, not_before, .. } = effect else { return true };
+        let index = self.knowledge.index_of((*meter, *dataset));
+        let known = index.and_then(|index| self.knowledge.series.get(index));
+        known.is_none_or(|known| (known.state, &known.code, known.not_before) != (*state, code, *not_before))
     }
 
     /// When the source that was left early may be asked again (calendar).
