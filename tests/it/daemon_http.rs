@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use linkyd::observe::metrics::{ALL, Kind};
 
-use crate::cli_rig::{Home, METER, SECRET, Simulated, meter, now, source, wait_for};
+use crate::cli_rig::{Home, METER, Process, SECRET, Simulated, meter, now, source, wait_for};
 use crate::daemon_rig::{Daemon, free_port, get, http, request};
 
 const LOCAL: &str = "localhost";
@@ -211,6 +211,27 @@ fn other_machines_need_a_word_and_a_token() {
     }
     let log = daemon.stop();
     assert!(!log.contains("page-t0ken"), "{log}");
+}
+
+#[test]
+fn a_demo_serves_the_page_until_it_is_interrupted() {
+    use std::io::BufRead as _;
+    let home = Home::empty();
+    let mut child = home.command(&["demo", "--full-speed", "--serve", "--database", "demo.db"]);
+    let mut demo = Process(child.stdout(std::process::Stdio::piped()).spawn().unwrap());
+    let told = std::io::BufReader::new(demo.0.stdout.take().unwrap()).lines();
+    let line = told.map_while(Result::ok).find(|line| line.starts_with("The status page is at http://")).unwrap();
+    let address = line.split(['/', ' ']).find(|part| part.starts_with("127.0.0.1:")).unwrap();
+    let port = address.split(':').next_back().unwrap().parse().unwrap();
+    // What it says is printed a moment before it listens.
+    wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).ok());
+    let (status, page) = get(port, "/", LOCAL, "");
+    assert!(status == 200 && page.contains("daily_production") && page.contains("next pass 20"), "{page}");
+    assert_eq!(get(port, "/readyz", LOCAL, "").0, 200);
+    let asked = now();
+    demo.signal("-INT");
+    assert_eq!(demo.code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(2));
 }
 
 #[test]

@@ -123,6 +123,41 @@ fn a_new_configuration_is_taken_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_broken_configuration_amid_a_pass_changes_nothing_and_is_told_until_it_is_mended() {
+    let (home, enedis) = home("200");
+    let mut daemon = Daemon::ready(&home);
+    daemon.manager.waits_for("STATUS=Fetching: 1");
+    let sound = std::fs::read_to_string(home.path("config.toml")).unwrap();
+    home.write("config.toml", &format!("[databse]\nurl = \"x\"\n{sound}"), 0o640);
+    daemon.process.signal("-HUP");
+    daemon.manager.waits_for("RELOADING=1");
+    let told = daemon.manager.waits_for("STATUS=Fetching");
+    assert!(told.contains("the new configuration cannot be used: ") && told.contains("config.toml:1: "), "{told}");
+    assert!(!daemon.log().contains("pass done"), "it is amid its pass");
+    // The pass goes on to its end, and the status still says what is wrong.
+    daemon.logs("pass done", 1);
+    let told = daemon.manager.waits_for("STATUS=Complete up to");
+    assert!(told.contains("config.toml:1: unknown key"), "{told}");
+    let calls = enedis.calls().len();
+    home.write("config.toml", &sound, 0o640);
+    daemon.process.signal("-HUP");
+    daemon.logs("the configuration was read again", 1);
+    daemon.process.signal("-USR2");
+    let told = wait_for("the status line", || {
+        daemon
+            .log()
+            .lines()
+            .rev()
+            .find(|line| line.contains("INFO") && line.contains("Complete up to"))
+            .map(str::to_owned)
+    });
+    assert!(!told.contains("cannot be used"), "{told}");
+    assert_eq!(enedis.calls().len(), calls);
+    daemon.stop();
+    home.assert_whole();
+}
+
+#[test]
 fn signals_before_anything_was_read_end_nothing() {
     let (home, _enedis) = home("0");
     // The configuration is a pipe, so the daemon waits with its very first step.
