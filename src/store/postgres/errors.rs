@@ -32,6 +32,7 @@ pub(super) fn code(error: &sqlx::Error) -> Option<String> {
 pub(super) fn fault(error: &sqlx::Error) -> Fault {
     let Some(code) = code(error) else {
         return match error {
+            sqlx::Error::Io(io) if is_of_certificate(io) => Fault::Final,
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed | sqlx::Error::PoolTimedOut => {
                 Fault::Lost
             }
@@ -64,7 +65,14 @@ pub(super) fn explain(place: &str, error: StoreError) -> StoreError {
     let place = place.to_owned();
     let unreachable = |reason: String| StoreError::Unreachable { place: place.clone(), reason };
     let not_writable = |reason: String| StoreError::NotWritable { place: place.clone(), reason };
+    let not_encrypted = |why: String| {
+        unreachable(format!(
+            "no encrypted connection can be made ({}); check sslmode and sslrootcert of `database.url`",
+            plain(&why)
+        ))
+    };
     match &error {
+        sqlx::Error::Io(io) if is_of_certificate(io) => return not_encrypted(io.to_string()),
         sqlx::Error::Io(io) => {
             return unreachable(format!(
                 "the connection failed ({}); look whether the server runs and `database.url` names it",
@@ -72,10 +80,7 @@ pub(super) fn explain(place: &str, error: StoreError) -> StoreError {
             ));
         }
         sqlx::Error::Tls(tls) => {
-            return unreachable(format!(
-                "no encrypted connection could be made ({}); check sslmode and sslrootcert of `database.url`",
-                plain(&tls.to_string())
-            ));
+            return not_encrypted(tls.to_string());
         }
         sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed | sqlx::Error::PoolTimedOut => {
             return unreachable("the server did not answer as it should, or not in time; it is tried again".to_owned());
@@ -122,6 +127,11 @@ pub(super) fn explain(place: &str, error: StoreError) -> StoreError {
     }
 }
 
+/// Whether the two sides could not agree on who they are: that is no lost connection.
+fn is_of_certificate(io: &std::io::Error) -> bool {
+    io.kind() == std::io::ErrorKind::InvalidData
+}
+
 /// A message on one line, without the full stop that a sentence of ours adds.
 fn plain(message: &str) -> String {
     let line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
@@ -137,6 +147,10 @@ mod tests {
         let io = || sqlx::Error::Io(std::io::Error::other("reset"));
         assert_eq!(fault(&io()), Fault::Lost);
         assert_eq!(fault(&sqlx::Error::Tls("bad certificate".into())), Fault::Final);
+        let unknown = || sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::InvalidData, "unknown issuer"));
+        assert_eq!(fault(&unknown()), Fault::Final);
+        let told = explain("here", StoreError::Database(unknown()));
+        assert!(told.to_string().contains("unknown issuer); check sslmode"), "{told}");
         let told = explain("here", StoreError::Database(io()));
         assert!(matches!(told, StoreError::Unreachable { .. }), "{told}");
         assert!(told.to_string().contains("reset"));
