@@ -2,7 +2,7 @@
 
 use linkyd::domain::Dataset;
 use linkyd::exit::Exit;
-use linkyd::simulator::{Late, MeterSpec, Stretch, World};
+use linkyd::simulator::{Action, Envelope, Faults, Late, Match, MeterSpec, Stretch, World};
 
 use crate::support::{Rig, at, day, prm};
 
@@ -92,5 +92,37 @@ async fn meters_that_have_been_silent_for_days_hold_nobody_back() {
     assert!(living.clone().count() > 0);
     for series in living {
         assert_eq!((series.newest_day, series.gaps), (Some(day("2026-11-27")), 0), "{series:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_dataset_that_is_not_subscribed_costs_a_fleet_a_call_or_two() {
+    let rig = rig().await;
+    let refused = Action::Status {
+        status: 403,
+        envelope: Envelope::E3,
+        code: "900908".to_owned(),
+        text: "Resource forbidden".to_owned(),
+    };
+    rig.simulator.set_faults(Faults::none().with(Match::dataset(Dataset::DailyMaxPower), refused));
+    rig.pass().await;
+    let asked = |rig: &Rig| rig.simulator.log().iter().filter(|c| c.dataset == Dataset::DailyMaxPower).count();
+    assert!((1..=3).contains(&asked(&rig)), "{}", asked(&rig));
+    for n in 0..METERS {
+        let prm = prm(&meter(n));
+        for dataset in [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption] {
+            assert_eq!(rig.status(&prm, dataset).await.gaps, 0, "the others go on");
+        }
+    }
+    // One call tests for all of them, once it is due again.
+    rig.advance(7 * 60);
+    let before = asked(&rig);
+    rig.pass().await;
+    assert_eq!(asked(&rig) - before, 1);
+    rig.simulator.set_faults(Faults::none());
+    rig.advance(7 * 60);
+    rig.pass().await;
+    for n in 0..METERS {
+        assert_eq!(rig.status(&prm(&meter(n)), Dataset::DailyMaxPower).await.gaps, 0, "all are released");
     }
 }
