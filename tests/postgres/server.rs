@@ -22,7 +22,12 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 
 /// Every migration, in order.
-const MIGRATIONS: &[&str] = &[include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/0001_start.sql"))];
+const MIGRATIONS: &[&str] = &[
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/0001_start.sql")),
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/0002_registers.sql")),
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/0003_customers.sql")),
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/0004_consents.sql")),
+];
 
 /// The oldest server that linkyd works with.
 const OLDEST: u32 = 14;

@@ -13,8 +13,12 @@ use crate::store::StoreError;
 type Migration = (i64, &'static str, &'static str);
 
 /// Every migration, in order.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[(1, "0001_start.sql", include_str!("../../../migrations/sqlite/0001_start.sql"))];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    (1, "0001_start.sql", include_str!("../../../migrations/sqlite/0001_start.sql")),
+    (2, "0002_registers.sql", include_str!("../../../migrations/sqlite/0002_registers.sql")),
+    (3, "0003_customers.sql", include_str!("../../../migrations/sqlite/0003_customers.sql")),
+    (4, "0004_consents.sql", include_str!("../../../migrations/sqlite/0004_consents.sql")),
+];
 
 /// The version of a file that is up to date.
 pub const NEWEST: i64 = match MIGRATIONS.last() {

@@ -1,0 +1,1 @@
+-- Registers, off-peak hours and kept answers. docs/schema.md explains them.

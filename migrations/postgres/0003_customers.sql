@@ -1,0 +1,1 @@
+-- Contracts and personal data. docs/schema.md explains them.

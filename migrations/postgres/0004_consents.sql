@@ -1,0 +1,1 @@
+-- Consents. docs/schema.md explains them.

@@ -1,0 +1,3 @@
+-- Registers, off-peak hours and kept answers. docs/schema.md explains them.
+
+PRAGMA user_version = 2;

@@ -1,0 +1,3 @@
+-- Contracts and personal data. docs/schema.md explains them.
+
+PRAGMA user_version = 3;

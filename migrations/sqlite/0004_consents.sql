@@ -1,0 +1,3 @@
+-- Consents. docs/schema.md explains them.
+
+PRAGMA user_version = 4;
