@@ -1,1 +1,3 @@
 -- Contracts and personal data. docs/schema.md explains them.
+
+UPDATE schema_version SET version = 3;

@@ -1,1 +1,3 @@
 -- Consents. docs/schema.md explains them.
+
+UPDATE schema_version SET version = 4;

@@ -31,6 +31,10 @@ pub fn newest_first(call: &Call) -> impl Ord + use<> {
     (Reverse(call.newest), Reverse(call.days.end()), call.series, Reverse(call.days.first()))
 }
 
+/// Days before its end by which a call is made where that is possible: a morning on which Enedis is down
+/// or a few calls more are needed than were reckoned with would otherwise cost a day.
+const MARGIN: usize = 2;
+
 fn in_time(mut calls: Vec<Call>, allowance: Allowance) -> Vec<Call> {
     let history = calls.split_off(calls.partition_point(|call| call.newest));
     let allowance = allowance.after(calls.len());
@@ -41,7 +45,7 @@ fn in_time(mut calls: Vec<Call>, allowance: Allowance) -> Vec<Call> {
     let mut reversed = Vec::with_capacity(kept.len());
     for place in (0..kept.len()).rev() {
         let day = allowance.day_of(place);
-        while by_patience.last().is_some_and(|(patience, _)| *patience >= day) {
+        while by_patience.last().is_some_and(|(patience, _)| patience.saturating_sub(MARGIN) >= day) {
             able.extend(by_patience.pop().map(|(_, index)| index));
         }
         let index = able.pop().or_else(|| by_patience.pop().map(|(_, index)| index));

@@ -124,9 +124,9 @@ fn a_new_configuration_is_taken_whole_or_not_at_all() {
 
 #[test]
 fn a_broken_configuration_amid_a_pass_changes_nothing_and_is_told_until_it_is_mended() {
-    let (home, enedis) = home("200");
+    let (home, enedis) = home("1500");
     let mut daemon = Daemon::ready(&home);
-    daemon.manager.waits_for("STATUS=Fetching: 1");
+    daemon.manager.waits_for("STATUS=Fetching");
     let sound = std::fs::read_to_string(home.path("config.toml")).unwrap();
     home.write("config.toml", &format!("[databse]\nurl = \"x\"\n{sound}"), 0o640);
     daemon.process.signal("-HUP");

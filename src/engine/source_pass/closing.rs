@@ -73,9 +73,13 @@ impl SourcePass<'_> {
         Some(Effect::Series { meter, dataset, state, code, message, not_before })
     }
 
-    /// Whether an effect changes how a series stands.
+    /// Whether an effect says something new. Only of series that wait can there be thousands; of others the
+    /// words may be new although the code is not.
     fn says_more(&self, effect: &Effect) -> bool {
-        let Effect::Series { meter, dataset, state, code, not_before, .. } = effect else { return true };
+        let Effect::Series { meter, dataset, state: state @ SeriesState::Waiting, code, not_before, .. } = effect
+        else {
+            return true;
+        };
         let index = self.knowledge.index_of((*meter, *dataset));
         let known = index.and_then(|index| self.knowledge.series.get(index));
         known.is_none_or(|known| (known.state, &known.code, known.not_before) != (*state, code, *not_before))

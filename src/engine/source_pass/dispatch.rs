@@ -223,18 +223,23 @@ impl SourcePass<'_> {
         start = start.max(self.pace.next(&self.limits(pool)));
         if start > reserved + self.latest() {
             // The token took its time. The call gets a line that says when it really leaves.
-            self.late_in_a_row += 1;
+            self.was_late(start.saturating_sub(reserved));
             self.not_made(flight).await?;
             return Ok(None);
         }
         Ok(Some((Flight { token: self.tokens.number(), left: start, ..flight }, start)))
     }
 
-    /// How much later than its line says a call may leave. A machine that is always late gets more and
-    /// more of it, for lines that come to nothing are calls that nobody can make.
+    /// How much later than its line says a call may leave. A machine that is always late gets what it
+    /// needs, for lines that come to nothing are calls that nobody can make.
     fn latest(&self) -> Duration {
-        let among_others = LATEST_AMONG_OTHERS * (1 << self.late_in_a_row.min(5));
+        let among_others = (self.lateness * 2).max(LATEST_AMONG_OTHERS);
         if self.engine.store.is_shared() { among_others.min(LATEST) } else { LATEST }
+    }
+
+    /// Remembers how late a call was: lateness that comes back is forgotten slowly.
+    fn was_late(&mut self, by: Duration) {
+        self.lateness = self.lateness.mul_f64(0.9).max(by.min(LATEST));
     }
 
     /// How long before its call a line is written, so that the call can leave on time although the database
@@ -256,14 +261,13 @@ impl SourcePass<'_> {
         let now = self.engine.clock.monotonic();
         // The machine may have slept, and midnight may have passed.
         let late = now > start + self.latest();
+        self.was_late(now.saturating_sub(start));
         let Some((span, prm)) = self.placed(flight.call).zip(self.prm_of(flight.call)).filter(|_| !late) else {
-            self.late_in_a_row += u32::from(late);
             self.not_made(flight).await?;
             self.knowledge.touch(flight.call.series);
             return Ok(None);
         };
         self.pace.sent(now);
-        self.late_in_a_row = 0;
         *self.asked.entry(key(flight.call)).or_default() += 1;
         let flight = Flight { left: now, span, ..flight };
         self.in_air.push(flight);

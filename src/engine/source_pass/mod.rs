@@ -163,8 +163,8 @@ pub(super) struct SourcePass<'a> {
     pause_began: Duration,
     pace: Pace,
     next_slot: Duration,
-    /// Calls that were not made, one after the other, because they would have left too late.
-    late_in_a_row: u32,
+    /// How much later than their lines say calls left lately, at the most.
+    lateness: Duration,
     /// What it took lately to write the line of a call, at the most.
     took: Duration,
     /// Counters that are used up: which, whether for history alone, until when (machine, ms), and
@@ -217,7 +217,7 @@ impl<'a> SourcePass<'a> {
             pause_began: Duration::ZERO,
             pace: Pace::default(),
             next_slot: Duration::ZERO,
-            late_in_a_row: 0,
+            lateness: Duration::ZERO,
             took: Duration::ZERO,
             closed: Vec::new(),
             canaries: Canaries::default(),
