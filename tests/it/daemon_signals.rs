@@ -49,8 +49,12 @@ fn a_start_fetches_tells_the_manager_and_a_stop_is_clean() {
 }
 
 #[test]
-fn a_storm_of_signals_is_one_further_pass() {
-    let (home, _enedis) = home("1000");
+fn a_storm_of_signals_is_one_further_pass_and_spends_nothing_above_the_budget() {
+    const BUDGET: usize = 4;
+    let (home, enedis) = home("1000");
+    let source =
+        source(&enedis.url, "").replace("requests_per_hour = 1000000", &format!("requests_per_hour = {BUDGET}"));
+    home.configure(&source, &(http(None) + &short()));
     let daemon = Daemon::ready(&home);
     // The first pass is under way, and slow.
     for _ in 0..20 {
@@ -60,7 +64,11 @@ fn a_storm_of_signals_is_one_further_pass() {
     daemon.logs("pass done", 2);
     // Had there been a third one it would follow within milliseconds.
     daemon.process.signal("-USR2");
-    daemon.logs("Complete up to", 1);
+    daemon.logs("Source enedis:", 1);
+    let status = home.run(&["status", "--json"]).json();
+    assert_eq!(status["budget"][0]["used"], BUDGET, "{status}");
+    // The token counts as well.
+    assert_eq!(enedis.calls().len(), BUDGET - 1);
     let log = daemon.stop();
     assert_eq!(log.matches("pass done").count(), 2, "{log}");
     assert_eq!(log.matches("why=\"operator\"").count(), 1, "{log}");
