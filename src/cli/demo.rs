@@ -143,6 +143,7 @@ async fn serve(
         clock: Arc::clone(&clock),
         board: board.clone(),
         database: Some(args.database.clone()),
+        tally: Arc::default(),
     };
     // The demo holds the database for itself, so its passes have no turn to wait for.
     let turns = Turns::new(None, Arc::clone(&clock));

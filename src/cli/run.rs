@@ -56,6 +56,7 @@ pub(super) async fn run(started: Started<'_>) -> Result<Exit, Trouble> {
         clock: Arc::clone(&clock),
         board: board.clone(),
         database: file.clone(),
+        tally: Arc::default(),
     };
     let turns = Turns::new(file, Arc::clone(&clock));
     let daemon = Daemon::new(Parts { store, turns, clock, asked, setting, board }).await?;

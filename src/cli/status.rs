@@ -25,7 +25,7 @@ use crate::plan::wake::Wake;
 use crate::source::catalogue;
 use crate::store::{Database, Mode, SeriesStatus, Store, StoreError};
 
-pub(super) mod fleet;
+pub(crate) mod fleet;
 mod left;
 
 pub(super) use fleet::{Concerned, FEW};
@@ -125,6 +125,12 @@ impl<'c> View<'c> {
             object.insert("backfill".to_owned(), left::document(&self.backlog));
         }
         document
+    }
+
+    /// The same as a document of many meters for people: how many series are how, those that need attention, and
+    /// each trouble once; `None` where there are few enough for a line each.
+    pub(crate) fn fleet(&self) -> Option<fleet::Fleet<'_>> {
+        fleet::is_one(&self.series).then(|| fleet::Fleet::of(&self.page(false)))
     }
 
     /// What a person reads: of many meters, how many are how and what needs attention.

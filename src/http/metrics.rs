@@ -10,12 +10,13 @@ use axum::response::IntoResponse;
 use super::Page;
 use crate::cli::status::View;
 use crate::daemon::board::Board;
-use crate::domain::{Dataset, DayState, SeriesState, paris};
+use crate::domain::{Dataset, Day, DayState, SeriesState, paris};
 use crate::observe::metrics::{self as names, Exposition};
 use crate::source::{Reaction, catalogue};
 use crate::store::{CallTally, DURATIONS_MS};
 
-/// Meters beyond which single ones have no metrics of their own.
+/// Meters beyond which single ones have no metrics of their own, and are told of together: by the day that nine of
+/// ten have.
 const MOST_METERS: usize = 50;
 
 const SERIES_STATES: [SeriesState; 5] =
@@ -29,7 +30,7 @@ pub(super) async fn metrics(State(page): State<Page>) -> impl IntoResponse {
     all.put(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
     // A database that cannot be read is a metric, not the end of all others.
     let view = View::gather(&*page.store, &board.config, board.left(), now, now).await;
-    let tallies = page.store.call_tally().await;
+    let tallies = page.tally.lock().await.of(&*page.store).await;
     if let Ok(view) = &view {
         series(&mut all, view);
         consents(&mut all, view);
@@ -54,13 +55,20 @@ pub(super) async fn metrics(State(page): State<Page>) -> impl IntoResponse {
 }
 
 fn series(all: &mut Exposition, view: &View<'_>) {
-    let meters: std::collections::BTreeSet<&str> = view.series.iter().map(|s| s.name.as_str()).collect();
-    if meters.len() <= MOST_METERS {
-        for one in &view.series {
-            if let Some(day) = one.newest_day {
-                let end = paris::start_of(day.next());
-                all.put(&names::LATEST_INTERVAL_END, &[&one.name, one.dataset.name()], end);
-            }
+    let meters: BTreeSet<&str> = view.series.iter().map(|s| s.name.as_str()).collect();
+    let mut newest: BTreeMap<(&str, Dataset), Vec<Day>> = BTreeMap::new();
+    for one in &view.series {
+        let meter = if meters.len() <= MOST_METERS { one.name.as_str() } else { "" };
+        // A series that is not asked for says nothing about all others.
+        let asked = !meter.is_empty() || !matches!(one.state, SeriesState::Suspended | SeriesState::NotOffered);
+        if let Some(day) = one.newest_day.filter(|_| asked) {
+            newest.entry((meter, one.dataset)).or_default().push(day);
+        }
+    }
+    for ((meter, dataset), mut days) in newest {
+        days.sort_unstable();
+        if let Some(day) = days.get(days.len() / 10) {
+            all.put(&names::LATEST_INTERVAL_END, &[meter, dataset.name()], paris::start_of(day.next()));
         }
     }
     let datasets: Vec<Dataset> =

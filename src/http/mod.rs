@@ -19,7 +19,7 @@ use axum::routing::get;
 use crate::clock::Clock;
 use crate::config::HttpConfig;
 use crate::daemon::board::Shared;
-use crate::store::Store;
+use crate::store::{JournalTally, Store};
 
 pub use server::Server;
 
@@ -34,6 +34,8 @@ pub struct Page {
     pub board: Shared,
     /// The database's file, for its size.
     pub database: Option<PathBuf>,
+    /// The calls of the journal, as far as they were counted.
+    pub tally: Arc<tokio::sync::Mutex<JournalTally>>,
 }
 
 /// Listens as the configuration says; `None` where it says nowhere.

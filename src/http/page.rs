@@ -1,7 +1,9 @@
-//! The first page: how every series stands, for people; and the same as a document.
+//! The first page: how every series stands, or how many of a fleet's stand how, for people; and the same as a
+//! document.
 //!
 //! It is text in HTML, without scripts, images and anything from elsewhere.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use axum::Json;
@@ -11,7 +13,8 @@ use axum::response::{Html, IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 use super::Page;
-use crate::cli::render::number;
+use crate::cli::render::{Tone, number};
+use crate::cli::status::fleet::{Fleet, InState};
 use crate::cli::status::{self, View};
 use crate::daemon::board::{Board, instant};
 use crate::domain::{DayState, SeriesState};
@@ -84,28 +87,9 @@ fn html(board: &Board, view: &View<'_>) -> String {
     for line in status::left(&view.backlog) {
         let _infallible = write!(body, "<p>{}</p>", escape(&line));
     }
-    // As in `status`: who serves is worth a column where it can be one or the other.
-    let choice = view.has_choice();
-    let source = if choice { "<th>Source" } else { "" };
-    let _infallible = write!(
-        body,
-        "<table><tr><th>Meter<th>Dataset<th>State<th>Newest<th>Oldest<th class=n>Complete<th class=n>Open\
-         <th class=n>Absent{source}</tr>"
-    );
-    for series in &view.series {
-        row(&mut body, series, view.is_late(series), choice);
-    }
-    body.push_str("</table>");
-    for stand_in in view.stand_ins() {
-        let _infallible = write!(body, "<p class=warning>{}</p>", escape(&stand_in));
-    }
-    let mut told: Vec<&str> = Vec::new();
-    for series in &view.series {
-        if let Some(message) = series.message.as_deref().filter(|message| !told.contains(message)) {
-            told.push(message);
-            let message = catalogue::named(message, &series.source);
-            let _infallible = write!(body, "<p><b>{}</b>: {}</p>", escape(&series.name), escape(&message));
-        }
+    match view.fleet() {
+        Some(fleet) => many(&mut body, &fleet, view),
+        None => few(&mut body, view),
     }
     body.push_str("<h2>Calls</h2><table><tr><th>Source<th class=n>Last hour<th class=n>Last 24 hours</tr>");
     let of = |used: i64, limit: Option<u32>| match limit {
@@ -127,6 +111,73 @@ fn html(board: &Board, view: &View<'_>) -> String {
         let _infallible = write!(body, "<p class=warning>{}</p>", escape(&mask::digits(&told)));
     }
     document(&body)
+}
+
+/// A row for each series, and what is to be said of them.
+fn few(body: &mut String, view: &View<'_>) {
+    rows(body, view.series.iter(), view);
+    for stand_in in view.stand_ins() {
+        let _infallible = write!(body, "<p class=warning>{}</p>", escape(&stand_in));
+    }
+    let mut told: HashSet<&str> = HashSet::new();
+    for series in &view.series {
+        if let Some(message) = series.message.as_deref().filter(|message| told.insert(message)) {
+            let message = catalogue::named(message, &series.source);
+            let _infallible = write!(body, "<p><b>{}</b>: {}</p>", escape(&series.name), escape(&message));
+        }
+    }
+}
+
+/// Of many meters, how many are how, and what is not well.
+fn many(body: &mut String, fleet: &Fleet<'_>, view: &View<'_>) {
+    body.push_str("<table><tr><th>State<th class=n>Series<th class=n>Meters</tr>");
+    for InState { state, tone, series, meters } in &fleet.states {
+        let (class, series, meters) = (class(*tone), number::thousands(*series), number::thousands(*meters));
+        let _infallible = write!(body, "<tr><td class={class}>{state}<td class=n>{series}<td class=n>{meters}</tr>");
+    }
+    body.push_str("</table>");
+    if !fleet.bad.is_empty() {
+        body.push_str("<h2>Not well</h2>");
+        rows(body, fleet.bad.iter().copied(), view);
+    }
+    if fleet.more_bad > 0 {
+        let more = number::thousands(i64::try_from(fleet.more_bad).unwrap_or(i64::MAX));
+        let _infallible =
+            write!(body, "<p>… and {more} more: <code>linkyd status --failing</code> shows all of them.</p>");
+    }
+    for (message, concerned, _) in &fleet.notes {
+        let (concerned, message) = (concerned.to_string(), message.trim_end_matches('.'));
+        let _infallible = write!(body, "<p><b>{}</b>: {}.</p>", escape(&concerned), escape(message));
+    }
+    if fleet.more_notes > 0 {
+        let _infallible = write!(body, "<p>… and {} more messages.</p>", fleet.more_notes);
+    }
+}
+
+/// A table of series.
+fn rows<'s>(body: &mut String, series: impl Iterator<Item = &'s SeriesStatus>, view: &View<'_>) {
+    // As in `status`: who serves is worth a column where it can be one or the other.
+    let choice = view.has_choice();
+    let source = if choice { "<th>Source" } else { "" };
+    let _infallible = write!(
+        body,
+        "<table><tr><th>Meter<th>Dataset<th>State<th>Newest<th>Oldest<th class=n>Complete<th class=n>Open\
+         <th class=n>Absent{source}</tr>"
+    );
+    for series in series {
+        row(body, series, view.is_late(series), choice);
+    }
+    body.push_str("</table>");
+}
+
+fn class(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Good => "good",
+        Tone::Warning => "warning",
+        Tone::Bad => "bad",
+        Tone::Faint => "faint",
+        Tone::Plain => "plain",
+    }
 }
 
 fn row(body: &mut String, series: &SeriesStatus, late: bool, choice: bool) {

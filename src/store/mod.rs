@@ -22,8 +22,11 @@ pub mod postgres;
 mod setup;
 pub mod sqlite;
 mod status;
+mod tally;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
@@ -37,6 +40,7 @@ pub use facts::{Activation, Facts, FailedCall, Learnt, SeriesFacts, SourceFacts,
 pub use open::{Database, Finding, Mode, Place};
 pub use setup::{MeterSetup, Setup, SourceSetup, Switch, Window};
 pub use status::{Pause, SeriesStatus, SourceStatus, Spent};
+pub use tally::{CallTally, DURATIONS_MS, JournalTally, Tallied};
 
 /// The number of a meter in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,38 +51,12 @@ pub struct MeterId(pub i64);
 pub struct SourceId(pub i64);
 
 /// The number of a line of the call journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct CallId(pub i64);
 
 /// Milliseconds from the start of a call until others may take over its series: no answer is waited
 /// for longer.
 pub const LEASE_MS: i64 = 60_000;
-
-/// Milliseconds up to which [`CallTally::within`] counts answers.
-pub const DURATIONS_MS: [i64; 7] = [100, 250, 500, 1_000, 2_500, 5_000, 10_000];
-
-/// Calls of the journal that ended alike, for metrics.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallTally {
-    /// The source's name.
-    pub source: String,
-    /// The API; `None` for tokens.
-    pub api: Option<String>,
-    /// The dataset; `None` for tokens.
-    pub dataset: Option<Dataset>,
-    /// Whether they brought what was asked for, or the certainty that there is nothing.
-    pub answered: bool,
-    /// HTTP status, where an answer came.
-    pub status: Option<u16>,
-    /// The code of the refusal.
-    pub code: Option<String>,
-    /// How many there were, ever.
-    pub calls: i64,
-    /// What they took together, in milliseconds.
-    pub duration_ms: i64,
-    /// How many took at most that long ([`DURATIONS_MS`]).
-    pub within: [i64; 7],
-}
 
 /// The database behind linkyd.
 #[async_trait]
@@ -131,6 +109,17 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Stores effects that no call brought.
     async fn apply(&self, effects: Vec<Effect>) -> Result<(), StoreError>;
 
+    /// The same for effects that follow from what was known: those of a series whose counter is another one by
+    /// now ([`SeriesFacts::seen`]) are dropped, since what others have found out stands. A store that one process
+    /// has for itself drops none.
+    async fn apply_known(
+        &self,
+        effects: Vec<Effect>,
+        _seen: BTreeMap<(MeterId, Dataset), i64>,
+    ) -> Result<(), StoreError> {
+        self.apply(effects).await
+    }
+
     /// The lines of `linkyd status`, in the order of the configuration.
     async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError>;
 
@@ -147,9 +136,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// refused, or that were refused with one of these codes.
     async fn refused_tokens(&self, source: SourceId, since_ms: i64, codes: &[&str]) -> Result<i64, StoreError>;
 
-    /// The calls of the journal by how they ended. Those that never ended are left out.
-    async fn call_tally(&self) -> Result<Vec<CallTally>, StoreError> {
-        Ok(Vec::new())
+    /// The calls of the journal after that line by how they ended ([`JournalTally`]).
+    async fn call_tally(&self, after: CallId) -> Result<Tallied, StoreError> {
+        Ok(Tallied { settled: after, calls: Vec::new() })
     }
 
     /// Leaves the file as small and as readable as it can be, after a pass.

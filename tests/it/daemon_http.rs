@@ -94,6 +94,36 @@ fn metrics_are_well_formed_and_carry_no_meter_number() {
 }
 
 #[test]
+fn of_a_fleet_the_page_and_the_metrics_tell_what_matters() {
+    let (home, port) = (Home::empty(), free_port());
+    // All meters but one are refused: nobody knows them.
+    home.write("world.toml", &format!("any_prm = false\n[[meter]]\nprm = \"{METER}\"\n"), 0o640);
+    let world = home.path("world.toml").display().to_string();
+    let enedis = Simulated::start_today(&home.path(""), &["--no-limits", "--world", &world]);
+    let others: String = (0..60).fold(String::new(), |all, n| {
+        all + &meter("since = 2026-11-01")
+            .replace(METER, &format!("{:014}", 1_234_567_890_200_u64 + n))
+            .replace("Maison", &format!("Lot {n}"))
+    });
+    home.configure(&source(&enedis.url, ""), &(http(Some(port)) + &meter("since = 2026-11-01") + &others));
+    let daemon = Daemon::ready(&home);
+    daemon.logs("pass done", 1);
+    let (status, page) = get(port, "/", LOCAL, "");
+    assert_eq!(status, 200);
+    assert!(page.contains("<td class=bad>suspended<td class=n>300<td class=n>60</tr>"), "{page}");
+    assert!(page.contains("and 57 other meters, 300 series</b>: "), "{page}");
+    // States and calls have rows, forty series have, and the others are counted.
+    assert!(page.matches("<tr>").count() < 55 && page.contains("… and 260 more"), "{page}");
+    let (status, answer) = get(port, "/metrics", LOCAL, "");
+    assert_eq!(status, 200);
+    let (_, samples) = parse(body(&answer));
+    assert!(samples.len() < 500, "{}", samples.len());
+    let newest: Vec<_> = answer.lines().filter(|l| l.starts_with("linkyd_latest_interval_end")).collect();
+    assert!(newest.len() == 5 && newest.iter().all(|line| line.contains("meter=\"\"")), "{newest:?}");
+    daemon.stop();
+}
+
+#[test]
 fn alerts_and_documentation_name_metrics_that_there_are() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let rules = std::fs::read_to_string(root.join("packaging/prometheus/linkyd.rules.yml")).unwrap();

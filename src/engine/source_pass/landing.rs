@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Flight, Landed, SourcePass, key, millis};
+use super::{Flight, Landed, SourcePass, key, millis, sharing};
 use crate::decode::{self, Expected};
 use crate::domain::{Day, Days, SeriesState, Values};
 use crate::plan;
@@ -134,7 +134,12 @@ impl SourcePass<'_> {
         let committed = match self.engine.store.commit(answer).await {
             Err(StoreError::Superseded) => {
                 self.superseded(flight.call.series);
-                return Ok(());
+                // Whatever it taught of the source is as true as before.
+                let of_source: Vec<Effect> = effects.into_iter().filter(sharing::is_of_source).collect();
+                for effect in &of_source {
+                    self.knowledge.learn(effect);
+                }
+                return self.engine.store.apply(of_source).await;
             }
             committed => committed?,
         };

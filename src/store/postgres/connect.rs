@@ -18,6 +18,7 @@ use sqlx::{ConnectOptions as _, Connection as _, FromRow, Postgres, Row as _};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::address::Address;
+use super::skew::{Skew, TimeOf};
 use super::{errors, sql};
 use crate::clock::Clock;
 use crate::store::StoreError;
@@ -77,6 +78,8 @@ impl Link {
 pub(super) struct Server {
     pub(super) address: Address,
     pub(super) clock: Arc<dyn Clock>,
+    /// How far the clock of the server is from that of the machine.
+    pub(super) skew: Arc<Skew>,
     idle: Mutex<Vec<Link>>,
     permits: Semaphore,
     /// The login must hold nothing unusual.
@@ -92,10 +95,11 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    pub(super) fn new(address: Address, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(address: Address, clock: Arc<dyn Clock>, time_of: TimeOf) -> Self {
         Self {
             address,
             clock,
+            skew: Arc::new(Skew::new(time_of)),
             idle: Mutex::default(),
             permits: Semaphore::new(CONNECTIONS),
             bare: AtomicBool::new(false),
@@ -151,6 +155,7 @@ impl Server {
             let row = sqlx::raw_sql(sql::SESSION).fetch_one(&mut conn).await?;
             let version: Option<u32> = row.try_get::<String, _>(0)?.parse().ok();
             let ours = mark.is_some() && row.try_get::<String, _>(1)? == MARK;
+            self.skew.measure_on(&mut conn, &*self.clock).await?;
             Ok::<_, sqlx::Error>((conn, version, ours))
         };
         let (conn, version, ours) = tokio::time::timeout(self.address.connect_timeout, log_in)

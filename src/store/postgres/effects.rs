@@ -1,11 +1,14 @@
 //! What was learnt, written down.
 
+use std::collections::BTreeMap;
+
 use super::connect::Link;
 use super::skew::Skew;
 use super::sql;
 use super::types::{Date, i2, i4};
 use crate::budget::FARTHEST_MS;
-use crate::store::{Effect, StoreError};
+use crate::domain::Dataset;
+use crate::store::{Effect, MeterId, StoreError};
 
 /// Whether an effect is about an account: those come first, since whoever reserves a call locks the
 /// account before the series, and two who lock in different orders wait for each other.
@@ -16,7 +19,7 @@ fn of_account(effect: &Effect) -> bool {
 /// Stores what was learnt about accounts; comes before any series is touched.
 pub(super) async fn of_accounts(link: &mut Link, skew: &Skew, effects: &[Effect]) -> Result<(), StoreError> {
     for effect in effects.iter().filter(|effect| of_account(effect)) {
-        store(link, skew, effect).await?;
+        store(link, skew, effect, None).await?;
     }
     Ok(())
 }
@@ -24,18 +27,33 @@ pub(super) async fn of_accounts(link: &mut Link, skew: &Skew, effects: &[Effect]
 /// Stores everything else, in its order.
 pub(super) async fn of_series(link: &mut Link, skew: &Skew, effects: &[Effect]) -> Result<(), StoreError> {
     for effect in effects.iter().filter(|effect| !of_account(effect)) {
-        store(link, skew, effect).await?;
+        store(link, skew, effect, None).await?;
     }
     Ok(())
 }
 
-/// Stores what no call brought.
-pub(super) async fn apply(link: &mut Link, skew: &Skew, effects: &[Effect]) -> Result<(), StoreError> {
+/// What was known of series, by their counters.
+type Seen = BTreeMap<(MeterId, Dataset), i64>;
+
+/// Stores what no call brought; where it follows from what was known of a series, only while that is the same.
+pub(super) async fn apply(
+    link: &mut Link,
+    skew: &Skew,
+    effects: &[Effect],
+    seen: Option<&Seen>,
+) -> Result<(), StoreError> {
     of_accounts(link, skew, effects).await?;
-    of_series(link, skew, effects).await
+    for effect in effects.iter().filter(|effect| !of_account(effect)) {
+        let of = match effect {
+            Effect::Series { meter, dataset, .. } => seen.and_then(|seen| seen.get(&(*meter, *dataset))),
+            _ => None,
+        };
+        store(link, skew, effect, of.copied()).await?;
+    }
+    Ok(())
 }
 
-async fn store(link: &mut Link, skew: &Skew, effect: &Effect) -> Result<(), StoreError> {
+async fn store(link: &mut Link, skew: &Skew, effect: &Effect, seen: Option<i64>) -> Result<(), StoreError> {
     let query = match effect {
         Effect::Series { meter, dataset, state, code, message, not_before } => link
             .query(sql::SERIES_STATE)
@@ -44,7 +62,8 @@ async fn store(link: &mut Link, skew: &Skew, effect: &Effect) -> Result<(), Stor
             .bind(message.clone())
             .bind(*not_before)
             .bind(i4(meter.0))
-            .bind(i2(dataset.id())),
+            .bind(i2(dataset.id()))
+            .bind(seen),
         Effect::Activation { meter, direction, known } => {
             let put = link
                 .query(sql::ACTIVATION_PUT)

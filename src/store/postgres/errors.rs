@@ -43,12 +43,20 @@ pub(super) fn fault(error: &sqlx::Error) -> Fault {
         // A pooler says 08P01 of a server that it cannot reach.
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Fault::Lost,
         "40001" | "40P01" | "40003" | "55P03" | "57014" | "25P02" => Fault::Conflict,
+        // A reading that was on its way to the rest while the partition of its year was attached. A check of a
+        // table's own has a name.
+        "23514" if error.as_database_error().is_some_and(|said| said.constraint().is_none()) => Fault::Conflict,
         "25006" => Fault::ReadOnly,
         "53300" => Fault::Crowded,
         "26000" | "42P05" | "0A000" | "34000" => Fault::Stale,
         other if other.starts_with("08") => Fault::Lost,
         _ => Fault::Final,
     }
+}
+
+/// Whether rows are there already that were to be new.
+pub(super) fn is_duplicate(error: &StoreError) -> bool {
+    matches!(error, StoreError::Database(error) if code(error).as_deref() == Some("23505"))
 }
 
 /// What an error of the store says about doing the same once more.

@@ -32,6 +32,7 @@ mod transaction;
 mod types;
 mod windows;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -47,8 +48,8 @@ use self::facts::Asked;
 use self::skew::Skew;
 use self::transaction::{Kind, Patience, Work};
 use super::{
-    Answer, CallEnd, CallTally, Committed, Effect, Facts, Finding, MeterId, Mode, NewCall, Pause, Reserved,
-    SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Window,
+    Answer, CallEnd, CallId, Committed, Effect, Facts, Finding, MeterId, Mode, NewCall, Pause, Reserved, SeriesStatus,
+    Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Window,
 };
 use crate::budget::Limits;
 use crate::clock::Clock;
@@ -73,19 +74,17 @@ impl PostgresStore {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
         let year = clock.now().year();
-        let server = Arc::new(Server::new(address, clock));
+        let server = Arc::new(Server::new(address, clock, time_of));
         schema::prepare(&server, mode).await?;
         if mode != Mode::Read {
-            schema::years(&server, Patience::None, year, year + schema::YEARS_AHEAD).await?;
+            schema::years(&server, Patience::Short, year, year + schema::YEARS_AHEAD).await?;
         }
-        let skew = Arc::new(Skew::new(time_of));
-        skew.measure(&server, Patience::None).await?;
-        Ok(Self { server, skew, mode })
+        Ok(Self { skew: Arc::clone(&server.skew), server, mode })
     }
 
     /// Whether there are tables of linkyd's.
     pub async fn is_there(address: &Address, clock: &Arc<dyn Clock>) -> Result<bool, StoreError> {
-        let server = Arc::new(Server::new(address.clone(), Arc::clone(clock)));
+        let server = Arc::new(Server::new(address.clone(), Arc::clone(clock), TimeOf::Caller));
         Ok(schema::look(&server).await? > 0)
     }
 
@@ -239,7 +238,21 @@ impl Store for PostgresStore {
         if effects.is_empty() {
             return Ok(());
         }
-        self.write(effects, |link, (skew, effects), _| Box::pin(effects::apply(link, skew, effects))).await
+        self.write(effects, |link, (skew, effects), _| Box::pin(effects::apply(link, skew, effects, None))).await
+    }
+
+    async fn apply_known(
+        &self,
+        effects: Vec<Effect>,
+        seen: BTreeMap<(MeterId, Dataset), i64>,
+    ) -> Result<(), StoreError> {
+        if effects.is_empty() {
+            return Ok(());
+        }
+        self.write((effects, seen), |link, (skew, (effects, seen)), _| {
+            Box::pin(effects::apply(link, skew, effects, Some(seen)))
+        })
+        .await
     }
 
     async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError> {
@@ -274,8 +287,9 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn call_tally(&self) -> Result<Vec<CallTally>, StoreError> {
-        self.read(Kind::Survey, Patience::Short, (), |link, _, _| Box::pin(tally::tally(link))).await
+    async fn call_tally(&self, after: CallId) -> Result<Tallied, StoreError> {
+        self.read(Kind::Survey, Patience::Short, after, |link, (_, after), _| Box::pin(tally::tally(link, *after)))
+            .await
     }
 
     async fn tidy(&self) -> Result<(), StoreError> {

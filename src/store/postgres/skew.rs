@@ -8,7 +8,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::connect::{Link, Server};
+use sqlx::{PgConnection, Row as _};
+
+use super::connect::Server;
 use super::sql;
 use super::transaction::{Kind, Patience};
 use crate::clock::Clock;
@@ -67,18 +69,29 @@ impl Skew {
             return Ok(());
         }
         let clock = Arc::clone(&server.clock);
-        let ahead = server.run(Kind::Read, patience, clock, |link, clock, _| Box::pin(ahead(link, &**clock)));
+        let ahead = server.run(Kind::Read, patience, clock, |link, clock, _| {
+            Box::pin(async move { Ok(ahead(&mut link.conn, &**clock).await?) })
+        });
         self.ms.store(ahead.await?, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The same on a connection that is new: after a failover it may be another server's clock.
+    pub(super) async fn measure_on(&self, conn: &mut PgConnection, clock: &dyn Clock) -> Result<(), sqlx::Error> {
+        if self.of == TimeOf::Server {
+            self.ms.store(ahead(conn, clock).await?, Ordering::Relaxed);
+        }
         Ok(())
     }
 }
 
 /// How far the server's clock is ahead, by the quickest of some answers.
-async fn ahead(link: &mut Link, clock: &dyn Clock) -> Result<i64, StoreError> {
+async fn ahead(conn: &mut PgConnection, clock: &dyn Clock) -> Result<i64, sqlx::Error> {
     let mut best = None;
     for _ in 0..SAMPLES {
         let (before, asked) = (clock.now().timestamp_millis(), clock.monotonic());
-        let (shown,): (i64,) = link.query_as(sql::NOW).fetch_one(&mut link.conn).await?;
+        // Without parameters, since a pooler may give each message to another server.
+        let shown: i64 = sqlx::raw_sql(sql::NOW).fetch_one(&mut *conn).await?.try_get(0)?;
         let took = clock.monotonic().saturating_sub(asked);
         let half = i64::try_from(took.as_millis() / 2).unwrap_or_default();
         if best.is_none_or(|(quickest, _)| took < quickest) {

@@ -25,7 +25,8 @@ pub(super) const SESSION: &str = "SELECT current_setting('server_version_num'), 
 pub(super) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; \
      SET LOCAL idle_in_transaction_session_timeout = 60000";
 pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL jit = off; \
-     SET LOCAL idle_in_transaction_session_timeout = 60000; SET LOCAL lock_timeout = 15000";
+     SET LOCAL idle_in_transaction_session_timeout = 60000; SET LOCAL lock_timeout = 15000; \
+     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 pub(super) const SCHEMA_LOCK: &str = "LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE";
@@ -327,7 +328,7 @@ statements! {
     // What was learnt. What leaves a series as it is does not count as a change.
     SERIES_STATE =
         "UPDATE series SET state = $1, code = $2, message = $3, not_before = $4, seen = seen + 1
-         WHERE meter = $5 AND dataset = $6";
+         WHERE meter = $5 AND dataset = $6 AND ($7::int8 IS NULL OR seen = $7)";
     ACTIVATION_PUT =
         "INSERT INTO activation AS a (meter, direction, refused, accepted, refusals) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (meter, direction) DO UPDATE
@@ -425,15 +426,19 @@ statements! {
          WHERE account = (SELECT account FROM source WHERE id = $1) AND at_ms >= $2
            AND outcome = 0
            AND ((dataset IS NULL AND api IS NULL) OR status = 401 OR code = ANY ($3::text[]))";
+    /// The last line after that one behind which only lines are that may still change.
+    TALLY_SETTLED =
+        "SELECT coalesce(min(k.id) FILTER (WHERE k.at_ms > n.newest - $2) - 1, $1)
+         FROM (SELECT max(at_ms) AS newest FROM call WHERE id > $1) n LEFT JOIN call k ON k.id > $1";
     /// The durations are those of `DURATIONS_MS`.
     TALLY =
         "SELECT s.name, k.api, k.dataset, k.outcome, k.status, k.code, count(*), coalesce(sum(k.duration_ms), 0)::int8,
             count(*) FILTER (WHERE k.duration_ms <= 100), count(*) FILTER (WHERE k.duration_ms <= 250),
             count(*) FILTER (WHERE k.duration_ms <= 500), count(*) FILTER (WHERE k.duration_ms <= 1000),
             count(*) FILTER (WHERE k.duration_ms <= 2500), count(*) FILTER (WHERE k.duration_ms <= 5000),
-            count(*) FILTER (WHERE k.duration_ms <= 10000)
+            count(*) FILTER (WHERE k.duration_ms <= 10000), k.id > $2
          FROM call k JOIN source s ON s.id = k.source
-         WHERE k.outcome IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6";
+         WHERE k.id > $1 AND k.outcome IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6, k.id > $2";
 
     // What the planner needs; of some series alone where arrays of them are given.
     FACTS_SERIES =

@@ -6,12 +6,15 @@ use super::connect::Link;
 use super::facts::dataset_of;
 use super::ledger::ANSWERED;
 use super::sql;
-use crate::store::{CallTally, StoreError};
+use crate::store::tally::SETTLED_MS;
+use crate::store::{CallId, CallTally, StoreError, Tallied};
 
-/// Counts the journal's lines by how their calls ended.
-pub(super) async fn tally(link: &mut Link) -> Result<Vec<CallTally>, StoreError> {
-    let mut tallies = Vec::new();
-    for row in link.query(sql::TALLY).fetch_all(&mut link.conn).await? {
+/// Counts the journal's lines after that one by how their calls ended.
+pub(super) async fn tally(link: &mut Link, after: CallId) -> Result<Tallied, StoreError> {
+    let settled = link.query_as(sql::TALLY_SETTLED).bind(after.0).bind(SETTLED_MS);
+    let (settled,): (i64,) = settled.fetch_one(&mut link.conn).await?;
+    let mut calls = Vec::new();
+    for row in link.query(sql::TALLY).bind(after.0).bind(settled).fetch_all(&mut link.conn).await? {
         let dataset: Option<i16> = row.try_get(2)?;
         let outcome: i16 = row.try_get(3)?;
         let status: Option<i32> = row.try_get(4)?;
@@ -19,7 +22,7 @@ pub(super) async fn tally(link: &mut Link) -> Result<Vec<CallTally>, StoreError>
         for (place, count) in within.iter_mut().enumerate() {
             *count = row.try_get(8 + place)?;
         }
-        tallies.push(CallTally {
+        let tally = CallTally {
             source: row.try_get(0)?,
             api: row.try_get(1)?,
             dataset: dataset.map(dataset_of).transpose()?,
@@ -29,7 +32,8 @@ pub(super) async fn tally(link: &mut Link) -> Result<Vec<CallTally>, StoreError>
             calls: row.try_get(6)?,
             duration_ms: row.try_get(7)?,
             within,
-        });
+        };
+        calls.push((row.try_get(15)?, tally));
     }
-    Ok(tallies)
+    Ok(Tallied { settled: CallId(settled), calls })
 }

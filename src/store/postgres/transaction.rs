@@ -143,7 +143,13 @@ impl Server {
                 Err(failed) => failed,
             };
             kept = failed.unconfirmed.or(kept);
-            let fault = errors::fault_of(&failed.error);
+            let fault = match errors::fault_of(&failed.error) {
+                // The rows of an attempt that was believed lost came late: looked at again they are no news.
+                Fault::Final if kept.is_some() && kind == Kind::Bulk && errors::is_duplicate(&failed.error) => {
+                    Fault::Conflict
+                }
+                fault => fault,
+            };
             let now = self.clock.monotonic();
             let waited = now.saturating_sub(*since.get_or_insert(now));
             let again = match fault {

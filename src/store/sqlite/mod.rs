@@ -42,8 +42,8 @@ pub use super::{Finding, Mode};
 use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::{
-    Answer, CallEnd, CallTally, Committed, Effect, Facts, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup,
-    SourceId, SourceStatus, Spent, Store, StoreError, Switch, Window,
+    Answer, CallEnd, CallId, Committed, Effect, Facts, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup,
+    SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Window,
 };
 use crate::budget::Limits;
 use crate::domain::{Dataset, Day, Prm, Values};
@@ -294,8 +294,8 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn call_tally(&self) -> Result<Vec<CallTally>, StoreError> {
-        self.read(|conn| Box::pin(tally::tally(conn))).await
+    async fn call_tally(&self, after: CallId) -> Result<Tallied, StoreError> {
+        self.read(move |conn| Box::pin(tally::tally(conn, after))).await
     }
 
     async fn tidy(&self) -> Result<(), StoreError> {

@@ -241,15 +241,19 @@ statements! {
            AND outcome = 0
            AND ((dataset IS NULL AND api IS NULL) OR status = 401 OR code IN (SELECT value FROM json_each(?3)))";
 
+    /// The last line after that one behind which only lines are that may still change.
+    TALLY_SETTLED =
+        "SELECT coalesce(min(k.id) FILTER (WHERE k.at_ms > n.newest - ?2) - 1, ?1)
+         FROM (SELECT max(at_ms) AS newest FROM call WHERE id > ?1) n LEFT JOIN call k ON k.id > ?1";
     /// The durations are those of `DURATIONS_MS`.
     TALLY =
         "SELECT s.name, k.api, k.dataset, k.outcome, k.status, k.code, count(*), coalesce(sum(k.duration_ms), 0),
             count(*) FILTER (WHERE k.duration_ms <= 100), count(*) FILTER (WHERE k.duration_ms <= 250),
             count(*) FILTER (WHERE k.duration_ms <= 500), count(*) FILTER (WHERE k.duration_ms <= 1000),
             count(*) FILTER (WHERE k.duration_ms <= 2500), count(*) FILTER (WHERE k.duration_ms <= 5000),
-            count(*) FILTER (WHERE k.duration_ms <= 10000)
+            count(*) FILTER (WHERE k.duration_ms <= 10000), k.id > ?1
          FROM call k JOIN source s ON s.id = k.source
-         WHERE k.outcome IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6";
+         WHERE k.id > ?2 AND k.outcome IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6, 16";
 
     // What the planner needs.
     FACTS_SERIES =

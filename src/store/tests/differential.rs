@@ -12,7 +12,7 @@ use super::postgres::Postgres;
 use super::*;
 use crate::domain::{Coverage, Direction, SameDay, SeriesState};
 use crate::source::Pool;
-use crate::store::{Activation, Effect, Learnt, SeriesFacts, SourceState, Switch};
+use crate::store::{Activation, Effect, JournalTally, Learnt, SeriesFacts, SourceState, Switch};
 
 /// The days that a history is about; the clock changes within.
 const DAYS: i32 = 60;
@@ -293,7 +293,8 @@ async fn known<H: Host>(world: &World<H>) -> Vec<String> {
         let refused = store.refused_tokens(SourceId(source), (now - 7200) * 1000, &["http-503"]).await.unwrap();
         all.push(refused.to_string());
     }
-    let mut tally: Vec<String> = store.call_tally().await.unwrap().iter().map(|tally| format!("{tally:?}")).collect();
+    let counted = JournalTally::default().of(store).await.unwrap();
+    let mut tally: Vec<String> = counted.iter().map(|tally| format!("{tally:?}")).collect();
     tally.sort_unstable();
     all.extend(tally);
     all

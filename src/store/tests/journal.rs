@@ -3,7 +3,7 @@
 use super::*;
 use crate::budget::{Exhausted, Verdict};
 use crate::source::Pool;
-use crate::store::{Effect, Learnt, SourceState};
+use crate::store::{Effect, JournalTally, Learnt, SourceState};
 
 on_both_engines! {
     calls_are_paced_and_counted_by_account,
@@ -13,6 +13,7 @@ on_both_engines! {
     a_source_that_rests_takes_no_call_whoever_asks,
     editing_an_identifier_or_a_kind_refills_nothing_and_claims_nothing,
     counters_are_apart_and_what_the_source_says_counts_at_once,
+    the_tally_goes_on_from_what_has_settled,
 }
 
 fn call(world: &World<impl Host>, asks: Option<(MeterId, Dataset, Days)>) -> NewCall {
@@ -182,4 +183,44 @@ async fn counters_are_apart_and_what_the_source_says_counts_at_once<H: Host>() {
     let expected = Verdict::Wait { until: now + 3_600_000, limit: Exhausted::Told };
     assert_eq!(fourth, Reserved::Wait(expected));
     assert!(goes(world.store.reserve(&cached, &wide, now + 3_600_001).await.unwrap()));
+}
+
+/// Calls that ended, by their codes; none for those that were answered.
+async fn tallied(tally: &mut JournalTally, store: &impl Store) -> Vec<(Option<String>, i64, i64)> {
+    let mut all: Vec<_> = tally.of(store).await.unwrap();
+    all.sort_by(|a, b| a.code.cmp(&b.code));
+    all.into_iter().map(|t| (t.code, t.calls, t.duration_ms)).collect()
+}
+
+async fn the_tally_goes_on_from_what_has_settled<H: Host>() {
+    let world = World::<H>::new().await;
+    let span = days("2026-11-17", "2026-11-24");
+    let mut tally = JournalTally::default();
+    assert_eq!(tallied(&mut tally, &world.store).await, []);
+    let failed =
+        |call| CallEnd { call, lease: None, status: Some(503), code: Some("http-503".into()), duration_ms: 90 };
+    // One that takes its time is in the air while others end, and while somebody looks.
+    let slow = world.reserve(CURVE, span).await;
+    for n in 1..=3 {
+        let quick = world.reserve(CURVE, span).await;
+        world.store.settle(failed(quick), Vec::new()).await.unwrap();
+        assert_eq!(tallied(&mut tally, &world.store).await, [(Some("http-503".into()), n, 90 * n)]);
+    }
+    world.store.settle(failed(slow), Vec::new()).await.unwrap();
+    assert_eq!(tallied(&mut tally, &world.store).await, [(Some("http-503".into()), 4, 360)]);
+    // Hours later all of that has settled, and a line that never ended holds nothing up.
+    let lost = world.reserve(CURVE, span).await;
+    for n in 5..=7 {
+        world.wait(3_600);
+        let call = world.reserve(CURVE, span).await;
+        world.store.settle(failed(call), Vec::new()).await.unwrap();
+        assert_eq!(tallied(&mut tally, &world.store).await, [(Some("http-503".into()), n, 90 * n)]);
+    }
+    let settled = world.store.call_tally(CallId(0)).await.unwrap().settled;
+    assert!(settled > lost, "{settled:?} and {lost:?}");
+    // Only what came since is read again, and whoever begins anew comes to the same.
+    let since = world.store.call_tally(settled).await.unwrap();
+    assert_eq!(since.calls.iter().map(|(_, tally)| tally.calls).sum::<i64>(), 1);
+    let anew = tallied(&mut JournalTally::default(), &world.store).await;
+    assert_eq!(anew, tallied(&mut tally, &world.store).await);
 }

@@ -185,6 +185,15 @@ impl Store for Watched {
         self.inner.apply(effects).await
     }
 
+    async fn apply_known(
+        &self,
+        effects: Vec<Effect>,
+        seen: BTreeMap<(MeterId, Dataset), i64>,
+    ) -> Result<(), StoreError> {
+        let _busy = self.busy();
+        self.inner.apply_known(effects, seen).await
+    }
+
     async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError> {
         let _busy = self.busy();
         self.inner.status().await

@@ -191,6 +191,14 @@ impl Store for Shared {
         self.inner.apply(effects).await
     }
 
+    async fn apply_known(
+        &self,
+        effects: Vec<Effect>,
+        seen: BTreeMap<(MeterId, Dataset), i64>,
+    ) -> Result<(), StoreError> {
+        self.inner.apply_known(effects, seen).await
+    }
+
     async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError> {
         self.inner.status().await
     }

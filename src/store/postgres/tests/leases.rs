@@ -1,5 +1,7 @@
 //! A series is one instance's at a time, and its counter tells who knows less than there is to know.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::domain::SeriesState;
 use crate::store::{Effect, LEASE_MS, StoreError};
@@ -163,4 +165,29 @@ async fn a_window_that_is_widened_again_tells_of_days_that_are_known() {
     let gaps: Vec<Days> = wide.gaps(days("2026-11-10", "2026-11-25")).collect();
     assert_eq!(gaps, [days("2026-11-10", "2026-11-17"), days("2026-11-24", "2026-11-25")]);
     assert_eq!(open("2026-11-10", "2026-11-25").await, [], "once");
+}
+
+#[tokio::test]
+async fn what_follows_from_older_knowledge_is_dropped() {
+    let rig = Rig::new().await;
+    let known = rig.store.series_facts(&[(METER, CURVE), (METER, DAILY)], 0).await.unwrap().series;
+    let seen: BTreeMap<_, _> = known.iter().map(|s| ((s.meter, s.dataset), s.seen)).collect();
+    let waits = |dataset| Effect::Series {
+        meter: METER,
+        dataset,
+        state: SeriesState::Waiting,
+        code: None,
+        message: None,
+        not_before: None,
+    };
+    // Another instance has stored an answer of one of the two meanwhile.
+    let other = rig.other().await;
+    let (line, lease) = reserve(&other, &call(CURVE, span(), Some(seen[&(METER, CURVE)]))).await;
+    let lease = lease.map(|token| Lease { token, keep: false });
+    let done = other.commit(answer(line, lease, CURVE, span(), curve(span(), 5))).await.unwrap();
+    rig.store.apply_known(vec![waits(CURVE), waits(DAILY)], seen.clone()).await.unwrap();
+    let after = rig.store.series_facts(&[(METER, CURVE), (METER, DAILY)], 0).await.unwrap().series;
+    let of = |dataset| after.iter().find(|s| s.dataset == dataset).map(|s| (s.state, s.seen)).unwrap();
+    assert_eq!(of(CURVE), (SeriesState::Ok, done.seen));
+    assert_eq!(of(DAILY), (SeriesState::Waiting, seen[&(METER, DAILY)] + 1));
 }

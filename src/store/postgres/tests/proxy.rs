@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::Notify;
 
 /// `COMMIT` as the driver sends it.
@@ -21,6 +21,26 @@ pub(super) struct Proxy {
     pub(super) gone: Arc<AtomicU32>,
 }
 
+/// Where a server listens.
+enum Listens {
+    Socket(PathBuf),
+    Network(String, u16),
+}
+
+impl Listens {
+    fn of(url: &str) -> Self {
+        let url = url::Url::parse(url).unwrap();
+        let port = url.port().unwrap_or(5432);
+        let host = url.query_pairs().find(|(key, _)| key == "host").map(|(_, host)| host.into_owned());
+        let host = host.or_else(|| url.host_str().map(str::to_owned)).unwrap_or_else(|| "localhost".to_owned());
+        if host.starts_with('/') {
+            Self::Socket(PathBuf::from(host).join(format!(".s.PGSQL.{port}")))
+        } else {
+            Self::Network(host, port)
+        }
+    }
+}
+
 /// A `COMMIT` that is held back while whoever sent it believes the connection lost.
 #[derive(Default)]
 struct Late {
@@ -29,8 +49,9 @@ struct Late {
 }
 
 impl Proxy {
-    /// A way to the socket of a server.
-    pub(super) fn to(socket: PathBuf) -> Self {
+    /// A way to the server of a database.
+    pub(super) fn to(url: &str) -> Self {
+        let server = Listens::of(url);
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
         let (answers, commits_lost, gone) =
@@ -39,8 +60,15 @@ impl Proxy {
         let shared = (Arc::clone(&answers), Arc::clone(&commits_lost), Arc::clone(&late), Arc::clone(&gone));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let server = UnixStream::connect(&socket).await.unwrap();
-                tokio::spawn(carry(client, server, shared.clone()));
+                let shared = shared.clone();
+                match &server {
+                    Listens::Socket(path) => {
+                        tokio::spawn(carry(client, UnixStream::connect(path).await.unwrap(), shared))
+                    }
+                    Listens::Network(host, port) => {
+                        tokio::spawn(carry(client, TcpStream::connect((host.as_str(), *port)).await.unwrap(), shared))
+                    }
+                };
             }
         });
         Self { folder, answers, commits_lost, late, gone }
@@ -50,6 +78,7 @@ impl Proxy {
     pub(super) fn url(&self, url: &str) -> String {
         let mut url = url::Url::parse(url).unwrap();
         url.set_query(Some(&format!("host={}", self.folder.path().display())));
+        url.set_port(None).unwrap();
         url.into()
     }
 
@@ -80,7 +109,11 @@ fn take(count: &AtomicU32) -> bool {
     count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
 }
 
-async fn carry(mut client: UnixStream, mut server: UnixStream, (answers, commits_lost, late, gone): Shared) {
+async fn carry(
+    mut client: UnixStream,
+    mut server: impl AsyncRead + AsyncWrite + Unpin + Send,
+    (answers, commits_lost, late, gone): Shared,
+) {
     let (mut from_client, mut from_server) = ([0; 16384], [0; 16384]);
     loop {
         tokio::select! {

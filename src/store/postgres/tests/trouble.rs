@@ -1,21 +1,15 @@
 //! Lost connections, lost answers, servers that take no writes, callers that go away: nothing is
 //! done twice, nothing is left half done.
 
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use super::proxy::Proxy;
 use super::*;
+use crate::store::copy::{Bulk, Cells, Chunk, TABLES, Written};
+use crate::store::postgres::errors::{self, Fault};
 use crate::store::postgres::ledger;
 use crate::store::postgres::transaction::{Kind, Patience};
 use crate::store::{Effect, SourceState, StoreError};
-
-/// Where the server of a database listens; `None` where it is on a network.
-fn socket(url: &str) -> Option<PathBuf> {
-    let url = url::Url::parse(url).unwrap();
-    let (_, folder) = url.query_pairs().find(|(key, _)| key == "host")?;
-    Some(PathBuf::from(folder.into_owned()).join(format!(".s.PGSQL.{}", url.port().unwrap_or(5432))))
-}
 
 /// Everything that is stored, but for the numbers of lines: a transaction that was rolled back leaves
 /// gaps in them, which mean nothing.
@@ -69,8 +63,7 @@ async fn what_was_not_confirmed_is_done_once() {
     assert!(told[0].contains("enedis"), "{told:?}");
     for before in [false, true] {
         let rig = Rig::new().await;
-        let Some(socket) = socket(&rig.database.url()) else { return };
-        let proxy = Proxy::to(socket);
+        let proxy = Proxy::to(&rig.database.url());
         let store = open(&proxy.url(&rig.database.url()), Mode::Write, &rig.clock).await;
         let disturb = || if before { proxy.lose_a_commit() } else { proxy.lose_an_answer() };
         let disturbed = live(&store, disturb).await;
@@ -100,23 +93,25 @@ async fn a_reservation_that_is_late_gets_a_new_start() {
     assert_eq!(rig.column("SELECT id::text FROM call").await, [line.0.to_string()]);
 }
 
+/// Lets the server have a `COMMIT` that was held back once the next attempt waits for it.
+async fn deliver_when_waited_for(rig: &Rig, proxy: &Proxy) {
+    let waiting = "SELECT count(*)::text FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    for _ in 0..20_000 {
+        if rig.one(waiting).await != "0" {
+            return proxy.deliver();
+        }
+    }
+    panic!("nobody waits for the attempt before");
+}
+
 /// The next attempt begins while the one before is still at its `COMMIT`, and finds out all the same.
 #[tokio::test]
 async fn what_is_committed_late_is_done_once() {
     let rig = Rig::new().await;
-    let Some(socket) = socket(&rig.database.url()) else { return };
-    let proxy = Proxy::to(socket);
+    let proxy = Proxy::to(&rig.database.url());
     let store = open(&proxy.url(&rig.database.url()), Mode::Write, &rig.clock).await;
-    let deliver = async || {
-        let waiting = "SELECT count(*)::text FROM pg_stat_activity
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        for _ in 0..20_000 {
-            if rig.one(waiting).await != "0" {
-                return proxy.deliver();
-            }
-        }
-        panic!("nobody waits for the attempt before");
-    };
+    let deliver = async || deliver_when_waited_for(&rig, &proxy).await;
     let span = days("2026-11-17", "2026-11-24");
     let known = rig.store.series_facts(&[(METER, CURVE)], 0).await.unwrap().series[0].seen;
 
@@ -139,6 +134,53 @@ async fn what_is_committed_late_is_done_once() {
     let (seen, ()) = tokio::join!(store.settle(end, Vec::new()), deliver());
     assert_eq!(seen.unwrap(), known + 2);
     assert_eq!(proxy.gone.load(Ordering::SeqCst), 3);
+}
+
+/// The same for whole tables: what came late meets itself, and is no news.
+#[tokio::test]
+async fn rows_that_are_copied_late_are_there_once() {
+    let rig = Rig::new().await;
+    let proxy = Proxy::to(&rig.database.url());
+    let store = open(&proxy.url(&rig.database.url()), Mode::Write, &rig.clock).await;
+    let table = TABLES.iter().find(|table| table.name == "activation").unwrap();
+    let column = |values: [i64; 2]| Cells::Numbers(values.map(Some).into());
+    let columns = [[1, 1], [0, 1], [20_000, 20_001], [20_100, 20_101], [3, 4]].map(column).into();
+    proxy.hold_a_commit();
+    let written = Bulk::write(&store, Chunk { table, rows: 2, columns });
+    let (written, ()) = tokio::join!(written, deliver_when_waited_for(&rig, &proxy));
+    assert_eq!(written.unwrap(), Written { inserted: 2, changed: 0 });
+    assert_eq!(proxy.gone.load(Ordering::SeqCst), 1);
+    assert_eq!(rig.one("SELECT count(*)::text FROM activation").await, "2");
+}
+
+/// Inserting straight into the rest what belongs to a year is what a reading meets that waits there while the
+/// partition is attached.
+#[tokio::test]
+async fn a_row_that_a_new_partition_takes_is_tried_again_and_a_wrong_one_is_not() {
+    let rig = Rig::new().await;
+    let fault = async |statement: &'static str| {
+        errors::fault(&sqlx::raw_sql(statement).execute(&mut rig.database.connect().await).await.unwrap_err())
+    };
+    let late = "INSERT INTO load_curve_rest (start, meter, watts, direction, kind) VALUES ('2026-05-01', 1, 5, 0, 0)";
+    assert_eq!(fault(late).await, Fault::Conflict);
+    assert_eq!(fault("INSERT INTO schema_version VALUES (2, 1)").await, Fault::Final);
+}
+
+#[tokio::test]
+async fn transactions_that_write_are_durable_whatever_the_server_thinks() {
+    let rig = Rig::new().await;
+    let name = rig.database.name().to_owned();
+    for (set, found) in [("off", "on"), ("local", "local")] {
+        rig.database.run(&format!("ALTER DATABASE {name} SET synchronous_commit = {set}")).await;
+        let store = rig.other().await;
+        let shown = store.server.run(Kind::Write, Patience::None, (), |link, (), _| {
+            Box::pin(async {
+                let show = sqlx::raw_sql("SHOW synchronous_commit").fetch_one(&mut link.conn).await?;
+                Ok(show.try_get::<String, _>(0)?)
+            })
+        });
+        assert_eq!(shown.await.unwrap(), found);
+    }
 }
 
 #[tokio::test]
@@ -224,4 +266,10 @@ async fn instances_with_wrong_clocks_count_by_the_servers() {
     assert_eq!(store.sources().await.unwrap()[0].state, rest);
     let resting = store.reserve(&call(DAILY, span, None), &LIMITS, NOW * 1000).await.unwrap();
     assert_eq!(resting, Reserved::Rests(NOW * 1000 + 60_000));
+    // After a failover the connections are new, and the clock may be another one.
+    let shift = chrono::TimeDelta::hours(3);
+    rig.clock.step_to(rig.clock.now() + shift);
+    store.server.forget();
+    store.sources().await.unwrap();
+    assert!((ahead - store.clock_ahead_ms() - shift.num_milliseconds()).abs() < 20_000);
 }
