@@ -18,7 +18,7 @@ use crate::budget::Limits;
 use crate::clock::{Calendar, Clock};
 use crate::config::Loaded;
 use crate::domain::{Day, Prm, SeriesState};
-use crate::engine::pass::{Outlook, PlannedCall, outlook};
+use crate::engine::prospect::{Ground, Outlook, PlannedCall, outlook};
 use crate::engine::serving::Moment;
 use crate::exit::Exit;
 use crate::plan::forecast::Forecast;
@@ -53,11 +53,19 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     let pauses = pauses(&facts, machine);
     let kept = facts.series.iter().any(|s| matches!(s.state, SeriesState::Suspended | SeriesState::Failing));
     let moment = Moment { calendar: now, machine_ms: now_ms };
-    let Outlook { calls, forecasts } =
-        outlook(&sources, &wiring::meters(config), &wiring::every(config), facts, &spent, &selection, moment);
+    let (meters, every) = (wiring::meters(config), wiring::every(config));
+    let ground = Ground { sources: &sources, meters: &meters, every: &every, moment };
+    let Outlook { calls, forecasts } = outlook(&ground, facts, &spent, &selection);
+    let of = |name: &str| forecasts.iter().find(|(source, _)| source == name).map(|(_, forecast)| forecast);
     let names = sources.iter().map(|source| source.source.name());
-    let budget: Vec<Budget<'_>> =
-        names.zip(limits).zip(spent).map(|((source, limits), spent)| Budget { source, limits, spent }).collect();
+    let budget: Vec<Budget<'_>> = names
+        .zip(limits)
+        .zip(spent)
+        .filter_map(|((source, limits), spent)| {
+            let forecast = of(source)?;
+            Some(Budget { source, limits, spent, calls: count(forecast.calls), until: forecast.until? })
+        })
+        .collect();
     let mut out = io::stdout().lock();
     if args.json {
         let list: Vec<_> = calls
@@ -78,7 +86,7 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
             &json!({"at": at, "calls": list, "total": calls.len(), "forecast": document(&forecasts)}),
         )?;
     } else {
-        out.write_all(text(&calls, kept, &budget, args.all, colours()).as_bytes())?;
+        out.write_all(text(&calls, kept, &budget, machine.timestamp(), (args.all, colours())).as_bytes())?;
         if !calls.is_empty() {
             out.write_all(pauses.as_bytes())?;
         }
@@ -100,10 +108,21 @@ pub(super) struct Budget<'a> {
     pub(super) source: &'a str,
     pub(super) limits: Limits,
     pub(super) spent: Spent,
+    /// Calls that are planned.
+    pub(super) calls: i64,
+    /// When the last of them can be made (seconds since 1970).
+    pub(super) until: i64,
 }
 
-/// What a person reads. Of many meters only the datasets have a line each, unless `all` are asked for.
-pub(super) fn text(calls: &[PlannedCall], kept: bool, budget: &[Budget<'_>], all: bool, colours: bool) -> String {
+/// What a person reads at `now` (machine). Of many meters only the datasets have a line each, unless `all`
+/// are asked for.
+pub(super) fn text(
+    calls: &[PlannedCall],
+    kept: bool,
+    budget: &[Budget<'_>],
+    now: i64,
+    (all, colours): (bool, bool),
+) -> String {
     if calls.is_empty() && kept {
         return "No call can be made now for what is missing: `linkyd status` says why.\n".to_owned();
     }
@@ -132,12 +151,8 @@ pub(super) fn text(calls: &[PlannedCall], kept: bool, budget: &[Budget<'_>], all
         ]);
     }
     let mut text = table.render(0, colours);
-    for budget in budget {
-        let mine: Vec<_> = calls.iter().filter(|c| c.source == budget.source).collect();
-        if !mine.is_empty() {
-            let series: BTreeSet<_> = mine.iter().map(|c| (c.prm.full(), c.dataset)).collect();
-            let _infallible = writeln!(text, "\n{}", forecast(mine.len(), series.len(), *budget));
-        }
+    for budget in budget.iter().filter(|budget| budget.calls > 0) {
+        let _infallible = writeln!(text, "\n{}", forecast(*budget, now));
     }
     text
 }
@@ -189,32 +204,17 @@ fn count(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// How long the calls of a source take within its limits, in a sentence. Every later day spends a call
-/// on the newest day of each series first.
-fn forecast(calls: usize, series: usize, budget: Budget<'_>) -> String {
-    let (calls, series) = (count(calls), count(series));
-    let Budget { source, limits, spent } = budget;
+/// How long the calls of a source take within its limits, in a sentence.
+fn forecast(budget: Budget<'_>, now: i64) -> String {
+    let Budget { source, limits, spent, calls, until } = budget;
     let number = number::counted(calls, "call", "calls");
+    let wait = Duration::from_secs((until - now).max(1).unsigned_abs());
     let left = |limit: Option<u32>, used: i64| limit.map(|limit| (i64::from(limit) - used).max(0));
-    let (hour, day) = (left(limits.per_hour, spent.hour), left(limits.per_day, spent.day));
-    let pace = calls.saturating_mul(limits.spacing_ms()) / 1_000;
-    let wait = match (day, limits.per_day, hour, limits.per_hour) {
-        (Some(left), Some(limit), ..) if left < calls => {
-            let limit = i64::from(limit.max(1));
-            let days = 1 + (calls - left - 1) / (limit - series.min(limit / 2));
-            Duration::from_secs(days.unsigned_abs() * 86_400)
-        }
-        (_, _, Some(left), Some(limit)) if left < calls => {
-            let hours = 1 + (calls - left - 1) / i64::from(limit.max(1));
-            Duration::from_secs(hours.unsigned_abs() * 3_600)
-        }
-        _ => Duration::from_secs(pace.max(1).unsigned_abs()),
-    };
     let mut budget = Vec::new();
-    if let Some(hour) = hour {
+    if let Some(hour) = left(limits.per_hour, spent.hour) {
         budget.push(format!("{} left this hour", number::thousands(hour)));
     }
-    if let Some(day) = day {
+    if let Some(day) = left(limits.per_day, spent.day) {
         budget.push(format!("{} left today", number::thousands(day)));
     }
     let budget = if budget.is_empty() { String::new() } else { format!(" ({})", budget.join(", ")) };

@@ -12,7 +12,7 @@ use super::{plan, sync};
 use crate::config::{self, Config, Environment, Secrets};
 use crate::daemon::backlog::Backlog;
 use crate::domain::{Dataset, Day, DayState, Days, Prm, SeriesState};
-use crate::engine::pass::PlannedCall;
+use crate::engine::prospect::PlannedCall;
 use crate::engine::report::{DatasetReport, Interruption, MeterReport, Report, Stop};
 use crate::plan::Reason;
 use crate::store::{MeterId, SeriesStatus, SourceState, Spent};
@@ -269,15 +269,17 @@ fn planned(dataset: Dataset, first: &str, end: &str, reason: Reason) -> PlannedC
     PlannedCall { prm: prm(), name: "Maison".to_owned(), source: "enedis".to_owned(), dataset, days, reason }
 }
 
-fn plan_text(calls: &[PlannedCall], spent: Spent, limits: &str) -> String {
+fn plan_text(calls: &[PlannedCall], spent: Spent, limits: &str, takes: i64) -> String {
     let config = configured(&CONFIG.replace("[[meter]]", &format!("{limits}\n[[meter]]")));
     let (_, limits) = wiring::counted(&config)[0].counters().next().unwrap();
-    plan::text(calls, false, &[plan::Budget { source: "enedis", limits, spent }], false, false).replace('\u{a0}', "_")
+    let count = i64::try_from(calls.len()).unwrap();
+    let budget = plan::Budget { source: "enedis", limits, spent, calls: count, until: takes };
+    plan::text(calls, false, &[budget], 0, (false, false)).replace('\u{a0}', "_")
 }
 
 #[test]
 fn plan_of_nothing() {
-    insta::assert_snapshot!(plan_text(&[], Spent::default(), ""), @r#"
+    insta::assert_snapshot!(plan_text(&[], Spent::default(), "", 0), @r#"
     Nothing to fetch: everything that is published is here, or not due yet.
     "#);
 }
@@ -289,7 +291,7 @@ fn plan_of_a_morning() {
         planned(Dataset::ConsumptionLoadCurve, "2025-02-01", "2025-02-08", Reason::Missing),
         planned(Dataset::DailyConsumption, "2025-11-24", "2026-11-24", Reason::Yesterday),
     ];
-    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 10, day: 10, told_left: None }, ""), @r#"
+    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 10, day: 10, told_left: None }, "", 0), @r#"
     METER   DATASET                 CALLS  FROM        TO          WHY
     Maison  consumption_load_curve      2  2025-02-01  2026-11-23  yesterday, missing
     Maison  daily_consumption           1  2025-11-24  2026-11-23  yesterday
@@ -302,14 +304,14 @@ fn plan_of_a_morning() {
 fn plan_beyond_the_budget_says_how_long_it_takes() {
     let call = planned(Dataset::DailyConsumption, "2025-11-24", "2026-11-24", Reason::Missing);
     let calls = vec![call; 2_000];
-    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, told_left: None }, ""), @r#"
+    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, told_left: None }, "", 7_200), @r#"
     METER   DATASET            CALLS  FROM        TO          WHY
     Maison  daily_consumption  2_000  2025-11-24  2026-11-23  missing
 
     Source enedis: 2_000 calls, about 2 h within its limits (800 left this hour).
     "#);
     let daily = "[source.enedis.limits]\nrequests_per_day = 500";
-    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, told_left: None }, daily), @r#"
+    insta::assert_snapshot!(plan_text(&calls, Spent { hour: 100, day: 100, told_left: None }, daily, 4 * 86_400), @r#"
     METER   DATASET            CALLS  FROM        TO          WHY
     Maison  daily_consumption  2_000  2025-11-24  2026-11-23  missing
 
@@ -495,7 +497,7 @@ fn plan_of_many_meters_has_a_line_for_each_dataset() {
             PlannedCall { prm: format!("{:014}", n % 500).parse().unwrap(), name: format!("Lot {n}"), ..call }
         })
         .collect();
-    insta::assert_snapshot!(plan_text(&calls, Spent::default(), ""), @r#"
+    insta::assert_snapshot!(plan_text(&calls, Spent::default(), "", 7_200), @r#"
     METERS  DATASET                 CALLS  FROM        TO          WHY
        250  daily_consumption       1_000  2026-11-17  2026-11-23  yesterday, missing
        250  consumption_load_curve  1_000  2026-11-17  2026-11-23  yesterday, missing

@@ -1,15 +1,21 @@
-//! How many calls a source's budget leaves for what is wanted.
+//! How many calls a source's budget leaves for what is wanted, and when they can be made.
 
 use super::ActiveSource;
+use super::knowledge::Knowledge;
 use super::serving::Moment;
 use crate::budget::Limits;
 use crate::domain::paris;
 use crate::plan::Allowance;
+use crate::plan::forecast::Demand;
 use crate::store::Spent;
 
 const DAY_MS: i64 = 86_400_000;
 
 const HOUR_MS: i64 = 3_600_000;
+
+const HOUR: i64 = HOUR_MS / 1_000;
+
+const DAY: i64 = DAY_MS / 1_000;
 
 /// The calls that an account takes on a whole day, whatever they are for.
 pub(super) fn budget(limits: Limits) -> usize {
@@ -42,6 +48,78 @@ fn within(limits: Limits, shared: bool, spent: Spent, daily: u32, moment: Moment
     }
     // On a day to come the newest days go first, whatever they cost.
     Allowance { today, per_day: budget(limits).saturating_sub(count(daily)), newest: shared }
+}
+
+/// How fast a source's calls can be made.
+#[derive(Debug)]
+pub(super) struct Pace {
+    limits: Limits,
+    spent: Spent,
+    /// Calls that every later day makes before history has its turn.
+    daily: i64,
+    /// Calls for a token that history itself takes, in this day and in each later one.
+    tokens: i64,
+    /// When the first call may be made (seconds since 1970).
+    opens: i64,
+    /// Whether the newest days are charged to the same counter.
+    shared: bool,
+}
+
+impl Pace {
+    /// That of a source.
+    pub(super) fn of(active: &ActiveSource, spent: Spent, knowledge: &Knowledge, moment: Moment) -> Self {
+        let now = moment.machine_ms.div_euclid(1_000);
+        let shared = active.cached.is_none();
+        Self {
+            limits: active.limits_of(active.history_pool()),
+            spent,
+            daily: if shared { i64::from(knowledge.daily) } else { 0 },
+            tokens: i64::from(active.source.token_request().is_some()),
+            opens: knowledge.source.state.not_before_ms.map_or(now, |until| until.div_euclid(1_000).max(now)),
+            shared,
+        }
+    }
+
+    /// When the last of these calls can be made, behind so many others of the account (seconds since
+    /// 1970); `None` where there is none.
+    pub(super) fn end(&self, demand: &Demand, ahead: usize) -> Option<i64> {
+        let last = |calls: usize| i64::try_from(calls).ok()?.checked_sub(1).filter(|last| *last >= 0);
+        if self.shared {
+            return last(demand.calls())
+                .map(|_| self.start(last(ahead.saturating_add(demand.calls())).unwrap_or(i64::MAX)));
+        }
+        let history = last(demand.history()).and_then(|_| last(ahead.saturating_add(demand.history())));
+        let newest = last(demand.newest()).map(|last| self.opens + self.paced(last));
+        history.map(|last| self.start(last)).into_iter().chain(newest).max()
+    }
+
+    fn paced(&self, before: i64) -> i64 {
+        before.saturating_mul(self.limits.spacing_ms()) / 1_000
+    }
+
+    /// When the call may start before which so many others are made.
+    fn start(&self, before: i64) -> i64 {
+        let left = |limit: u32, used: i64| (i64::from(limit) - used).max(0);
+        let paced = self.paced(before);
+        let days = self.limits.per_day.map_or(0, |limit| {
+            let limit_left = left(limit, self.spent.day).min(self.spent.told_left.unwrap_or(i64::MAX).max(0));
+            // Until nine in the morning history leaves free what the morning takes, at most half.
+            let kept = self.daily.min(i64::from(limit / 2));
+            let a_later_day = i64::from(limit.max(1)) - self.daily - self.tokens;
+            steps(before, limit_left - kept - self.tokens, a_later_day.max(1)) * DAY
+        });
+        let hours = self
+            .limits
+            .per_hour
+            .map_or(0, |limit| steps(before, left(limit, self.spent.hour), i64::from(limit.max(1))) * HOUR);
+        self.opens + paced.max(days).max(hours)
+    }
+}
+
+/// Windows that must pass before a call is made, where `first` fit into this one and `later` into
+/// each that follows.
+fn steps(before: i64, first: i64, later: i64) -> i64 {
+    if before < first { 0 } else { 1 + (before - first.max(0)) / later }
 }
 
 fn count(n: u32) -> usize {
@@ -96,5 +174,32 @@ mod tests {
         assert_eq!(left("2026-10-25T00:30:00+02:00"), of(24 * 60 + 30));
         assert_eq!(left("2026-03-29T00:30:00+01:00"), of(22 * 60 + 30));
         assert_eq!(left("2026-11-24T23:30:00+01:00"), of(30));
+    }
+
+    fn pace(limits: Limits, spent: Spent, daily: i64) -> Pace {
+        Pace { limits, spent, daily, tokens: 0, opens: 0, shared: true }
+    }
+
+    #[test]
+    fn without_limits_the_pace_alone_counts() {
+        let limits = Limits { per_second: 5, per_hour: None, per_day: None };
+        assert_eq!(pace(limits, Spent::default(), 3).start(1_000), 210);
+    }
+
+    #[test]
+    fn an_hour_or_a_day_that_is_full_makes_calls_wait() {
+        let limits = Limits { per_second: 5, per_hour: Some(10), per_day: None };
+        let hourly = pace(limits, Spent { hour: 4, day: 4, told_left: None }, 0);
+        assert_eq!([5, 6, 15, 16].map(|n| hourly.start(n) / HOUR), [0, 1, 1, 2]);
+        // Twenty a day, of which the mornings take three and keep three.
+        let limits = Limits { per_second: 1, per_hour: None, per_day: Some(20) };
+        let daily = pace(limits, Spent { hour: 0, day: 5, told_left: None }, 3);
+        assert_eq!([11, 12, 28, 29].map(|n| daily.start(n) / DAY), [0, 1, 1, 2]);
+        // What the source says of its own quota counts where it is less.
+        let told = pace(limits, Spent { hour: 0, day: 5, told_left: Some(4) }, 3);
+        assert_eq!([0, 1].map(|n| told.start(n) / DAY), [0, 1]);
+        // More series than calls: it goes on all the same, slowly.
+        let scarce = pace(Limits { per_day: Some(2), ..limits }, Spent::default(), 9);
+        assert_eq!([0, 1, 5].map(|n| scarce.start(n) / DAY), [0, 1, 5]);
     }
 }

@@ -9,6 +9,7 @@ mod allowance;
 pub mod knowledge;
 mod outlook;
 pub mod pass;
+pub mod prospect;
 pub mod react;
 pub mod report;
 pub mod serving;

@@ -26,12 +26,12 @@ impl Forecast {
         } else {
             format!("the budget of {budget} calls a day does not carry the history of all series in time")
         };
-        if !self.lost.is_empty() {
-            let each: Vec<String> = self.lost.iter().map(|(dataset, days)| format!("{dataset} {days}")).collect();
+        if !self.expiring.is_empty() {
+            let each: Vec<String> = self.expiring.iter().map(|(dataset, days)| format!("{dataset} {days}")).collect();
             let _infallible = write!(
                 text,
                 "; by this forecast {} days leave before their turn ({})",
-                self.days_lost(),
+                self.expiring_days(),
                 each.join(", ")
             );
         }
@@ -50,7 +50,7 @@ impl Forecast {
             "calls_a_day": self.daily,
             "budget_a_day": self.budget,
             "short": self.is_short(),
-            "days_lost": self.lost.iter().map(|(dataset, days)| (dataset.name(), *days)).collect::<std::collections::BTreeMap<_, _>>(),
+            "expiring_days": self.expiring.iter().map(|(dataset, days)| (dataset.name(), *days)).collect::<std::collections::BTreeMap<_, _>>(),
             "thriftier": self.thriftier.as_ref().map(|cadence| json!({
                 "calls_a_day": cadence.daily,
                 "every": cadence.every.iter().map(|(dataset, days)| (dataset.name(), format!("{days}d"))).collect::<std::collections::BTreeMap<_, _>>(),

@@ -6,7 +6,7 @@
 //! is stored or reacted to. Only flights run concurrently; all decisions and all work on the
 //! database happen here, one after the other, and none of it is ever cancelled in the middle.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
@@ -18,11 +18,10 @@ use super::report::{Interruption, Stop};
 use super::serving::{self, Moment, SeriesKey};
 use super::source_pass::SourcePass;
 use super::{ActiveMeter, ActiveSource, Engine, Report};
-use crate::domain::{Coverage, Dataset, Days, Prm, SeriesState, paris};
-use crate::plan::forecast::Forecast;
-use crate::plan::{self, Allowance, Reason, Request};
+use crate::domain::{Dataset, Prm, SeriesState, paris};
+use crate::plan::{Allowance, Request};
 use crate::source::{Reaction, catalogue};
-use crate::store::{Effect, Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, Spent, StoreError};
+use crate::store::{Effect, Facts, SeriesFacts, SourceState, Spent, StoreError};
 
 /// What a pass is narrowed to.
 #[derive(Debug, Clone, Default)]
@@ -46,23 +45,6 @@ pub struct Progress {
     pub left: u64,
     /// Values that were new.
     pub rows: u64,
-}
-
-/// One planned call, for people and scripts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedCall {
-    /// Whose data.
-    pub prm: Prm,
-    /// The meter's name.
-    pub name: String,
-    /// The source's name.
-    pub source: String,
-    /// Which dataset.
-    pub dataset: Dataset,
-    /// Which days.
-    pub days: Days,
-    /// Why.
-    pub reason: Reason,
 }
 
 /// Receives how far a pass is.
@@ -176,7 +158,8 @@ impl Engine {
                     let own = states.into_iter().find(|s| s.name == active.source.name());
                     knowledge.source.state = own.map(|s| s.state).unwrap_or_default();
                 }
-                report.absorb(SourcePass::new(self, active, knowledge, chosen, shared).run(stop).await?);
+                let ahead = usize::try_from(report.left).unwrap_or(usize::MAX);
+                report.absorb(SourcePass::new(self, active, knowledge, chosen, (shared, ahead)).run(stop).await?);
             }
             Ok::<_, StoreError>(report)
         });
@@ -209,7 +192,8 @@ impl Engine {
                 not_before: None,
             }));
         }
-        self.store.apply(effects).await
+        let seen = facts.series.iter().map(|s| ((s.meter, s.dataset), s.seen)).collect();
+        self.store.apply_known(effects, seen).await
     }
 
     fn moment(&self) -> Moment {
@@ -237,58 +221,8 @@ pub fn midnight(now: DateTime<Utc>) -> i64 {
     paris::start_of(paris::today(now))
 }
 
-/// What a pass would do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outlook {
-    /// The calls that it would make, in order.
-    pub calls: Vec<PlannedCall>,
-    /// What will become of them within the budget of each source, by the sources' names.
-    pub forecasts: Vec<(String, Forecast)>,
-}
-
-/// The calls that a pass would make, and what is to be expected of them. A meter that is not stored yet is
-/// planned as one of which nothing is known. `spent` belongs to the sources, in their order, and to the
-/// counter that their history is charged to ([`ActiveSource::history_pool`]).
-#[must_use]
-pub fn outlook(
-    sources: &[ActiveSource],
-    meters: &[ActiveMeter],
-    every: &BTreeMap<Dataset, i32>,
-    mut facts: Facts,
-    spent: &[Spent],
-    selection: &Selection,
-    moment: Moment,
-) -> Outlook {
-    let now = moment.calendar;
-    add_unknown(&mut facts, sources, meters);
-    serving::choose(&mut facts, sources, meters, &BTreeSet::new(), None, moment);
-    let mut outlook = Outlook { calls: Vec::new(), forecasts: Vec::new() };
-    for (active, knowledge) in split(sources, meters, every, facts) {
-        let place = sources.iter().position(|s| s.source.name() == active.source.name());
-        let spent = place.and_then(|place| spent.get(place)).copied().unwrap_or_default();
-        let calls = knowledge.calls(active, &chosen(&knowledge, selection, None), now);
-        let allowance = allowance::of(active, spent, knowledge.daily, moment);
-        let calls = plan::order::order(calls, Some(allowance));
-        if !knowledge.series.is_empty() {
-            let forecast = knowledge.forecast(active, &calls, allowance);
-            outlook.forecasts.push((active.source.name().to_owned(), forecast));
-        }
-        for call in calls {
-            let Some(facts) = knowledge.series.get(call.series) else { continue };
-            outlook.calls.push(PlannedCall {
-                prm: facts.prm.clone(),
-                name: facts.name.clone(),
-                source: active.source.name().to_owned(),
-                dataset: facts.dataset,
-                days: call.days,
-                reason: call.reason,
-            });
-        }
-    }
-    outlook
-}
-
-fn split<'a>(
+/// What is known of each source and its series.
+pub(super) fn split<'a>(
     sources: &'a [ActiveSource],
     meters: &[ActiveMeter],
     every: &BTreeMap<Dataset, i32>,
@@ -298,49 +232,6 @@ fn split<'a>(
     parts.map(|(active, part)| (active, Knowledge::new(part, every.clone()))).collect()
 }
 
-/// Adds what the configuration names and the database does not know yet.
-fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMeter]) {
-    for (n, active) in (1_i64..).zip(sources) {
-        if facts.sources.iter().all(|s| s.name != active.source.name()) {
-            facts.sources.push(SourceFacts {
-                id: SourceId(-n),
-                name: active.source.name().to_owned(),
-                state: SourceState::default(),
-                learnt: BTreeMap::new(),
-            });
-        }
-    }
-    let ids: HashMap<&str, SourceId> = facts.sources.iter().map(|s| (s.name.as_str(), s.id)).collect();
-    let mut known: HashMap<(Prm, Dataset), SeriesFacts> = HashMap::new();
-    let mut numbers: HashMap<Prm, MeterId> = HashMap::new();
-    for series in std::mem::take(&mut facts.series) {
-        numbers.insert(series.prm.clone(), series.meter);
-        known.insert((series.prm.clone(), series.dataset), series);
-    }
-    for (n, meter) in (1_i64..).zip(meters) {
-        let Some(source) = meter.sources.first().and_then(|name| ids.get(name.as_str())).copied() else { continue };
-        for dataset in &meter.datasets {
-            let stored = known.remove(&(meter.prm.clone(), *dataset));
-            let mut one = stored.unwrap_or_else(|| SeriesFacts {
-                meter: numbers.get(&meter.prm).copied().unwrap_or(MeterId(-n)),
-                prm: meter.prm.clone(),
-                name: meter.name.clone(),
-                dataset: *dataset,
-                source,
-                elsewhere: BTreeMap::new(),
-                state: SeriesState::Ok,
-                code: None,
-                not_before: None,
-                last_success_at: None,
-                seen: 0,
-                days: Coverage::new(),
-            });
-            one.name.clone_from(&meter.name);
-            facts.series.push(one);
-        }
-    }
-}
-
 /// Whether a pass that is narrowed like this takes a series.
 fn selects(selection: &Selection, series: &SeriesFacts) -> bool {
     (selection.prms.is_empty() || selection.prms.contains(&series.prm))
@@ -348,7 +239,7 @@ fn selects(selection: &Selection, series: &SeriesFacts) -> bool {
         && selection.only.as_ref().is_none_or(|only| only.contains(&(series.prm.clone(), series.dataset)))
 }
 
-fn chosen(knowledge: &Knowledge, selection: &Selection, only: Option<&BTreeSet<SeriesKey>>) -> Chosen {
+pub(super) fn chosen(knowledge: &Knowledge, selection: &Selection, only: Option<&BTreeSet<SeriesKey>>) -> Chosen {
     let fits = |s: &SeriesFacts| only.is_none_or(|only| only.contains(&(s.meter, s.dataset))) && selects(selection, s);
     let Selection { prms, datasets, only: listed, .. } = selection;
     let everything = only.is_none() && prms.is_empty() && datasets.is_empty() && listed.is_none();

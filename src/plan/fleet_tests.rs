@@ -131,7 +131,11 @@ fn what_is_planned_anew_keeps_its_place_and_what_is_new_finds_one() {
     let queue = order::order(all.clone(), allowance);
     assert_ne!(queue, order::order(all.clone(), None), "something presses");
     let own: Vec<Call> = all.iter().copied().filter(|call| call.series == 0).collect();
-    let again = |calls| Vec::from(order::renew(queue.clone().into(), calls, &BTreeSet::from([0]), allowance));
+    let again = |calls| {
+        let mut again = queue.clone().into();
+        order::renew(&mut again, calls, &BTreeSet::from([0]), allowance);
+        Vec::from(again)
+    };
     assert_eq!(again(own.clone()), queue);
 
     // One is answered: the others stay.

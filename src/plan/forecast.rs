@@ -5,23 +5,86 @@
 //! This is a forecast, not a promise: refusals, days that come late and other users of the budget are
 //! not in it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
+use super::order::Places;
 use super::{Allowance, Call};
-use crate::domain::{Dataset, Kind};
+use crate::domain::{self, Dataset};
 
 /// The cadence that is offered where the budget does not carry a daily one: a week fits into one call
 /// of a load curve, and a month of daily values costs no more than a day of them.
 #[must_use]
 pub fn thrifty(dataset: Dataset) -> i32 {
-    if dataset.kind() == Kind::LoadCurve { 7 } else { 30 }
+    if dataset.kind() == domain::Kind::LoadCurve { 7 } else { 30 }
+}
+
+/// Calls, counted by what a forecast has to know of them: a fleet has a million calls, and some hundred
+/// kinds of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Demand {
+    newest: BTreeMap<Kind, usize>,
+    history: BTreeMap<Kind, usize>,
+}
+
+/// Calls that are alike: those that bring most first, as [`super::order`] has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    /// The days from the oldest wanted one on.
+    worth: Reverse<usize>,
+    /// The days that they may wait.
+    patience: usize,
+    dataset: Dataset,
+}
+
+impl Demand {
+    /// Counts these calls. `dataset` tells that of a series by its index.
+    #[must_use]
+    pub fn of<'c>(calls: impl IntoIterator<Item = &'c Call>, dataset: impl Fn(usize) -> Option<Dataset>) -> Self {
+        let mut demand = Self::default();
+        for call in calls {
+            if let Some(dataset) = dataset(call.series) {
+                demand.add(call, dataset);
+            }
+        }
+        demand
+    }
+
+    /// One more call, for that dataset.
+    pub fn add(&mut self, call: &Call, dataset: Dataset) {
+        let worth = usize::try_from(call.days.end().since(call.oldest_wanted)).unwrap_or_default();
+        let patience = usize::try_from(call.patience).unwrap_or_default();
+        let of = if call.newest { &mut self.newest } else { &mut self.history };
+        *of.entry(Kind { worth: Reverse(worth), patience, dataset }).or_default() += 1;
+    }
+
+    /// How many calls there are.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.newest().saturating_add(self.history())
+    }
+
+    /// How many of them are for the newest days.
+    #[must_use]
+    pub fn newest(&self) -> usize {
+        self.newest.values().sum()
+    }
+
+    /// How many of them are for history.
+    #[must_use]
+    pub fn history(&self) -> usize {
+        self.history.values().sum()
+    }
 }
 
 /// What the series of a source need.
 #[derive(Debug, Clone, Copy)]
 pub struct Need<'a> {
-    /// The calls that are wanted now, in their order.
-    pub calls: &'a [Call],
+    /// The calls that are wanted now.
+    pub demand: &'a Demand,
+    /// Calls for history that other sources of the same account make before.
+    pub ahead: usize,
     /// How many series there are of each dataset.
     pub series: &'a BTreeMap<Dataset, usize>,
     /// New days of a dataset are asked for once there are this many; 1 where nothing is said.
@@ -49,8 +112,10 @@ pub struct Forecast {
     /// Days from today until the last of them is made; 0 is today. `None`: never, for new days alone
     /// take the whole budget.
     pub days: Option<usize>,
+    /// When the last of them can be made (seconds since 1970), where that was reckoned as well.
+    pub until: Option<i64>,
     /// Days of each dataset that will leave the window before their turn.
-    pub lost: BTreeMap<Dataset, u64>,
+    pub expiring: BTreeMap<Dataset, u64>,
     /// Calls a day that the new days of every series take.
     pub daily: usize,
     /// The calls of a day that the source takes.
@@ -60,45 +125,79 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// Looks ahead. `dataset` tells that of a series by its index.
+    /// Looks ahead, with the order that [`super::order`] gives the calls.
     #[must_use]
-    pub fn of(need: &Need<'_>, dataset: impl Fn(usize) -> Option<Dataset>) -> Self {
+    pub fn of(need: &Need<'_>) -> Self {
+        let Need { demand, ahead, allowance, .. } = *need;
         let daily = daily(need.series, need.every);
-        let mut lost: BTreeMap<Dataset, u64> = BTreeMap::new();
-        let mut days = 0;
-        for (place, call) in need.calls.iter().enumerate() {
-            days = need.allowance.day_of(place);
-            let late = i64::try_from(days).unwrap_or(i64::MAX) - i64::from(call.patience);
-            let wanted = i64::from(call.days.end().since(call.oldest_wanted));
-            let gone = u64::try_from(late.clamp(0, wanted)).unwrap_or_default();
-            if let Some(dataset) = dataset(call.series).filter(|_| gone > 0) {
-                *lost.entry(dataset).or_default() += gone;
-            }
+        let mut expiring = BTreeMap::new();
+        let newest = demand.newest();
+        let mut place = 0;
+        for (kind, calls) in demand.newest.iter().filter(|_| allowance.newest) {
+            lose(&mut expiring, *kind, place..place + calls, allowance);
+            place += calls;
         }
+        let rest = allowance.after(newest);
+        let last = demand.history.keys().map(|kind| kind.patience).max().unwrap_or_default();
+        let mut places = Places::new(last, rest);
+        places.give_away(ahead);
+        let (mut kept, mut late) = (0, Vec::new());
+        for (kind, calls) in &demand.history {
+            let in_time = places.take(kind.patience, *calls);
+            kept += in_time;
+            late.push((Reverse(kind.patience), *kind, calls - in_time));
+        }
+        // What cannot be in time comes last, newest first.
+        late.sort_unstable();
+        let mut place = ahead.saturating_add(kept);
+        for (_, kind, calls) in late {
+            lose(&mut expiring, kind, place..place.saturating_add(calls), rest);
+            place = place.saturating_add(calls);
+        }
+        let last_of_history = (demand.history() > 0).then(|| rest.day_of(place.saturating_sub(1)));
+        let last_of_newest = newest.checked_sub(1).filter(|_| allowance.newest).map(|last| allowance.day_of(last));
+        let days = last_of_history.into_iter().chain(last_of_newest).max().unwrap_or_default();
         let carries = daily <= need.budget;
         let every: BTreeMap<Dataset, i32> = need.series.keys().map(|dataset| (*dataset, thrifty(*dataset))).collect();
         let thriftier = Cadence { daily: self::daily(need.series, &every), every };
-        let helps = (!carries || !lost.is_empty()) && thriftier.daily < daily;
+        let helps = (!carries || !expiring.is_empty()) && thriftier.daily < daily;
         Self {
-            calls: need.calls.len(),
-            days: (carries || need.calls.len() <= need.allowance.today).then_some(days).filter(|d| *d < usize::MAX),
-            lost,
+            calls: demand.calls(),
+            days: (carries || days == 0).then_some(days).filter(|days| *days < usize::MAX),
+            until: None,
+            expiring,
             daily,
             budget: need.budget,
             thriftier: helps.then_some(thriftier),
         }
     }
 
-    /// How many days of all datasets will be lost.
+    /// How many days of all datasets will leave before their turn.
     #[must_use]
-    pub fn days_lost(&self) -> u64 {
-        self.lost.values().sum()
+    pub fn expiring_days(&self) -> u64 {
+        self.expiring.values().sum()
     }
 
     /// Whether the budget does not carry what is wanted.
     #[must_use]
     pub fn is_short(&self) -> bool {
-        self.daily > self.budget || !self.lost.is_empty()
+        self.daily > self.budget || !self.expiring.is_empty()
+    }
+}
+
+/// Counts the days that calls of a kind come too late for where they are made in these places.
+fn lose(expiring: &mut BTreeMap<Dataset, u64>, kind: Kind, places: Range<usize>, allowance: Allowance) {
+    let mut lost = 0_usize;
+    let mut place = places.start;
+    while place < places.end {
+        let day = allowance.day_of(place);
+        let end = allowance.end_of(day).clamp(place + 1, places.end);
+        let each = day.saturating_sub(kind.patience).min(kind.worth.0);
+        lost = lost.saturating_add(each.saturating_mul(end - place));
+        place = end;
+    }
+    if lost > 0 {
+        *expiring.entry(kind.dataset).or_default() += u64::try_from(lost).unwrap_or(u64::MAX);
     }
 }
 
@@ -124,29 +223,30 @@ mod tests {
     fn forecast(calls: &[Call], series: usize, budget: usize) -> Forecast {
         let counted = BTreeMap::from([(Dataset::ConsumptionLoadCurve, series), (Dataset::DailyMaxPower, series)]);
         let allowance = Allowance { today: budget / 2, per_day: budget / 2, newest: true };
-        let need = Need { calls, series: &counted, every: &BTreeMap::new(), budget, allowance };
-        Forecast::of(&need, |_| Some(Dataset::ConsumptionLoadCurve))
+        let demand = Demand::of(calls, |_| Some(Dataset::ConsumptionLoadCurve));
+        let every = BTreeMap::new();
+        Forecast::of(&Need { demand: &demand, ahead: 0, series: &counted, every: &every, budget, allowance })
     }
 
     #[test]
     fn a_plan_that_fits_is_done_today_and_loses_nothing() {
         let seen = forecast(&[call(0, 0), call(0, 700)], 1, 100);
         assert_eq!((seen.calls, seen.days, seen.daily), (2, Some(0), 2));
-        assert!(!seen.is_short() && seen.lost.is_empty() && seen.thriftier.is_none());
+        assert!(!seen.is_short() && seen.expiring.is_empty() && seen.thriftier.is_none());
     }
 
     #[test]
     fn days_that_leave_before_their_turn_are_counted() {
-        // Five calls a day: the second five come tomorrow, the third on the day after.
+        // Five calls a day: one can wait, five more are made at once, four tomorrow, the others on the day after.
         let calls: Vec<Call> = (0..15).map(|n| call(n, i32::from(n == 14) * 7)).collect();
         let seen = forecast(&calls, 5, 10);
         assert_eq!(seen.days, Some(2));
-        assert_eq!(seen.lost, BTreeMap::from([(Dataset::ConsumptionLoadCurve, 5 + 4 * 2)]));
+        assert_eq!(seen.expiring, BTreeMap::from([(Dataset::ConsumptionLoadCurve, 4 + 5 * 2)]));
         assert!(seen.is_short());
         assert_eq!(seen.thriftier.unwrap().daily, 1 + 1);
         // A span cannot lose more days than it has.
         let calls: Vec<Call> = (0..200).map(|n| call(n, 0)).collect();
-        let most: u64 = forecast(&calls, 5, 10).lost.into_values().sum();
+        let most: u64 = forecast(&calls, 5, 10).expiring.into_values().sum();
         assert_eq!(most, (0..200_u64).map(|n| (n / 5).min(7)).sum::<u64>());
     }
 

@@ -148,6 +148,13 @@ impl Allowance {
         let later = |later: usize| later.checked_div(self.per_day).map_or(usize::MAX, |days| days.saturating_add(1));
         place.checked_sub(self.today).map_or(0, later)
     }
+
+    /// The place after the last one of that day.
+    #[must_use]
+    pub fn end_of(self, day: usize) -> usize {
+        let later = self.per_day.saturating_mul(day);
+        if self.per_day == 0 && day > 0 { usize::MAX } else { self.today.saturating_add(later) }
+    }
 }
 
 /// The calls for all series at `now` (calendar), in the order in which they are made.

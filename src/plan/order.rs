@@ -72,11 +72,12 @@ fn worth_most(history: Vec<Call>, allowance: Allowance) -> (Vec<Call>, Vec<Call>
     by_worth.sort_by_cached_key(|i| {
         history.get(*i).map(|call| (Reverse(days(call)), turn(call), call.patience, call.series))
     });
-    let mut places = Places::new(history.iter().map(patience).max().unwrap_or_default(), allowance);
+    let last = history.iter().map(patience).max().unwrap_or_default();
+    let mut places = Places::new(last, Allowance { per_day: allowance.per_day.max(1), ..allowance });
     let mut in_time = vec![false; history.len()];
     for index in by_worth {
         if let Some((call, in_time)) = history.get(index).zip(in_time.get_mut(index)) {
-            *in_time = places.take(patience(call));
+            *in_time = places.take(patience(call), 1) == 1;
         }
     }
     let (mut kept, mut given_up) = (Vec::with_capacity(history.len()), Vec::new());
@@ -96,7 +97,8 @@ fn turn(call: &Call) -> u32 {
 }
 
 /// The places of each day that are still free.
-struct Places {
+#[derive(Debug)]
+pub(super) struct Places {
     /// How many, by day.
     free: Vec<usize>,
     /// For each day that is full, a day before it from which on to look; `None`: there is none.
@@ -104,13 +106,35 @@ struct Places {
 }
 
 impl Places {
-    fn new(last: usize, allowance: Allowance) -> Self {
-        let places = |day| if day == 0 { allowance.today } else { allowance.per_day.max(1) };
+    /// All places up to that day.
+    pub(super) fn new(last: usize, allowance: Allowance) -> Self {
+        let places = |day| if day == 0 { allowance.today } else { allowance.per_day };
         Self { free: (0..=last).map(places).collect(), earlier: (0..=last).map(|day| day.checked_sub(1)).collect() }
     }
 
-    /// Takes the latest place up to that day, if there is one.
-    fn take(&mut self, day: usize) -> bool {
+    /// The first so many are somebody else's.
+    pub(super) fn give_away(&mut self, mut places: usize) {
+        for free in &mut self.free {
+            let gone = places.min(*free);
+            *free -= gone;
+            places -= gone;
+        }
+    }
+
+    /// Takes the latest places up to that day, so many if there are as many; how many there were.
+    pub(super) fn take(&mut self, day: usize, places: usize) -> usize {
+        let mut taken = 0;
+        while taken < places {
+            let Some(free) = self.latest(day).and_then(|day| self.free.get_mut(day)) else { break };
+            let some = (places - taken).min(*free);
+            *free -= some;
+            taken += some;
+        }
+        taken
+    }
+
+    /// The latest day up to that one which has a place.
+    fn latest(&mut self, day: usize) -> Option<usize> {
         let full = |places: &Self, day: &usize| places.free.get(*day).is_none_or(|free| *free == 0);
         let mut passed = Vec::new();
         let mut at = Some(day);
@@ -124,31 +148,31 @@ impl Places {
                 *earlier = at;
             }
         }
-        let free = at.and_then(|day| self.free.get_mut(day));
-        free.map(|free| *free -= 1).is_some()
+        at
     }
 }
 
 /// Puts the calls of a few series, planned anew, into a queue that is in order. A call that is still wanted
 /// keeps its place. One that is new comes after the last call that is newer than its own, or before the
-/// day on which its oldest wanted day leaves the window.
-#[must_use]
-pub fn renew(
-    queue: VecDeque<Call>,
-    calls: Vec<Call>,
-    series: &BTreeSet<usize>,
-    allowance: Option<Allowance>,
-) -> VecDeque<Call> {
+/// day on which its oldest wanted day leaves the window. All other calls are only passed by.
+pub fn renew(queue: &mut VecDeque<Call>, calls: Vec<Call>, series: &BTreeSet<usize>, allowance: Option<Allowance>) {
     let key = |call: &Call| -> (usize, Day, Day) { (call.series, call.days.first(), call.days.end()) };
     let mut wanted: HashMap<_, Call> = calls.into_iter().map(|call| (key(&call), call)).collect();
-    let kept = queue.into_iter().filter_map(|call| {
-        let again = wanted.remove(&key(&call));
-        if series.contains(&call.series) { again } else { Some(call) }
+    let (least, most) = (series.first().copied(), series.last().copied());
+    let concerns =
+        |call: &Call| Some(call.series) >= least && Some(call.series) <= most && series.contains(&call.series);
+    queue.retain_mut(|call| {
+        if !concerns(call) {
+            return true;
+        }
+        wanted.remove(&key(call)).map(|again| *call = again).is_some()
     });
-    let kept: Vec<Call> = kept.collect();
     let mut fresh: Vec<Call> = wanted.into_values().collect();
+    if fresh.is_empty() {
+        return;
+    }
     fresh.sort_unstable_by_key(newest_first);
-    let newest = kept.iter().chain(&fresh).filter(|call| call.newest).count();
+    let newest = queue.iter().take_while(|call| call.newest).count() + fresh.iter().filter(|call| call.newest).count();
     let latest = |call: &Call| match allowance {
         Some(allowance) if !call.newest => {
             let rest = allowance.after(newest);
@@ -159,23 +183,16 @@ pub fn renew(
         _ => usize::MAX,
     };
     let mut places = Vec::with_capacity(fresh.len());
-    let mut place = kept.len();
+    let mut place = queue.len();
     for call in fresh.iter().rev() {
-        while place > 0 && kept.get(place - 1).is_some_and(|other| newest_first(other) > newest_first(call)) {
+        while place > 0 && queue.get(place - 1).is_some_and(|other| newest_first(other) > newest_first(call)) {
             place -= 1;
         }
         places.push((place.min(latest(call)), *call));
     }
     places.reverse();
     places.sort_by_key(|(place, _)| *place);
-    let mut places = places.into_iter().peekable();
-    let mut queue = VecDeque::with_capacity(kept.len() + fresh.len());
-    for (index, call) in kept.into_iter().enumerate() {
-        while let Some((_, fresh)) = places.next_if(|(place, _)| *place <= index) {
-            queue.push_back(fresh);
-        }
-        queue.push_back(call);
+    for (before, (place, call)) in places.into_iter().enumerate() {
+        queue.insert(place + before, call);
     }
-    queue.extend(places.map(|(_, call)| call));
-    queue
 }

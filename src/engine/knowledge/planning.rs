@@ -11,7 +11,7 @@ use super::{Chosen, Knowledge, published_end};
 use crate::domain::{Dataset, Day, Days, paris};
 use crate::engine::ActiveSource;
 use crate::engine::allowance::budget;
-use crate::plan::forecast::{Forecast, Need};
+use crate::plan::forecast::{Demand, Forecast, Need};
 use crate::plan::{self, Allowance, Call, Request, Series, Turn};
 use crate::source::{Reaction, catalogue};
 use crate::store::{MeterId, SeriesFacts};
@@ -39,14 +39,38 @@ impl Knowledge {
     /// The calls for every series, in no order.
     #[must_use]
     pub fn calls(&self, source: &ActiveSource, chosen: &Chosen, now: DateTime<Utc>) -> Vec<Call> {
+        let mut all = Vec::new();
+        self.each_meter(source, chosen, now, |calls| all.extend(calls));
+        all
+    }
+
+    /// The calls for every series, counted.
+    #[must_use]
+    pub fn demand_of_all(&self, source: &ActiveSource, now: DateTime<Utc>) -> Demand {
+        let mut demand = Demand::default();
+        self.each_meter(source, &Chosen::default(), now, |calls| {
+            for call in calls {
+                if let Some(series) = self.series.get(call.series) {
+                    demand.add(&call, series.dataset);
+                }
+            }
+        });
+        demand
+    }
+
+    /// These calls, counted.
+    #[must_use]
+    pub fn demand(&self, calls: &[Call]) -> Demand {
+        Demand::of(calls, |index| self.series.get(index).map(|series| series.dataset))
+    }
+
+    fn each_meter(&self, source: &ActiveSource, chosen: &Chosen, now: DateTime<Utc>, mut take: impl FnMut(Vec<Call>)) {
         let today = self.today(source, chosen, now);
         let mut histories = self.histories(source, now);
         let mut probing = HashSet::new();
-        let mut calls = Vec::new();
         for meter in self.members.keys() {
-            calls.extend(self.calls_of(*meter, &today, &mut histories, &mut probing));
+            take(self.calls_of(*meter, &today, &mut histories, &mut probing));
         }
-        calls
     }
 
     /// The calls for these series and their meters' others, in no order, and which series that are;
@@ -77,12 +101,11 @@ impl Knowledge {
         Some((calls, series))
     }
 
-    /// What will become of these calls, in their order, and of the series' new days.
+    /// What will become of these calls, behind so many others of the account, and of the series' new days.
     #[must_use]
-    pub fn forecast(&self, source: &ActiveSource, calls: &[Call], allowance: Allowance) -> Forecast {
+    pub fn forecast(&self, source: &ActiveSource, demand: &Demand, ahead: usize, allowance: Allowance) -> Forecast {
         let budget = budget(source.limits);
-        let need = Need { calls, series: &self.asked, every: &self.every, budget, allowance };
-        Forecast::of(&need, |index| self.series.get(index).map(|series| series.dataset))
+        Forecast::of(&Need { demand, ahead, series: &self.asked, every: &self.every, budget, allowance })
     }
 
     fn calls_of(

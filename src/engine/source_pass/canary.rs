@@ -7,10 +7,11 @@
 //! and those come first that were not asked yet: so the next pass asks others, and a few meters whose
 //! own days are late hold nobody back for long.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Flight, SourcePass};
 use crate::domain::{Dataset, Day, DayRecord};
+use crate::plan::order::newest_first;
 use crate::plan::{Call, Reason};
 
 /// Meters that may turn out to be without the newest day of a dataset before the others wait.
@@ -19,6 +20,10 @@ const MOST: usize = 5;
 /// A dataset, and whether the series had the days before.
 type Kind = (Dataset, bool);
 
+/// Whose turn it is: when the series was last asked for the day, who was not comes first; a place that lies
+/// anywhere; and the series.
+type Turn = (Option<i64>, u32, usize);
+
 /// What is known in this pass of the newest day.
 #[derive(Debug, Default)]
 pub(super) struct Canaries {
@@ -26,14 +31,50 @@ pub(super) struct Canaries {
     out: BTreeSet<Dataset>,
     /// The series that were not given it.
     without: BTreeMap<Kind, BTreeSet<usize>>,
-    /// The series that may be asked for it next.
+    /// The series that may be asked for it now.
     chosen: BTreeMap<Kind, BTreeSet<usize>>,
+    /// The calls of all others, by whose turn it is.
+    held: BTreeMap<Kind, BTreeMap<Turn, Call>>,
+    /// Where the call of a series is held.
+    places: HashMap<usize, (Kind, Turn)>,
 }
 
 impl Canaries {
     /// Whether enough meters are without the newest day.
     fn are_enough(&self, kind: Kind) -> bool {
         self.without.get(&kind).is_some_and(|series| series.len() >= MOST)
+    }
+
+    fn hold(&mut self, kind: Kind, turn: Turn, call: Call) {
+        self.held.entry(kind).or_default().insert(turn, call);
+        self.places.insert(call.series, (kind, turn));
+    }
+
+    /// Forgets that the call of a series is held, or was chosen.
+    pub(super) fn let_go(&mut self, series: usize) {
+        if let Some((kind, turn)) = self.places.remove(&series)
+            && let Some(held) = self.held.get_mut(&kind)
+        {
+            held.remove(&turn);
+        }
+        for chosen in self.chosen.values_mut() {
+            chosen.remove(&series);
+        }
+    }
+
+    /// How many calls are held.
+    pub(super) fn held(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether calls of other series are held.
+    pub(super) fn holds_others_than(&self, series: usize) -> bool {
+        self.places.len() > usize::from(self.places.contains_key(&series))
+    }
+
+    /// Whether calls are held that may still get their turn.
+    pub(super) fn are_open(&self) -> bool {
+        self.held.iter().any(|(kind, held)| !held.is_empty() && !self.are_enough(*kind))
     }
 }
 
@@ -50,36 +91,66 @@ impl SourcePass<'_> {
         self.undecided(call).is_some_and(|kind| self.canaries.are_enough(kind))
     }
 
-    /// Chooses the meters that may be asked next.
-    pub(super) fn choose_canaries(&mut self) {
-        let mut asked: BTreeMap<Kind, BTreeSet<usize>> = self.canaries.without.clone();
-        for flight in &self.in_air {
-            if let Some(kind) = self.undecided(flight.call) {
-                asked.entry(kind).or_default().insert(flight.call.series);
-            }
-        }
-        let mut able = BTreeMap::new();
-        for call in &self.queue {
-            let Some(kind) = self.undecided(*call) else { continue };
-            if asked.get(&kind).is_some_and(|asked| asked.len() >= MOST) || !self.may_fly_otherwise(*call) {
+    /// Takes the calls out of a plan that wait for what others find out: whoever looks for the next call need
+    /// not go past thousands of them.
+    pub(super) fn hold_back(&mut self, calls: Vec<Call>) -> Vec<Call> {
+        let mut left = Vec::with_capacity(calls.len());
+        for call in calls {
+            let Some(kind) = self.undecided(call) else {
+                left.push(call);
                 continue;
-            }
+            };
             let newest = call.days.last();
             let record = self.knowledge.series.get(call.series).map(|series| series.days.get(newest));
             // Who was asked before says nothing new, and so comes after all who were not.
             let before = record.and_then(|record| record.checked_at);
-            able.entry(kind).or_insert_with(BTreeSet::new).insert((
-                before,
-                scattered(call.series, newest),
-                call.series,
-            ));
+            self.canaries.hold(kind, (before, scattered(call.series, newest), call.series), call);
         }
-        let room = |kind: &Kind| MOST.saturating_sub(asked.get(kind).map_or(0, BTreeSet::len));
-        let chosen = able.into_iter().map(|(kind, able)| {
-            let first = able.into_iter().map(|(.., series)| series).take(room(&kind));
-            (kind, first.collect())
-        });
-        self.canaries.chosen = chosen.collect();
+        left
+    }
+
+    /// The same for a plan of everything.
+    pub(super) fn hold_back_anew(&mut self, calls: Vec<Call>) -> Vec<Call> {
+        self.canaries.held.clear();
+        self.canaries.places.clear();
+        self.canaries.chosen.clear();
+        self.hold_back(calls)
+    }
+
+    /// Chooses the meters that may be asked next.
+    pub(super) fn choose_canaries(&mut self) {
+        if self.canaries.places.is_empty() {
+            return;
+        }
+        let flying: Vec<(Kind, usize)> =
+            self.in_air.iter().filter_map(|f| Some((self.undecided(f.call)?, f.call.series))).collect();
+        let Canaries { without, chosen, held, places, .. } = &mut self.canaries;
+        for (kind, held) in held {
+            let mut asked = without.get(kind).cloned().unwrap_or_default();
+            asked.extend(flying.iter().filter(|(of, _)| of == kind).map(|(_, series)| *series));
+            asked.extend(chosen.get(kind).into_iter().flatten());
+            for _ in asked.len()..MOST {
+                let Some((_, call)) = held.pop_first() else { break };
+                places.remove(&call.series);
+                chosen.entry(*kind).or_default().insert(call.series);
+                self.queue.push_front(call);
+            }
+        }
+    }
+
+    /// Somebody was given the newest day of a dataset: the others may be asked.
+    fn let_all_go(&mut self, dataset: Dataset) {
+        let mut calls = Vec::new();
+        for (_, held) in self.canaries.held.iter_mut().filter(|((of, _), _)| *of == dataset) {
+            calls.extend(std::mem::take(held).into_values());
+        }
+        for call in &calls {
+            self.canaries.places.remove(&call.series);
+        }
+        calls.sort_unstable_by_key(newest_first);
+        for call in calls.into_iter().rev() {
+            self.queue.push_front(call);
+        }
     }
 
     /// What an answer says of the newest day.
@@ -89,7 +160,9 @@ impl SourcePass<'_> {
         }
         let newest = days.iter().find(|(day, _)| *day == flight.newest);
         if newest.is_some_and(|(_, record)| record.holds()) {
-            self.canaries.out.insert(flight.dataset);
+            if self.canaries.out.insert(flight.dataset) {
+                self.let_all_go(flight.dataset);
+            }
         } else if let Some(kind) = self.canary(flight.call) {
             let is_new = self.canaries.without.entry(kind).or_default().insert(flight.call.series);
             if is_new && self.canaries.without.get(&kind).is_some_and(|series| series.len() == MOST) {

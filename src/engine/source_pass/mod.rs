@@ -131,6 +131,8 @@ pub(super) struct SourcePass<'a> {
     knowledge: Knowledge,
     chosen: Chosen,
     shared: &'a Shared<'a>,
+    /// Calls that other sources of the account have left for later.
+    ahead: usize,
     /// When the pass began: by the machine's wall clock and by its monotonic one.
     began: (DateTime<Utc>, Duration),
     queue: VecDeque<Call>,
@@ -181,14 +183,14 @@ pub(super) struct SourcePass<'a> {
 }
 
 impl<'a> SourcePass<'a> {
-    /// A run that has not begun.
+    /// A run that has not begun, of a source whose account has left so many calls of others for later.
     #[must_use]
     pub(super) fn new(
         engine: &'a Engine,
         active: &'a ActiveSource,
         knowledge: Knowledge,
         chosen: Chosen,
-        shared: &'a Shared<'a>,
+        (shared, ahead): (&'a Shared<'a>, usize),
     ) -> Self {
         Self {
             engine,
@@ -196,6 +198,7 @@ impl<'a> SourcePass<'a> {
             knowledge,
             chosen,
             shared,
+            ahead,
             began: (engine.clock.now(), engine.clock.monotonic()),
             queue: VecDeque::new(),
             allowance: None,
@@ -283,9 +286,9 @@ impl<'a> SourcePass<'a> {
         let today = paris::today(self.engine.calendar.now());
         self.knowledge.release(now);
         self.catch_up(now).await?;
-        let exhausted = self.queue.is_empty() && self.in_air.is_empty();
+        let exhausted = self.queue.is_empty() && self.canaries.held() == 0 && self.in_air.is_empty();
         if self.stale || exhausted || self.planned_for != Some(today) {
-            self.plan().await?;
+            self.plan_all().await?;
         } else if self.knowledge.is_touched() {
             self.replan().await?;
         }
@@ -294,7 +297,7 @@ impl<'a> SourcePass<'a> {
             return Ok(if self.in_air.is_empty() { Step::Done } else { Step::WaitForLanding });
         }
         if let Some(pause_ms) = self.knowledge.source.state.not_before_ms
-            && !self.queue.is_empty()
+            && (!self.queue.is_empty() || self.canaries.are_open())
         {
             let wait = pause_ms - self.machine_ms();
             if wait > SHORT_PAUSE_MS {
@@ -336,11 +339,20 @@ impl<'a> SourcePass<'a> {
         let calls = plan::order::order(calls, Some(allowance));
         self.allowance = Some((allowance, self.report.calls));
         if self.planned_for.is_none() && self.chosen.series.is_none() {
-            self.knowledge.forecast(self.active, &calls, allowance).warn(self.active.source.name());
+            let demand = self.knowledge.demand(&calls);
+            self.knowledge.forecast(self.active, &demand, self.ahead, allowance).warn(self.active.source.name());
         }
         self.queue = calls.into();
         self.stale = false;
         self.planned_for = Some(paris::today(now));
+        Ok(())
+    }
+
+    /// The same, with what waits for others held back.
+    async fn plan_all(&mut self) -> Result<(), StoreError> {
+        self.plan().await?;
+        let calls = std::mem::take(&mut self.queue).into();
+        self.queue = self.hold_back_anew(calls).into();
         Ok(())
     }
 
@@ -354,13 +366,19 @@ impl<'a> SourcePass<'a> {
         } else {
             self.knowledge.calls_again(self.active, &self.chosen, now, &touched.series)
         };
-        let Some((mut calls, series)) = alone else { return self.plan().await };
+        let Some((mut calls, series)) = alone else {
+            return self.plan_all().await;
+        };
+        for index in &series {
+            self.canaries.let_go(*index);
+        }
         calls.retain(|call| self.is_open(*call));
+        let calls = self.hold_back(calls);
         let left = self.allowance.map(|(allowance, calls)| {
             let since = usize::try_from(self.report.calls - calls).unwrap_or_default() + self.in_air.len();
             Allowance { today: allowance.today.saturating_sub(since), ..allowance }
         });
-        self.queue = plan::order::renew(std::mem::take(&mut self.queue), calls, &series, left);
+        plan::order::renew(&mut self.queue, calls, &series, left);
         Ok(())
     }
 
@@ -373,7 +391,7 @@ impl<'a> SourcePass<'a> {
     fn tell(&self) {
         let progress = Progress {
             done: self.report.calls,
-            left: u64::try_from(self.queue.len() + self.in_air.len()).unwrap_or_default(),
+            left: u64::try_from(self.queue.len() + self.canaries.held() + self.in_air.len()).unwrap_or_default(),
             rows: self.report.inserted,
         };
         self.shared.tell(self.knowledge.source.id, progress);

@@ -186,7 +186,8 @@ impl SourcePass<'_> {
         if self.tokens.refused(flight.token) && (replayed || !self.turned_away.is_empty()) {
             // It may still be this series alone: another one is asked before everything stops.
             self.turned_away.insert(series);
-            let others = self.queue.iter().chain(self.in_air.iter().map(|f| &f.call)).any(|c| c.series != series);
+            let mut others = self.queue.iter().chain(self.in_air.iter().map(|f| &f.call));
+            let others = others.any(|c| c.series != series) || self.canaries.holds_others_than(series);
             let alone = self.turned_away.len() == 1 && others;
             if !alone {
                 // What looked like one series' trouble was everybody's.

@@ -31,6 +31,7 @@ impl SourcePass<'_> {
     pub(super) fn taken(&mut self, call: &NewCall, until: Duration) {
         let Some(index) = self.index_of(call) else { return };
         self.knowledge.taken.insert(index, until);
+        self.canaries.let_go(index);
         self.queue.retain(|call| call.series != index);
     }
 
@@ -38,6 +39,7 @@ impl SourcePass<'_> {
     pub(super) fn changed(&mut self, call: &NewCall) {
         let Some(index) = self.index_of(call) else { return };
         self.outdated.insert(index);
+        self.canaries.let_go(index);
         self.queue.retain(|call| call.series != index);
     }
 

@@ -1,0 +1,186 @@
+//! What a pass would do and what will become of it, without doing anything.
+//!
+//! [`outlook`] lists the calls, for people. [`forecasts`] only counts them, meter by meter, so that
+//! somebody may look on how far a fleet is without holding a million calls in memory. Both forecast
+//! alike: by source, with what the budget allows, and with what other sources of the same account
+//! take of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::allowance::{self, Pace};
+use super::knowledge::Knowledge;
+use super::pass::{self, Selection};
+use super::serving::{self, Moment};
+use super::{ActiveMeter, ActiveSource};
+use crate::domain::{Coverage, Dataset, Days, Prm, SeriesState};
+use crate::plan::forecast::{Demand, Forecast};
+use crate::plan::{self, Allowance, Reason};
+use crate::store::{Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, Spent};
+
+/// One planned call, for people and scripts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedCall {
+    /// Whose data.
+    pub prm: Prm,
+    /// The meter's name.
+    pub name: String,
+    /// The source's name.
+    pub source: String,
+    /// Which dataset.
+    pub dataset: Dataset,
+    /// Which days.
+    pub days: Days,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What a pass would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// The calls that it would make, in order.
+    pub calls: Vec<PlannedCall>,
+    /// What will become of them within the budget of each source, by the sources' names.
+    pub forecasts: Vec<(String, Forecast)>,
+}
+
+/// What is configured, and the instant that is meant.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'a> {
+    /// The sources.
+    pub sources: &'a [ActiveSource],
+    /// The meters.
+    pub meters: &'a [ActiveMeter],
+    /// New days of a dataset are asked for once there are this many; 1 where nothing is said.
+    pub every: &'a BTreeMap<Dataset, i32>,
+    /// When.
+    pub moment: Moment,
+}
+
+/// The calls that a pass would make, and what is to be expected of them. A meter that is not stored yet is
+/// planned as one of which nothing is known. `spent` belongs to the sources, in their order, and to the
+/// counter that their history is charged to ([`ActiveSource::history_pool`]).
+#[must_use]
+pub fn outlook(ground: &Ground<'_>, facts: Facts, spent: &[Spent], selection: &Selection) -> Outlook {
+    let mut outlook = Outlook { calls: Vec::new(), forecasts: Vec::new() };
+    let now = ground.moment.calendar;
+    let mut ahead = Ahead::default();
+    for (active, knowledge, spent) in prospects(ground, facts, spent) {
+        let calls = knowledge.calls(active, &pass::chosen(&knowledge, selection, None), now);
+        let allowance = allowance::of(active, spent, knowledge.daily, ground.moment);
+        let calls = plan::order::order(calls, Some(allowance));
+        let demand = knowledge.demand(&calls);
+        outlook.forecasts.extend(ahead.forecast(active, &knowledge, &demand, (spent, allowance), ground.moment));
+        for call in calls {
+            let Some(facts) = knowledge.series.get(call.series) else { continue };
+            outlook.calls.push(PlannedCall {
+                prm: facts.prm.clone(),
+                name: facts.name.clone(),
+                source: active.source.name().to_owned(),
+                dataset: facts.dataset,
+                days: call.days,
+                reason: call.reason,
+            });
+        }
+    }
+    outlook
+}
+
+/// What is to be expected of all calls that a pass would make, by the sources' names. `spent` is that of
+/// [`outlook`].
+#[must_use]
+pub fn forecasts(ground: &Ground<'_>, facts: Facts, spent: &[Spent]) -> Vec<(String, Forecast)> {
+    let mut ahead = Ahead::default();
+    let mut forecasts = Vec::new();
+    for (active, knowledge, spent) in prospects(ground, facts, spent) {
+        let demand = knowledge.demand_of_all(active, ground.moment.calendar);
+        let allowance = allowance::of(active, spent, knowledge.daily, ground.moment);
+        forecasts.extend(ahead.forecast(active, &knowledge, &demand, (spent, allowance), ground.moment));
+    }
+    forecasts
+}
+
+/// Each source with what is known of its series and what was spent of its budget.
+fn prospects<'a>(
+    ground: &Ground<'a>,
+    mut facts: Facts,
+    spent: &[Spent],
+) -> impl Iterator<Item = (&'a ActiveSource, Knowledge, Spent)> {
+    let Ground { sources, meters, every, moment } = *ground;
+    add_unknown(&mut facts, sources, meters);
+    serving::choose(&mut facts, sources, meters, &BTreeSet::new(), None, moment);
+    let spent: HashMap<&str, Spent> = sources.iter().map(|s| s.source.name()).zip(spent.iter().copied()).collect();
+    pass::split(sources, meters, every, facts).into_iter().map(move |(active, knowledge)| {
+        let spent = spent.get(active.source.name()).copied().unwrap_or_default();
+        (active, knowledge, spent)
+    })
+}
+
+/// Calls of each account that are made before those of its next source.
+#[derive(Debug, Default)]
+struct Ahead(BTreeMap<String, usize>);
+
+impl Ahead {
+    /// What will become of a source's calls behind those of the sources before it; `None` where it serves
+    /// no series.
+    fn forecast(
+        &mut self,
+        active: &ActiveSource,
+        knowledge: &Knowledge,
+        demand: &Demand,
+        (spent, allowance): (Spent, Allowance),
+        moment: Moment,
+    ) -> Option<(String, Forecast)> {
+        if knowledge.series.is_empty() {
+            return None;
+        }
+        let ahead = self.0.entry(active.source.account()).or_default();
+        let mut forecast = knowledge.forecast(active, demand, *ahead, allowance);
+        let pace = Pace::of(active, spent, knowledge, moment);
+        forecast.until = pace.end(demand, *ahead);
+        *ahead = ahead.saturating_add(if allowance.newest { demand.calls() } else { demand.history() });
+        Some((active.source.name().to_owned(), forecast))
+    }
+}
+
+/// Adds what the configuration names and the database does not know yet.
+fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMeter]) {
+    for (n, active) in (1_i64..).zip(sources) {
+        if facts.sources.iter().all(|s| s.name != active.source.name()) {
+            facts.sources.push(SourceFacts {
+                id: SourceId(-n),
+                name: active.source.name().to_owned(),
+                state: SourceState::default(),
+                learnt: BTreeMap::new(),
+            });
+        }
+    }
+    let ids: HashMap<&str, SourceId> = facts.sources.iter().map(|s| (s.name.as_str(), s.id)).collect();
+    let mut known: HashMap<(Prm, Dataset), SeriesFacts> = HashMap::new();
+    let mut numbers: HashMap<Prm, MeterId> = HashMap::new();
+    for series in std::mem::take(&mut facts.series) {
+        numbers.insert(series.prm.clone(), series.meter);
+        known.insert((series.prm.clone(), series.dataset), series);
+    }
+    for (n, meter) in (1_i64..).zip(meters) {
+        let Some(source) = meter.sources.first().and_then(|name| ids.get(name.as_str())).copied() else { continue };
+        for dataset in &meter.datasets {
+            let stored = known.remove(&(meter.prm.clone(), *dataset));
+            let mut one = stored.unwrap_or_else(|| SeriesFacts {
+                meter: numbers.get(&meter.prm).copied().unwrap_or(MeterId(-n)),
+                prm: meter.prm.clone(),
+                name: meter.name.clone(),
+                dataset: *dataset,
+                source,
+                elsewhere: BTreeMap::new(),
+                state: SeriesState::Ok,
+                code: None,
+                not_before: None,
+                last_success_at: None,
+                seen: 0,
+                days: Coverage::new(),
+            });
+            one.name.clone_from(&meter.name);
+            facts.series.push(one);
+        }
+    }
+}
