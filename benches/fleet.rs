@@ -7,42 +7,26 @@
 
 #[path = "support/figures.rs"]
 mod figures;
+#[path = "support/fleet.rs"]
+mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use linkyd::budget::Limits;
-use linkyd::client::{Transport, TransportError};
-use linkyd::domain::{Api, Coverage, Dataset, Day, DayRecord, DayState, Days, Prm, SeriesState, paris};
+use linkyd::domain::{Coverage, Dataset, Day, DayRecord, DayState, Days, Prm, SeriesState, paris};
 use linkyd::engine::knowledge::{Chosen, Knowledge, parts};
 use linkyd::engine::{ActiveMeter, ActiveSource};
 use linkyd::plan::{Allowance, order};
-use linkyd::source::enedis::{Enedis, EnedisSettings};
-use linkyd::source::{Request, Response};
 use linkyd::store::{Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState};
 
 use figures::{Outcome, StopWatch, line, median};
-
-const THREE: [Dataset; 3] = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption, Dataset::DailyMaxPower];
+use support::{THREE, enedis, forget_peak, memory};
 
 /// Some morning.
 const NOW: &str = "2026-11-24T07:30:00Z";
 
 /// Calls that are refused one after the other.
 const REFUSALS: usize = 200;
-
-/// Nothing is sent here.
-#[derive(Debug)]
-struct Nowhere;
-
-#[async_trait]
-impl Transport for Nowhere {
-    async fn send(&self, _: &Request) -> Result<Response, TransportError> {
-        Err(TransportError::Cut)
-    }
-}
 
 /// What is known of a series.
 #[derive(Debug, Clone, Copy)]
@@ -71,19 +55,7 @@ fn main() -> Outcome {
 
 fn fleet(meters: usize, datasets: &[Dataset], known: Known) -> Outcome {
     let now: DateTime<Utc> = NOW.parse()?;
-    let source = ActiveSource {
-        source: Arc::new(Enedis::new(EnedisSettings {
-            name: "enedis".to_owned(),
-            base_url: "http://localhost/".parse()?,
-            apis: vec![Api::V2026],
-            client_id: "id".to_owned(),
-            client_secret: "secret".into(),
-            user_agent: Enedis::user_agent(),
-        })),
-        transport: Arc::new(Nowhere),
-        limits: Limits { per_second: 5, per_hour: Some(10_000), per_day: None },
-        cached: None,
-    };
+    let source = enedis(10_000)?;
     forget_peak();
     let before = memory("VmRSS")?;
     let (facts, meters_configured) = facts(meters, datasets, known, &source, now)?;
@@ -179,18 +151,4 @@ fn coverage(window: Days, known: Known, random: &mut fastrand::Rng) -> Coverage 
             Coverage::of_window(Some(window), holes.into_iter().collect())
         }
     }
-}
-
-/// Megabytes, by the name that the kernel gives them.
-fn memory(name: &str) -> Outcome<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let found = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let kilobytes: f64 = found.ok_or("Linux tells it")?.trim().trim_end_matches(" kB").parse()?;
-    Ok(kilobytes / 1024.0)
-}
-
-/// Lets the kernel measure the peak anew.
-fn forget_peak() {
-    // Without the right to do so the peak is that of everything before, which is larger, not smaller.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
 }

@@ -11,23 +11,19 @@ mod figures;
 #[path = "../tests/postgres/server.rs"]
 #[expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests' own; a bench may fail as they do")]
 mod server;
+#[path = "support/postgres.rs"]
+mod support;
 
-use std::sync::Arc;
-
-use linkyd::budget::Limits;
-use linkyd::clock::{Clock, SystemClock};
 use linkyd::domain::{Api, CurvePoint, Dataset, Day, Days, Interval, SameDay, Step, Values, paris};
 use linkyd::source::Pool;
 use linkyd::store::copy::{Bulk as _, Cells, Chunk, Held, TABLES};
-use linkyd::store::postgres::{Address, PostgresStore, TimeOf};
-use linkyd::store::{
-    Answer, CallEnd, CallId, MeterId, MeterSetup, Mode, NewCall, Reserved, Setup, SourceId, SourceSetup, Store as _,
-    Window,
-};
+use linkyd::store::postgres::PostgresStore;
+use linkyd::store::{Answer, CallEnd, CallId, MeterId, NewCall, Reserved, SourceId, Store as _, Window};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use figures::{Outcome, StopWatch, line, median};
 use server::{Database, Server};
+use support::{UNBOUND, connect, durable, setup};
 
 const METERS: i64 = 20;
 const WEEKS: i32 = 52;
@@ -37,18 +33,9 @@ const CURVE: Dataset = Dataset::ConsumptionLoadCurve;
 /// The day after the last one.
 const END: &str = "2026-11-24";
 
-/// Some limits that never bind.
-const UNBOUND: Limits = Limits { per_second: 1_000_000, per_hour: None, per_day: None };
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome {
-    let server = Server::own();
-    let tune = server.empty_database().await;
-    for setting in ["fsync", "full_page_writes", "synchronous_commit"] {
-        tune.run(&format!("ALTER SYSTEM SET {setting} = on")).await;
-    }
-    tune.run("ALTER SYSTEM SET max_wal_size = '4GB'").await;
-    tune.run("SELECT pg_reload_conf()").await;
+    let server = durable().await;
 
     let week = spans(7, WEEKS)?;
     let year = spans(7 * WEEKS, 1)?;
@@ -215,31 +202,6 @@ async fn copy_at_once(server: &'static Server, spans: &[Span]) -> Outcome<f64> {
     copy.send(encoded(spans.iter())).await?;
     copy.finish().await?;
     Ok(rate(spans, &watch))
-}
-
-async fn connect(database: &Database) -> Outcome<PostgresStore> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    Ok(PostgresStore::open(Address::parse(&database.url(), None)?, Mode::Write, TimeOf::Caller, clock).await?)
-}
-
-fn setup(meters: i64, datasets: &[Dataset]) -> Outcome<Setup> {
-    let sources = vec![SourceSetup {
-        name: "enedis".into(),
-        kind: "enedis",
-        account: "enedis:app".into(),
-        direct: true,
-        credentials: "c".into(),
-    }];
-    let meter = |n: i64| {
-        Ok::<_, Box<dyn std::error::Error>>(MeterSetup {
-            prm: format!("{:014}", 12_345_678_901_234 + n).parse()?,
-            name: format!("meter {n}"),
-            source: "enedis".into(),
-            consent_until: None,
-            datasets: datasets.to_vec(),
-        })
-    };
-    Ok(Setup { sources, meters: (1..=meters).map(meter).collect::<Result<_, _>>()? })
 }
 
 async fn open(database: &Database) -> Outcome<PostgresStore> {
