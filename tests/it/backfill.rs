@@ -8,6 +8,8 @@ use crate::support::{On, Rig, at, day, on_both_engines, prm};
 on_both_engines! {
     five_series_arrive_wholly_in_the_fewest_calls_on_either_api,
     late_days_and_holes_cost_next_to_nothing,
+    sixty_days_of_daily_passes_cost_one_call_a_series_and_day,
+    clock_changes_lose_shift_and_double_nothing_at_any_step,
 }
 
 const METER: &str = "01234567890123";
@@ -35,10 +37,9 @@ async fn five_series_arrive_wholly_in_the_fewest_calls_on_either_api(on: On) {
     }
 }
 
-#[tokio::test]
-async fn sixty_days_of_daily_passes_cost_one_call_a_series_and_day() {
+async fn sixty_days_of_daily_passes_cost_one_call_a_series_and_day(on: On) {
     let datasets = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption, Dataset::DailyMaxPower];
-    let rig = Rig::new(both(2), &datasets, at("2026-09-01T08:10:00+02:00")).await;
+    let rig = Rig::on(on, both(2), &datasets, at("2026-09-01T08:10:00+02:00")).await;
     rig.pass().await;
     let before = rig.calls();
     for _ in 0..60 {
@@ -76,13 +77,13 @@ async fn late_days_and_holes_cost_next_to_nothing(on: On) {
     }
 }
 
-#[tokio::test]
-async fn clock_changes_lose_shift_and_double_nothing_at_any_step() {
+async fn clock_changes_lose_shift_and_double_nothing_at_any_step(on: On) {
     for minutes in [10, 15, 30, 60] {
         for api in [Api::V5, Api::V2026] {
             let step = Step::from_minutes(minutes).unwrap();
             let world = World::new(4).with(MeterSpec::new(prm(METER)).step(step));
-            let mut rig = Rig::new(world, &[Dataset::ConsumptionLoadCurve], at("2026-11-24T08:30:00+01:00")).await;
+            let now = at("2026-11-24T08:30:00+01:00");
+            let mut rig = Rig::on(on, world, &[Dataset::ConsumptionLoadCurve], now).await;
             rig.apis = vec![api];
             rig.meters[0].since = Some(day("2025-03-20"));
             rig.pass().await;

@@ -313,3 +313,41 @@ fn killed_at_its_start_again_and_again_it_spends_no_call_above_the_budget() {
     daemon.stop();
     home.assert_whole();
 }
+
+#[test]
+fn a_table_of_meters_is_read_again_with_the_configuration() {
+    let home = Home::empty();
+    let enedis = Simulated::start_today(&home.path(""), &["--no-limits"]);
+    home.configure(&format!("meters_file = \"meters.csv\"\n{}", source(&enedis.url, "")), &http(None));
+    let since = linkyd::domain::paris::today(linkyd::clock::SystemClock::new().now()).plus(-20);
+    let line = |prm: &str, name: &str| format!("{prm},{name},consumption_load_curve,{since}\n");
+    let table = |lines: &[String]| {
+        home.write("meters.csv", &format!("prm,name,datasets,since\n{}", lines.concat()), 0o640);
+    };
+    let (first, second) = (line(METER, "Maison"), line("01234567890125", "Grange"));
+    table(std::slice::from_ref(&first));
+    let daemon = Daemon::ready(&home);
+    daemon.logs("pass done", 1);
+    let calls = enedis.calls().len();
+    // A mistake in a line of it changes nothing.
+    table(&[first.clone(), line("1234", "Grange")]);
+    daemon.process.signal("-HUP");
+    daemon.logs("stays in force", 1);
+    assert!(daemon.log().contains("meters.csv:3"), "{}", daemon.log());
+    assert_eq!(enedis.calls().len(), calls);
+    table(&[first.clone(), second]);
+    daemon.process.signal("-HUP");
+    daemon.logs("pass done", 2);
+    let names = |home: &Home| -> Vec<String> {
+        let status = home.run(&["status", "--json"]).json();
+        status["meters"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&home), ["Maison", "Grange"]);
+    assert!(enedis.calls().len() > calls);
+    // A meter that is taken out of it is asked for nothing any more.
+    table(&[first]);
+    daemon.process.signal("-HUP");
+    daemon.logs("pass done", 3);
+    assert_eq!(names(&home), ["Maison"]);
+    daemon.stop();
+}

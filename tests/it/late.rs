@@ -4,7 +4,14 @@ use linkyd::domain::Dataset;
 use linkyd::exit::Exit;
 use linkyd::simulator::{Action, Envelope, Faults, Late, Match, MeterSpec, Stretch, World};
 
-use crate::support::{Rig, at, day, prm};
+use crate::support::{Rig, at, day, on_each_engine, prm};
+
+on_each_engine! {
+    on_a_late_morning_five_meters_find_out_and_the_fleet_waits,
+    two_meters_whose_days_are_late_hold_nobody_back,
+    meters_that_have_been_silent_for_days_hold_nobody_back,
+    a_dataset_that_is_not_subscribed_costs_a_fleet_a_call_or_two,
+}
 
 const METERS: usize = 12;
 const SINCE: &str = "2026-10-20";
@@ -25,7 +32,6 @@ async fn asked(rig: &Rig) -> usize {
     facts.series.iter().filter(|s| s.days.get(day("2026-11-24")).checked_at.is_some()).count()
 }
 
-#[tokio::test]
 async fn on_a_late_morning_five_meters_find_out_and_the_fleet_waits() {
     let rig = rig().await;
     rig.pass().await;
@@ -56,7 +62,6 @@ async fn on_a_late_morning_five_meters_find_out_and_the_fleet_waits() {
     }
 }
 
-#[tokio::test]
 async fn two_meters_whose_days_are_late_hold_nobody_back() {
     let rig = rig().await;
     rig.pass().await;
@@ -73,7 +78,6 @@ async fn two_meters_whose_days_are_late_hold_nobody_back() {
     assert_eq!(given, (METERS - 2) * DATASETS.len());
 }
 
-#[tokio::test]
 async fn meters_that_have_been_silent_for_days_hold_nobody_back() {
     let rig = rig().await;
     rig.pass().await;
@@ -95,7 +99,6 @@ async fn meters_that_have_been_silent_for_days_hold_nobody_back() {
     }
 }
 
-#[tokio::test]
 async fn a_dataset_that_is_not_subscribed_costs_a_fleet_a_call_or_two() {
     let rig = rig().await;
     let refused = Action::Status {

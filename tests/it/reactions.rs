@@ -5,7 +5,12 @@ use linkyd::domain::{Api, Dataset, SeriesState};
 use linkyd::exit::Exit;
 use linkyd::simulator::{Action, Envelope, Faults, Match, MeterKind, MeterSpec, World};
 
-use crate::support::{Rig, at, day, prm};
+use crate::support::{Rig, at, day, on_each_engine, prm};
+
+on_each_engine! {
+    every_error_of_a_series_has_its_state_its_cost_and_touches_nobody_else,
+    an_application_that_is_refused_stops_the_source_alone,
+}
 
 const ILL: &str = "01234567890123";
 const WELL: &str = "09876543210987";
@@ -117,7 +122,6 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-#[tokio::test]
 async fn every_error_of_a_series_has_its_state_its_cost_and_touches_nobody_else() {
     let since = day("2026-10-20");
     for api in [Api::V5, Api::V2026] {
@@ -182,7 +186,6 @@ async fn every_error_of_a_series_has_its_state_its_cost_and_touches_nobody_else(
     }
 }
 
-#[tokio::test]
 async fn an_application_that_is_refused_stops_the_source_alone() {
     for (code, exit) in [("900905", Exit::Failed), ("900910", Exit::Failed), ("900805", Exit::Failed)] {
         let world = World::new(7).with(MeterSpec::new(prm(ILL)).kind(MeterKind::Both));

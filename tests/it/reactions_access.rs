@@ -4,7 +4,16 @@ use linkyd::domain::{Api, Dataset, Day, SeriesState};
 use linkyd::exit::Exit;
 use linkyd::simulator::{Consent, MeterKind, MeterSpec, World};
 
-use crate::support::{Rig, at, day, prm};
+use crate::support::{Rig, at, day, on_each_engine, prm};
+
+on_each_engine! {
+    a_revoked_consent_is_probed_once_a_day_and_everything_comes_back_by_itself,
+    a_probe_that_meets_a_fault_says_nothing_about_the_consent,
+    what_a_meter_does_not_have_is_tested_once_a_week,
+    an_api_without_subscription_stops_one_dataset_and_is_tested_every_six_hours,
+    auto_falls_back_to_v5_for_the_dataset_and_looks_again_after_a_week,
+    both_apis_gone_make_one_failure_and_no_storm,
+}
 
 const METER: &str = "01234567890123";
 const OTHER: &str = "09876543210987";
@@ -44,7 +53,6 @@ fn gone() -> Consent {
     Consent { granted: false, ..Consent::GRANTED }
 }
 
-#[tokio::test]
 async fn a_revoked_consent_is_probed_once_a_day_and_everything_comes_back_by_itself() {
     type Revoke = fn(&mut MeterSpec);
     let cases: [(Revoke, &str, usize, &[Dataset]); 3] = [
@@ -89,7 +97,6 @@ async fn a_revoked_consent_is_probed_once_a_day_and_everything_comes_back_by_its
     }
 }
 
-#[tokio::test]
 async fn a_probe_that_meets_a_fault_says_nothing_about_the_consent() {
     use linkyd::simulator::{Action, Envelope, Faults, Match};
     let rig = rig(both(), &Dataset::ALL).await;
@@ -111,7 +118,6 @@ async fn a_probe_that_meets_a_fault_says_nothing_about_the_consent() {
     assert_eq!((line.state, line.code.as_deref()), (SeriesState::Suspended, Some("ADAM-DC-0007")));
 }
 
-#[tokio::test]
 async fn what_a_meter_does_not_have_is_tested_once_a_week() {
     // A consumer asked for production; a customer who objects to the curve; a roof that never produced.
     let consumer = MeterSpec::new(prm(METER));
@@ -160,7 +166,6 @@ async fn what_a_meter_does_not_have_is_tested_once_a_week() {
     }
 }
 
-#[tokio::test]
 async fn an_api_without_subscription_stops_one_dataset_and_is_tested_every_six_hours() {
     let rig = rig(both(), &[Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption]).await;
     rig.simulator.change(|world| world.rules.unsubscribed = vec![Dataset::DailyConsumption]);
@@ -187,7 +192,6 @@ async fn an_api_without_subscription_stops_one_dataset_and_is_tested_every_six_h
     }
 }
 
-#[tokio::test]
 async fn auto_falls_back_to_v5_for_the_dataset_and_looks_again_after_a_week() {
     let mut rig = rig(both(), &[Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption]).await;
     rig.apis = vec![Api::V2026, Api::V5];
@@ -221,7 +225,6 @@ async fn auto_falls_back_to_v5_for_the_dataset_and_looks_again_after_a_week() {
     rig.assert_true_since(&prm(METER), day(SINCE)).await;
 }
 
-#[tokio::test]
 async fn both_apis_gone_make_one_failure_and_no_storm() {
     let mut rig = rig(both(), &[Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption]).await;
     rig.apis = vec![Api::V2026, Api::V5];

@@ -10,7 +10,18 @@ use linkyd::exit::Exit;
 use linkyd::simulator::{Action, Envelope, Faults, Match, MeterSpec, World};
 use linkyd::source::{Request, Response};
 
-use crate::support::{InMemory, Rig, at, day, prm};
+use crate::support::{InMemory, Rig, at, day, on_each_engine, prm};
+
+on_each_engine! {
+    nothing_of_a_bad_body_is_stored_and_it_costs_three_calls_a_day,
+    an_answer_that_breaks_off_is_like_none,
+    a_null_wrapper_stores_nothing_and_the_days_come_later,
+    a_span_that_keeps_failing_is_set_aside_and_the_rest_arrives,
+    a_passing_fault_is_retried_within_the_pass,
+    without_a_network_a_pass_ends_soon_and_the_next_recovers,
+    a_network_that_fails_in_mid_run_ends_the_pass_and_not_every_series,
+    a_storm_of_faults_leaves_the_source_alone_after_a_dozen,
+}
 
 const METER: &str = "01234567890123";
 const OTHER: &str = "09876543210987";
@@ -77,7 +88,6 @@ async fn assert_harmless(mut rig: Rig, name: &str, end: impl FnOnce(&mut Rig)) {
     rig.assert_true_since(&prm(OTHER), day(SINCE)).await;
 }
 
-#[tokio::test]
 async fn nothing_of_a_bad_body_is_stored_and_it_costs_three_calls_a_day() {
     let html = Action::Status { status: 200, envelope: Envelope::E8, code: String::new(), text: String::new() };
     let empty = Action::Status { status: 200, envelope: Envelope::E9, code: String::new(), text: String::new() };
@@ -107,7 +117,6 @@ async fn nothing_of_a_bad_body_is_stored_and_it_costs_three_calls_a_day() {
     }
 }
 
-#[tokio::test]
 async fn an_answer_that_breaks_off_is_like_none() {
     for error in [TransportError::Timeout, TransportError::Cut, TransportError::TooLarge] {
         let mut rig = rig().await;
@@ -117,7 +126,6 @@ async fn an_answer_that_breaks_off_is_like_none() {
     }
 }
 
-#[tokio::test]
 async fn a_null_wrapper_stores_nothing_and_the_days_come_later() {
     let null = Action::Status { status: 200, envelope: Envelope::E11, code: String::new(), text: String::new() };
     let mut rig = rig().await;
@@ -135,7 +143,6 @@ async fn a_null_wrapper_stores_nothing_and_the_days_come_later() {
     rig.assert_true_since(&prm(METER), day(SINCE)).await;
 }
 
-#[tokio::test]
 async fn a_span_that_keeps_failing_is_set_aside_and_the_rest_arrives() {
     let rig = rig().await;
     let bad = Match { contains_day: Some(day("2026-10-14")), ..of_meter() };
@@ -167,7 +174,6 @@ async fn a_span_that_keeps_failing_is_set_aside_and_the_rest_arrives() {
     rig.assert_true_since(&prm(METER), day(SINCE)).await;
 }
 
-#[tokio::test]
 async fn a_passing_fault_is_retried_within_the_pass() {
     for calls in [vec![1], vec![3], vec![5, 6]] {
         let rig = rig().await;
@@ -190,7 +196,6 @@ impl Transport for Unplugged {
     }
 }
 
-#[tokio::test]
 async fn without_a_network_a_pass_ends_soon_and_the_next_recovers() {
     let mut rig = rig().await;
     let unplugged = Arc::new(Unplugged(std::sync::atomic::AtomicUsize::new(0)));
@@ -214,7 +219,6 @@ async fn without_a_network_a_pass_ends_soon_and_the_next_recovers() {
     rig.assert_true_since(&prm(METER), day(SINCE)).await;
 }
 
-#[tokio::test]
 async fn a_network_that_fails_in_mid_run_ends_the_pass_and_not_every_series() {
     #[derive(Debug)]
     struct Failing(InMemory, std::sync::atomic::AtomicUsize);
@@ -239,7 +243,6 @@ async fn a_network_that_fails_in_mid_run_ends_the_pass_and_not_every_series() {
     rig.assert_true_since(&prm(METER), day(SINCE)).await;
 }
 
-#[tokio::test]
 async fn a_storm_of_faults_leaves_the_source_alone_after_a_dozen() {
     let mut world = World::new(23);
     for n in 0..20 {

@@ -11,7 +11,13 @@ use linkyd::exit::Exit;
 use linkyd::simulator::{Faults, MeterSpec, World};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Rig, at, day, polls, prm};
+use crate::support::{Rig, at, day, on_each_engine, polls, prm};
+
+on_each_engine! {
+    a_crash_loop_never_exceeds_a_limit,
+    a_wall_clock_that_is_set_in_mid_run_changes_no_budget_and_no_date,
+    a_stopped_pass_keeps_what_is_finished_and_the_next_repeats_nothing,
+}
 
 const METER: &str = "01234567890123";
 
@@ -30,7 +36,6 @@ fn most_within(rig: &Rig, length: Duration) -> usize {
     arrivals.iter().map(within).max().unwrap_or_default()
 }
 
-#[tokio::test]
 async fn a_crash_loop_never_exceeds_a_limit() {
     for seed in [1, 2, 3] {
         let mut chance = fastrand::Rng::with_seed(seed);
@@ -64,7 +69,6 @@ async fn a_crash_loop_never_exceeds_a_limit() {
     }
 }
 
-#[tokio::test]
 async fn a_wall_clock_that_is_set_in_mid_run_changes_no_budget_and_no_date() {
     for hours in [-3, 3, -13, 26] {
         let rig = rig(Limits { per_second: 5, per_hour: Some(30), per_day: Some(80) }).await;
@@ -92,7 +96,6 @@ async fn a_wall_clock_that_is_set_in_mid_run_changes_no_budget_and_no_date() {
     }
 }
 
-#[tokio::test]
 async fn a_stopped_pass_keeps_what_is_finished_and_the_next_repeats_nothing() {
     let rig = rig(Limits { per_second: 5, per_hour: None, per_day: None }).await;
     rig.simulator.set_faults(Faults { latency_ms: 300, ..Faults::none() });

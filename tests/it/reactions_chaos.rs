@@ -4,7 +4,11 @@
 use linkyd::domain::{Api, Dataset, Values};
 use linkyd::simulator::{Action, AsOf, Envelope, Faults, Form, Match, MeterKind, MeterSpec, World};
 
-use crate::support::{Rig, at, day, prm};
+use crate::support::{Rig, at, day, on_each_engine, prm};
+
+on_each_engine! {
+    any_schedule_of_faults_converges_to_the_truth_and_stores_nothing_wrong,
+}
 
 const METER: &str = "01234567890123";
 const OTHER: &str = "09876543210987";
@@ -89,7 +93,6 @@ async fn assert_nothing_wrong(rig: &Rig, seed: u64) {
     }
 }
 
-#[tokio::test]
 async fn any_schedule_of_faults_converges_to_the_truth_and_stores_nothing_wrong() {
     let actions = actions();
     for seed in 0..24 {

@@ -5,7 +5,17 @@ use linkyd::domain::{Dataset, Days, SeriesState, paris};
 use linkyd::exit::Exit;
 use linkyd::simulator::{Faults, MeterKind, MeterSpec, World};
 
-use crate::support::{Rig, at, day, prm};
+use crate::support::{Rig, at, day, on_each_engine, prm};
+
+on_each_engine! {
+    a_source_with_shorter_spans_is_learnt_and_remembered,
+    a_source_with_less_history_loses_no_day_that_it_serves,
+    a_search_for_the_history_survives_a_stop,
+    a_refused_age_that_was_served_before_is_a_fault_and_teaches_nothing,
+    midnight_between_plan_and_call_refuses_nothing,
+    since_may_be_raised_and_lowered,
+    a_young_meter_costs_few_calls_and_grows,
+}
 
 const METER: &str = "01234567890123";
 
@@ -21,7 +31,6 @@ async fn mornings(rig: &Rig, count: usize) {
     }
 }
 
-#[tokio::test]
 async fn a_source_with_shorter_spans_is_learnt_and_remembered() {
     for (longest, most) in [(6, 1), (3, 2), (1, 3)] {
         let rig = rig(&[Dataset::ConsumptionLoadCurve]).await.since(day("2026-04-01"));
@@ -39,7 +48,6 @@ async fn a_source_with_shorter_spans_is_learnt_and_remembered() {
     }
 }
 
-#[tokio::test]
 async fn a_source_with_less_history_loses_no_day_that_it_serves() {
     for (short, most) in [(1, 1), (2, 2), (3, 3), (10, 6), (20, 7)] {
         for dataset in [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption] {
@@ -61,7 +69,6 @@ async fn a_source_with_less_history_loses_no_day_that_it_serves() {
     }
 }
 
-#[tokio::test]
 async fn a_search_for_the_history_survives_a_stop() {
     let rig = rig(&[Dataset::DailyConsumption]).await;
     rig.simulator.change(|world| world.rules.history_extra_days = 15 - 13);
@@ -82,7 +89,6 @@ async fn a_search_for_the_history_survives_a_stop() {
     rig.assert_whole(&prm(METER)).await;
 }
 
-#[tokio::test]
 async fn a_refused_age_that_was_served_before_is_a_fault_and_teaches_nothing() {
     use linkyd::simulator::{Action, Envelope, Match};
     let rig = rig(&[Dataset::ConsumptionLoadCurve]).await.since(day("2026-04-01"));
@@ -100,7 +106,6 @@ async fn a_refused_age_that_was_served_before_is_a_fault_and_teaches_nothing() {
     }
 }
 
-#[tokio::test]
 async fn midnight_between_plan_and_call_refuses_nothing() {
     // A backfill that begins minutes before midnight, at every place of the pass.
     for seconds in [1, 3, 7, 12, 18, 24] {
@@ -119,7 +124,6 @@ async fn midnight_between_plan_and_call_refuses_nothing() {
     }
 }
 
-#[tokio::test]
 async fn since_may_be_raised_and_lowered() {
     let mut rig = rig(&[Dataset::ConsumptionLoadCurve]).await.since(day("2026-10-01"));
     rig.pass().await;
@@ -133,7 +137,6 @@ async fn since_may_be_raised_and_lowered() {
     rig.assert_true_since(&prm(METER), day("2026-09-01")).await;
 }
 
-#[tokio::test]
 async fn a_young_meter_costs_few_calls_and_grows() {
     let mut meter = MeterSpec::new(prm(METER)).kind(MeterKind::Both);
     meter.consumption_since = Some(day("2026-11-19"));

@@ -5,7 +5,14 @@ use linkyd::domain::{Dataset, SeriesState};
 use linkyd::exit::Exit;
 use linkyd::simulator::{Action, Faults, Form, Match, MeterSpec, World};
 
-use crate::support::{Rig, at, day, prm};
+use crate::support::{Rig, at, day, on_each_engine, prm};
+
+on_each_engine! {
+    a_short_pause_is_waited_out_as_told_within_the_pass,
+    a_long_pause_ends_the_pass_and_is_kept_by_the_next_ones,
+    a_source_that_always_throttles_briefly_does_not_hold_a_pass_for_ever,
+    the_hourly_quota_of_the_source_is_obeyed_where_it_is_lower_than_ours,
+}
 
 const METER: &str = "01234567890123";
 
@@ -23,7 +30,6 @@ fn throttled_and_next(rig: &Rig) -> (Vec<DateTime<Utc>>, DateTime<Utc>) {
     (throttled, next)
 }
 
-#[tokio::test]
 async fn a_short_pause_is_waited_out_as_told_within_the_pass() {
     for (form, seconds, told) in
         [(Form::RetryAfter, 30, 30), (Form::HttpDate, 40, 40), (Form::NextAccessTime, 50, 50), (Form::Burst, 0, 2)]
@@ -44,7 +50,6 @@ async fn a_short_pause_is_waited_out_as_told_within_the_pass() {
     }
 }
 
-#[tokio::test]
 async fn a_long_pause_ends_the_pass_and_is_kept_by_the_next_ones() {
     // 08:30 in Paris; where nothing sensible is told, the next full hour counts.
     for (form, seconds, minutes) in [
@@ -81,7 +86,6 @@ async fn a_long_pause_ends_the_pass_and_is_kept_by_the_next_ones() {
     }
 }
 
-#[tokio::test]
 async fn a_source_that_always_throttles_briefly_does_not_hold_a_pass_for_ever() {
     for form in [Form::RetryAfter, Form::Burst] {
         let rig = rig().await;
@@ -92,7 +96,6 @@ async fn a_source_that_always_throttles_briefly_does_not_hold_a_pass_for_ever() 
     }
 }
 
-#[tokio::test]
 async fn the_hourly_quota_of_the_source_is_obeyed_where_it_is_lower_than_ours() {
     let rig = rig().await;
     rig.simulator.change(|world| world.rules.limits.per_hour_2026 = Some(10));

@@ -7,7 +7,16 @@ use linkyd::exit::Exit;
 use linkyd::plan::Request;
 use linkyd::simulator::{Action, Correction, Faults, Late, Match, MeterSpec, Stretch, World};
 
-use crate::support::{Rig, at, day, prm};
+use crate::support::{Rig, at, day, on_each_engine, prm};
+
+on_each_engine! {
+    a_selection_asks_for_nothing_else,
+    a_refetch_asks_for_each_day_once_whatever_happens_to_its_calls,
+    a_correction_arrives_with_the_trailing_week_and_leaves_a_revision,
+    a_stretched_schedule_asks_once_a_week_and_misses_nothing,
+    a_late_yesterday_is_there_as_soon_as_it_is_published_and_not_chased,
+    an_empty_week_is_asked_day_by_day_once_and_an_uncollected_past_is_left_alone,
+}
 
 const METER: &str = "01234567890123";
 const OTHER: &str = "09876543210987";
@@ -23,7 +32,6 @@ fn days(first: &str, end: &str) -> Option<Days> {
     Days::new(day(first), day(end))
 }
 
-#[tokio::test]
 async fn a_selection_asks_for_nothing_else() {
     let rig = rig_of(MeterSpec::new(prm(METER)), &DATASETS).await;
     let only = Request { only: days("2026-11-01", "2026-11-05"), operator: true, ..Request::default() };
@@ -40,7 +48,6 @@ async fn a_selection_asks_for_nothing_else() {
     assert_eq!(rig.pass_with(again).await.calls, 1, "each refetch asks once, even at the same instant");
 }
 
-#[tokio::test]
 async fn a_refetch_asks_for_each_day_once_whatever_happens_to_its_calls() {
     let rig = rig_of(MeterSpec::new(prm(METER)), &[Dataset::ConsumptionLoadCurve]).await;
     rig.pass().await;
@@ -59,7 +66,6 @@ async fn a_refetch_asks_for_each_day_once_whatever_happens_to_its_calls() {
     assert!(calls <= 2 * 9, "{calls} calls for two times 54 days");
 }
 
-#[tokio::test]
 async fn a_correction_arrives_with_the_trailing_week_and_leaves_a_revision() {
     let rig = rig_of(MeterSpec::new(prm(METER)), &DATASETS).await;
     rig.pass().await;
@@ -88,7 +94,6 @@ async fn a_correction_arrives_with_the_trailing_week_and_leaves_a_revision() {
     rig.assert_true_since(&prm(METER), day(SINCE)).await;
 }
 
-#[tokio::test]
 async fn a_stretched_schedule_asks_once_a_week_and_misses_nothing() {
     let mut rig = rig_of(MeterSpec::new(prm(METER)), &DATASETS).await;
     rig.meters.truncate(1);
@@ -106,7 +111,6 @@ async fn a_stretched_schedule_asks_once_a_week_and_misses_nothing() {
     rig.assert_equals_truth(&prm(METER), Dataset::DailyConsumption, whole).await;
 }
 
-#[tokio::test]
 async fn a_late_yesterday_is_there_as_soon_as_it_is_published_and_not_chased() {
     let mut meter = MeterSpec::new(prm(METER));
     let thirteen = chrono::NaiveTime::from_hms_opt(13, 0, 0);
@@ -133,7 +137,6 @@ async fn a_late_yesterday_is_there_as_soon_as_it_is_published_and_not_chased() {
     assert!(rig.calls() - before <= 4, "{}", rig.calls() - before);
 }
 
-#[tokio::test]
 async fn an_empty_week_is_asked_day_by_day_once_and_an_uncollected_past_is_left_alone() {
     let mut meter = MeterSpec::new(prm(METER));
     meter.holes.push(Stretch::days(day("2026-10-14"), day("2026-10-20")));

@@ -4,7 +4,17 @@ use linkyd::domain::{Dataset, SeriesState};
 use linkyd::exit::Exit;
 use linkyd::simulator::{Action, Envelope, Faults, Match, MeterSpec, World};
 
-use crate::support::{Rig, at, day, prm};
+use crate::support::{Rig, at, day, on_each_engine, prm};
+
+on_each_engine! {
+    a_revoked_token_costs_one_renewal_and_each_refused_call_is_made_once_more,
+    tokens_that_live_for_seconds_are_renewed_ahead,
+    a_fresh_token_that_is_refused_stops_the_source,
+    a_wrong_secret_is_tried_once_in_six_hours,
+    a_mended_secret_works_at_the_operators_next_word,
+    a_token_service_out_of_order_is_asked_once_a_minute_and_ever_more_rarely,
+    a_short_fault_of_the_token_service_is_waited_out_in_the_pass,
+}
 
 const METER: &str = "01234567890123";
 const DATASETS: [Dataset; 2] = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption];
@@ -18,7 +28,6 @@ fn status(status: u16, code: &str) -> Action {
     Action::Status { status, envelope: Envelope::E3, code: code.to_owned(), text: String::new() }
 }
 
-#[tokio::test]
 async fn a_revoked_token_costs_one_renewal_and_each_refused_call_is_made_once_more() {
     let rig = rig(&DATASETS).await;
     // Answers take so long that several calls are in the air when the token dies.
@@ -47,7 +56,6 @@ async fn a_revoked_token_costs_one_renewal_and_each_refused_call_is_made_once_mo
     rig.assert_whole(&prm(METER)).await;
 }
 
-#[tokio::test]
 async fn tokens_that_live_for_seconds_are_renewed_ahead() {
     let rig = rig(&[Dataset::ConsumptionLoadCurve]).await;
     rig.simulator.change(|world| world.rules.token.ttl_seconds = 5);
@@ -57,7 +65,6 @@ async fn tokens_that_live_for_seconds_are_renewed_ahead() {
     rig.assert_whole(&prm(METER)).await;
 }
 
-#[tokio::test]
 async fn a_fresh_token_that_is_refused_stops_the_source() {
     let rig = rig(&DATASETS).await.since(day("2026-10-20"));
     rig.simulator.set_faults(Faults::none().with(Match::any(), status(401, "900901")));
@@ -84,7 +91,6 @@ async fn a_fresh_token_that_is_refused_stops_the_source() {
     rig.assert_true_since(&prm(METER), day("2026-10-20")).await;
 }
 
-#[tokio::test]
 async fn a_wrong_secret_is_tried_once_in_six_hours() {
     let rig = rig(&DATASETS).await.since(day("2026-10-20"));
     rig.simulator.change(|world| world.rules.token.client_secret = Some("another".to_owned()));
@@ -111,7 +117,6 @@ async fn a_wrong_secret_is_tried_once_in_six_hours() {
     rig.assert_true_since(&prm(METER), day("2026-10-20")).await;
 }
 
-#[tokio::test]
 async fn a_mended_secret_works_at_the_operators_next_word() {
     let rig = rig(&DATASETS).await.since(day("2026-10-20"));
     rig.simulator.change(|world| world.rules.token.client_secret = Some("another".to_owned()));
@@ -123,7 +128,6 @@ async fn a_mended_secret_works_at_the_operators_next_word() {
     assert_eq!(rig.pass().await.exit(), Exit::Done);
 }
 
-#[tokio::test]
 async fn a_token_service_out_of_order_is_asked_once_a_minute_and_ever_more_rarely() {
     for action in [
         Action::Status { status: 503, envelope: Envelope::E9, code: String::new(), text: String::new() },
@@ -150,7 +154,6 @@ async fn a_token_service_out_of_order_is_asked_once_a_minute_and_ever_more_rarel
     }
 }
 
-#[tokio::test]
 async fn a_short_fault_of_the_token_service_is_waited_out_in_the_pass() {
     let rig = rig(&DATASETS).await.since(day("2026-10-20"));
     let fault = Action::Status { status: 503, envelope: Envelope::E9, code: String::new(), text: String::new() };

@@ -1,12 +1,15 @@
 //! A database on a PostgreSQL server: the server dies at any moment, linkyd dies at any moment, and
 //! what is there in the end is what is there without all that.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
-use crate::cli_rig::{FEWEST, Home, MORNING, Simulated, meter, now, source, wait_for};
+use crate::cli_rig::{FEWEST, Home, MORNING, Process, Simulated, meter, now, source, wait_for};
 use crate::postgres::{Database, Server};
 
 const CRASHES: usize = 20;
@@ -146,4 +149,108 @@ fn linkyd_killed_at_any_moment_goes_on_where_it_was() {
     spans.dedup();
     assert_eq!(spans.len(), all, "no span was stored twice");
     assert_eq!(home.run_at_morning(&["sync", "--json"]).exits(0).json()["calls"], 0);
+}
+
+/// What some views show, in words that both engines have; in order.
+const COMMON: [&str; 3] = [
+    "SELECT prm || direction || starts_epoch || ' ' || watts || source FROM v_load_curve",
+    "SELECT prm || dataset || day_epoch || ' ' || state || intervals_stored FROM v_coverage",
+    "SELECT prm || dataset || start_day || end_day || coalesce(error_code, '') FROM v_call WHERE prm IS NOT NULL",
+];
+
+fn common(rows: impl Fn(&'static str) -> Vec<String>) -> Vec<Vec<String>> {
+    let sorted = |statement| {
+        let mut rows = rows(statement);
+        rows.sort_unstable();
+        rows
+    };
+    COMMON.map(sorted).into()
+}
+
+#[test]
+fn a_database_moves_to_a_server_and_back_with_all_that_is_in_it() {
+    let home = Home::empty();
+    let enedis = Simulated::start(&home.path(""), &["--no-limits"]);
+    home.configure(&source(&enedis.url, ""), &meter("since = 2026-10-01"));
+    home.run_at_morning(&["sync"]).exits(0);
+    let before = common(|statement| home.rows(statement));
+    assert!(before.iter().all(|rows| rows.len() > 20), "{before:?}");
+
+    let database = block_on(Server::shared().empty_database());
+    home.run(&["db", "copy", "--to", &database.url()]).exits(0);
+    assert!(common(|statement| rows(&database, statement)) == before, "the server has other rows");
+    let again = home.run(&["db", "copy", "--json", "--to", &database.url()]).exits(0).json();
+    assert_eq!((&again["equal"], &again["written"]), (&true.into(), &0.into()), "{again}");
+
+    // And back into a file, which linkyd goes on with.
+    home.configure(
+        &format!("[database]\nurl = \"{}\"\n{}", database.url(), source(&enedis.url, "")),
+        &meter("since = 2026-10-01"),
+    );
+    let back = format!("sqlite://{}", home.path("linkyd-back.db").display());
+    home.run(&["db", "copy", "--to", &back]).exits(0);
+    std::fs::rename(home.path("linkyd-back.db"), home.database()).unwrap();
+    for ending in ["-wal", "-shm"] {
+        let _where_there_is_one = std::fs::remove_file(home.path(&format!("linkyd.db{ending}")));
+        let _as_above =
+            std::fs::rename(home.path(&format!("linkyd-back.db{ending}")), home.path(&format!("linkyd.db{ending}")));
+    }
+    home.configure(&source(&enedis.url, ""), &meter("since = 2026-10-01"));
+    assert!(common(|statement| home.rows(statement)) == before, "the file has other rows");
+    assert_eq!(home.run_at_morning(&["sync", "--json"]).exits(0).json()["calls"], 0);
+}
+
+/// A `PgBouncer` in transaction mode before the server of a database; and the way to it.
+fn bouncer(folder: &Path, database: &Database) -> (Process, String) {
+    let url = url::Url::parse(&database.url()).unwrap();
+    let parameter = url.query_pairs().find(|(key, _)| key == "host").map(|(_, host)| host.into_owned());
+    let host = parameter.or_else(|| url.host_str().map(str::to_owned)).unwrap_or_else(|| "localhost".to_owned());
+    let password = url.password().map(|password| format!(" password={password}")).unwrap_or_default();
+    let (port, user) = (url.port().unwrap_or(5432), url.username());
+    let settings = format!(
+        "[databases]\n* = host={host} port={port} user={user}{password}\n[pgbouncer]\nlisten_addr =\n\
+         unix_socket_dir = {0}\nlisten_port = 6432\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n",
+        folder.display()
+    );
+    let path = folder.join("pgbouncer.ini");
+    std::fs::write(&path, settings).unwrap();
+    // It refuses to run as root.
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let mut command = Command::new(PGBOUNCER);
+    if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
+        command.args(["-u", "nobody"]);
+    }
+    let process = Process(command.arg(&path).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+    wait_for("PgBouncer", || folder.join(".s.PGSQL.6432").exists().then_some(()));
+    (process, format!("postgres://{user}@localhost:6432/{}?host={}", database.name(), folder.display()))
+}
+
+const PGBOUNCER: &str = "/usr/sbin/pgbouncer";
+
+#[test]
+fn a_history_arrives_behind_a_pooler_in_transaction_mode() {
+    if !Path::new(PGBOUNCER).exists() {
+        // Past the capture of tests that pass: nobody should believe that it was looked at.
+        let _nobody_hears = writeln!(
+            std::io::stderr(),
+            "PgBouncer is not installed, so nothing was tested behind it: apt-get install pgbouncer"
+        );
+        return;
+    }
+    let database = block_on(Server::shared().empty_database());
+    let folder = crate::cli_rig::folder();
+    let (mut pooler, url) = bouncer(folder.path(), &database);
+    let home = Home::empty();
+    let enedis = Simulated::start(&home.path(""), &["--no-limits"]);
+    home.configure(&format!("[database]\nurl = \"{url}\"\n{}", source(&enedis.url, "")), &meter("since = 2026-10-01"));
+    let calls = home.run_at_morning(&["sync", "--json"]).exits(0).json()["calls"].clone();
+    assert_eq!(calls, enedis.calls().len());
+    home.assert_whole();
+    assert_eq!(home.run_at_morning(&["sync", "--json"]).exits(0).json()["calls"], 0);
+    assert_eq!(home.run_at_morning(&["status", "--check"]).exits(0).err, "");
+    let sessions =
+        rows(&database, "SELECT count(DISTINCT pid)::text FROM pg_stat_activity WHERE datname = current_database()");
+    assert!(sessions[0].parse::<u32>().unwrap() <= 4, "three of the pooler's, and this one: {sessions:?}");
+    pooler.kill();
 }

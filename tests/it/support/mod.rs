@@ -100,6 +100,28 @@ pub(crate) enum On {
     Server,
 }
 
+tokio::task_local! {
+    /// The kind of database that [`Rig::new`] makes within a test of [`on_each_engine`].
+    pub(crate) static ON: On;
+}
+
+/// Makes a test of each function for each kind of database, in which all rigs have that kind.
+macro_rules! on_each_engine {
+    ($($test:ident,)*) => {
+        mod on_sqlite {
+            $(#[tokio::test] async fn $test() {
+                crate::support::ON.scope(crate::support::On::File, Box::pin(super::$test())).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test] async fn $test() {
+                crate::support::ON.scope(crate::support::On::Server, Box::pin(super::$test())).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_each_engine;
+
 /// Makes a test of each function for each kind of database.
 macro_rules! on_both_engines {
     ($($test:ident,)*) => {
@@ -137,7 +159,7 @@ pub(crate) struct Rig {
 impl Rig {
     /// A rig at an instant; the world's meters are configured with the datasets given.
     pub(crate) async fn new(world: World, datasets: &[Dataset], now: DateTime<Utc>) -> Self {
-        Self::on(On::File, world, datasets, now).await
+        Self::on(ON.try_with(|on| *on).unwrap_or(On::File), world, datasets, now).await
     }
 
     /// The same on a database of either kind.
