@@ -218,7 +218,7 @@ fn logs(config: &LogConfig, surroundings: Surroundings) -> Result<LogHandle, Tro
 }
 
 /// Writes a report's document: in one go, because that of thousands of meters has a million lines.
-fn print_json(out: &mut dyn io::Write, document: &serde_json::Value) -> io::Result<()> {
+fn print_json(out: &mut dyn io::Write, document: &impl serde::Serialize) -> io::Result<()> {
     let mut out = io::BufWriter::with_capacity(1 << 16, out);
     serde_json::to_writer_pretty(&mut out, document)?;
     out.write_all(b"\n")?;

@@ -1,13 +1,14 @@
 //! `linkyd plan`: the calls that `sync` would make.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde::Serialize;
+use serde::ser::SerializeStruct as _;
 
 use super::args::PlanArgs;
 use super::render::{Align, Table, number};
@@ -55,7 +56,8 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     let moment = Moment { calendar: now, machine_ms: now_ms };
     let (meters, every) = (wiring::meters(config), wiring::every(config));
     let ground = Ground { sources: &sources, meters: &meters, every: &every, moment };
-    let Outlook { calls, forecasts } = outlook(&ground, facts, &spent, &selection);
+    let outlook: Outlook = outlook(&ground, facts, &spent, &selection);
+    let (calls, forecasts) = (outlook.calls(), &outlook.forecasts);
     let of = |name: &str| forecasts.iter().find(|(source, _)| source == name).map(|(_, forecast)| forecast);
     let names = sources.iter().map(|source| source.source.name());
     let budget: Vec<Budget<'_>> = names
@@ -68,26 +70,13 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
         .collect();
     let mut out = io::stdout().lock();
     if args.json {
-        let list: Vec<_> = calls
-            .iter()
-            .map(|call| {
-                json!({
-                    "prm": call.prm.full(),
-                    "dataset": call.dataset.name(),
-                    "start": call.days.first().to_string(),
-                    "end": call.days.end().to_string(),
-                    "reason": call.reason.name(),
-                })
-            })
-            .collect();
         let at = now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-        super::print_json(
-            &mut out,
-            &json!({"at": at, "calls": list, "total": calls.len(), "forecast": document(&forecasts)}),
-        )?;
+        let (total, forecast) = (calls.clone().count(), document(forecasts));
+        super::print_json(&mut out, &Document { at, calls: Listed(calls), forecast, total })?;
     } else {
-        out.write_all(text(&calls, kept, &budget, machine.timestamp(), (args.all, colours())).as_bytes())?;
-        if !calls.is_empty() {
+        let nothing = calls.clone().next().is_none();
+        out.write_all(text(calls, kept, &budget, machine.timestamp(), (args.all, colours())).as_bytes())?;
+        if !nothing {
             out.write_all(pauses.as_bytes())?;
         }
         for (source, forecast) in forecasts.iter().filter(|(_, forecast)| forecast.is_short()) {
@@ -95,6 +84,36 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
         }
     }
     Ok(Exit::Done)
+}
+
+/// The document of `plan --json`. Its calls are written one by one: those of a fleet would fill the memory.
+#[derive(Serialize)]
+struct Document<C> {
+    at: String,
+    calls: C,
+    forecast: serde_json::Map<String, serde_json::Value>,
+    total: usize,
+}
+
+/// A list that is made while it is written.
+struct Listed<I>(I);
+
+impl<I: Iterator<Item: Serialize> + Clone> Serialize for Listed<I> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.clone())
+    }
+}
+
+impl Serialize for PlannedCall<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut call = serializer.serialize_struct("call", 5)?;
+        call.serialize_field("dataset", self.dataset.name())?;
+        call.serialize_field("end", &self.days.end().to_string())?;
+        call.serialize_field("prm", self.prm.full())?;
+        call.serialize_field("reason", self.reason.name())?;
+        call.serialize_field("start", &self.days.first().to_string())?;
+        call.end()
+    }
 }
 
 /// What is to be expected, by the name of the source.
@@ -116,20 +135,21 @@ pub(super) struct Budget<'a> {
 
 /// What a person reads at `now` (machine). Of many meters only the datasets have a line each, unless `all`
 /// are asked for.
-pub(super) fn text(
-    calls: &[PlannedCall],
+pub(super) fn text<'a>(
+    calls: impl Iterator<Item = PlannedCall<'a>> + Clone,
     kept: bool,
     budget: &[Budget<'_>],
     now: i64,
     (all, colours): (bool, bool),
 ) -> String {
-    if calls.is_empty() && kept {
+    let nothing = calls.clone().next().is_none();
+    if nothing && kept {
         return "No call can be made now for what is missing: `linkyd status` says why.\n".to_owned();
     }
-    if calls.is_empty() {
+    if nothing {
         return format!("{NOTHING}\n");
     }
-    let meters: BTreeSet<&Prm> = calls.iter().map(|call| &call.prm).collect();
+    let meters: HashSet<&Prm> = calls.clone().map(|call| call.prm).collect();
     let many = meters.len() > FEW && !all;
     let columns = [(if many { "METERS" } else { "METER" }, if many { Align::Right } else { Align::Left })];
     let rest = [
@@ -142,7 +162,7 @@ pub(super) fn text(
     let mut table = Table::new(columns.into_iter().chain(rest));
     for line in lines(calls, many) {
         table.row([
-            if many { number::thousands(count(line.meters.len())).into() } else { line.call.name.as_str().into() },
+            if many { number::thousands(count(line.meters.len())).into() } else { line.call.name.into() },
             line.call.dataset.name().into(),
             number::thousands(line.calls).into(),
             line.first.to_string().into(),
@@ -159,7 +179,7 @@ pub(super) fn text(
 
 /// What is planned of a series, or of a dataset of many meters.
 struct Line<'a> {
-    call: &'a PlannedCall,
+    call: PlannedCall<'a>,
     meters: HashSet<&'a Prm>,
     calls: i64,
     first: Day,
@@ -168,18 +188,18 @@ struct Line<'a> {
 }
 
 /// The calls by what they are for, in the order of the first of each.
-fn lines(calls: &[PlannedCall], many: bool) -> Vec<Line<'_>> {
-    let mut lines: Vec<Line<'_>> = Vec::new();
+fn lines<'a>(calls: impl Iterator<Item = PlannedCall<'a>>, many: bool) -> Vec<Line<'a>> {
+    let mut lines: Vec<Line<'a>> = Vec::new();
     let mut places = HashMap::new();
     for call in calls {
-        let key = ((!many).then_some(&call.prm), call.dataset);
+        let key = ((!many).then_some(call.prm), call.dataset);
         let place = *places.entry(key).or_insert_with(|| {
             let (first, end) = (call.days.first(), call.days.end());
             lines.push(Line { call, meters: HashSet::new(), calls: 0, first, end, why: Vec::new() });
             lines.len() - 1
         });
         let Some(line) = lines.get_mut(place) else { continue };
-        line.meters.insert(&call.prm);
+        line.meters.insert(call.prm);
         line.calls += 1;
         line.first = line.first.min(call.days.first());
         line.end = line.end.max(call.days.end());

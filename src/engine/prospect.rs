@@ -14,18 +14,18 @@ use super::serving::{self, Moment};
 use super::{ActiveMeter, ActiveSource};
 use crate::domain::{Coverage, Dataset, Days, Prm, SeriesState};
 use crate::plan::forecast::{Demand, Forecast};
-use crate::plan::{self, Allowance, Reason};
+use crate::plan::{self, Allowance, Call, Reason};
 use crate::store::{Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, Spent};
 
 /// One planned call, for people and scripts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedCall {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedCall<'a> {
     /// Whose data.
-    pub prm: Prm,
+    pub prm: &'a Prm,
     /// The meter's name.
-    pub name: String,
+    pub name: &'a str,
     /// The source's name.
-    pub source: String,
+    pub source: &'a str,
     /// Which dataset.
     pub dataset: Dataset,
     /// Which days.
@@ -35,12 +35,32 @@ pub struct PlannedCall {
 }
 
 /// What a pass would do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Outlook {
-    /// The calls that it would make, in order.
-    pub calls: Vec<PlannedCall>,
+    /// The calls of each source, in order, with what is known of its series: a fleet has a million calls, so none
+    /// of them carries names of its own.
+    sources: Vec<(String, Vec<SeriesFacts>, Vec<Call>)>,
     /// What will become of them within the budget of each source, by the sources' names.
     pub forecasts: Vec<(String, Forecast)>,
+}
+
+impl Outlook {
+    /// The calls that it would make, in order.
+    pub fn calls(&self) -> impl Iterator<Item = PlannedCall<'_>> + Clone {
+        self.sources.iter().flat_map(|(source, series, calls)| {
+            calls.iter().filter_map(move |call| {
+                let facts = series.get(call.series)?;
+                Some(PlannedCall {
+                    prm: &facts.prm,
+                    name: &facts.name,
+                    source,
+                    dataset: facts.dataset,
+                    days: call.days,
+                    reason: call.reason,
+                })
+            })
+        })
+    }
 }
 
 /// What is configured, and the instant that is meant.
@@ -61,7 +81,7 @@ pub struct Ground<'a> {
 /// counter that their history is charged to ([`ActiveSource::history_pool`]).
 #[must_use]
 pub fn outlook(ground: &Ground<'_>, facts: Facts, spent: &[Spent], selection: &Selection) -> Outlook {
-    let mut outlook = Outlook { calls: Vec::new(), forecasts: Vec::new() };
+    let mut outlook = Outlook { sources: Vec::new(), forecasts: Vec::new() };
     let now = ground.moment.calendar;
     let mut ahead = Ahead::default();
     for (active, knowledge, spent) in prospects(ground, facts, spent) {
@@ -70,17 +90,7 @@ pub fn outlook(ground: &Ground<'_>, facts: Facts, spent: &[Spent], selection: &S
         let calls = plan::order::order(calls, Some(allowance));
         let demand = knowledge.demand(&calls);
         outlook.forecasts.extend(ahead.forecast(active, &knowledge, &demand, (spent, allowance), ground.moment));
-        for call in calls {
-            let Some(facts) = knowledge.series.get(call.series) else { continue };
-            outlook.calls.push(PlannedCall {
-                prm: facts.prm.clone(),
-                name: facts.name.clone(),
-                source: active.source.name().to_owned(),
-                dataset: facts.dataset,
-                days: call.days,
-                reason: call.reason,
-            });
-        }
+        outlook.sources.push((active.source.name().to_owned(), knowledge.series, calls));
     }
     outlook
 }

@@ -97,7 +97,7 @@ fn metrics_are_well_formed_and_carry_no_meter_number() {
 fn of_a_fleet_the_page_and_the_metrics_tell_what_matters() {
     let (home, port) = (Home::empty(), free_port());
     // All meters but one are refused: nobody knows them.
-    home.write("world.toml", &format!("any_prm = false\n[[meter]]\nprm = \"{METER}\"\n"), 0o640);
+    home.write("world.toml", &format!("[[meter]]\nprm = \"{METER}\"\n"), 0o640);
     let world = home.path("world.toml").display().to_string();
     let enedis = Simulated::start_today(&home.path(""), &["--no-limits", "--world", &world]);
     let others: String = (0..60).fold(String::new(), |all, n| {

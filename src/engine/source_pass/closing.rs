@@ -29,7 +29,9 @@ impl SourcePass<'_> {
         for effect in &effects {
             self.knowledge.learn(effect);
         }
-        self.engine.store.apply(effects).await?;
+        // Another instance may find something out between the look and this.
+        let seen = self.knowledge.series.iter().map(|s| ((s.meter, s.dataset), s.seen)).collect();
+        self.engine.store.apply_known(effects, seen).await?;
         let now = self.engine.calendar.now();
         self.engine.store.open_windows(&self.knowledge.windows(self.active, now), now.timestamp()).await?;
         let state = &self.knowledge.source.state;
