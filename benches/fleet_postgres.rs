@@ -107,9 +107,12 @@ async fn generate(store: &PostgresStore, meters: i64, today: Day, stored: i32) -
                     let curve = dataset == THREE[0];
                     let count = if curve { paris::minutes_in(day) / 30 } else { 1 };
                     let checked = paris::start_of(day.next()) + 30_000;
-                    let head = [meter, dataset.id(), number, 0, count, count, checked].map(Some);
-                    let [a, b, c, d, e, f, g] = head;
-                    coverage.push([a, b, c, d, e, f, g, None, None, Some(0), Some(0)]);
+                    let known = [meter, dataset.id(), number, 0, count, count, checked].map(Some);
+                    let mut row = [None, None, None, None, None, None, None, None, None, Some(0), Some(0)];
+                    for (cell, value) in row.iter_mut().zip(known) {
+                        *cell = value;
+                    }
+                    coverage.push(row);
                 }
             }
         }
