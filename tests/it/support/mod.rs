@@ -94,7 +94,7 @@ pub(crate) async fn polls(mut left: u32) {
 }
 
 /// The kinds of databases.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum On {
     File,
     Server,
@@ -103,6 +103,11 @@ pub(crate) enum On {
 tokio::task_local! {
     /// The kind of database that [`Rig::new`] makes within a test of [`on_each_engine`].
     pub(crate) static ON: On;
+}
+
+/// The kind of database of this test.
+pub(crate) fn on() -> On {
+    ON.try_with(|on| *on).unwrap_or(On::File)
 }
 
 /// Makes a test of each function for each kind of database, in which all rigs have that kind.
@@ -159,7 +164,7 @@ pub(crate) struct Rig {
 impl Rig {
     /// A rig at an instant; the world's meters are configured with the datasets given.
     pub(crate) async fn new(world: World, datasets: &[Dataset], now: DateTime<Utc>) -> Self {
-        Self::on(ON.try_with(|on| *on).unwrap_or(On::File), world, datasets, now).await
+        Self::on(on(), world, datasets, now).await
     }
 
     /// The same on a database of either kind.
