@@ -126,7 +126,7 @@ async fn every_error_of_a_series_has_its_state_its_cost_and_touches_nobody_else(
     let since = day("2026-10-20");
     for api in [Api::V5, Api::V2026] {
         // What a server might do otherwise shows in a part of them; it takes its time.
-        let every = if on() == On::Server { 4 } else { 1 };
+        let every = if on() == On::Server { 9 } else { 1 };
         for row in rows().into_iter().step_by(every) {
             let name = format!("{api} {} {:?} {}", row.status, row.envelope, row.code);
             let world = World::new(7).with(MeterSpec::new(prm(ILL))).with(MeterSpec::new(prm(WELL)));
