@@ -256,6 +256,7 @@ fn meters() -> Outcome<Setup> {
             prm: format!("{n:014}").parse()?,
             name: format!("Meter {n}"),
             source: source(),
+            sources: vec![source()],
             consent_until: None,
             datasets: vec![Dataset::ConsumptionLoadCurve],
         });

@@ -46,6 +46,7 @@ pub(crate) fn setup(meters: i64, datasets: &[Dataset]) -> Outcome<Setup> {
             prm: format!("{:014}", 12_345_678_901_234 + n).parse()?,
             name: format!("meter {n}"),
             source: "enedis".into(),
+            sources: vec!["enedis".into()],
             consent_until: None,
             datasets: datasets.to_vec(),
         })

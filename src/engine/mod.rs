@@ -138,6 +138,7 @@ impl Engine {
                     prm: m.prm.clone(),
                     name: m.name.clone(),
                     source: m.sources.first().cloned().unwrap_or_default(),
+                    sources: m.sources.clone(),
                     consent_until: consent_until(m, &grants),
                     datasets: m.datasets.clone(),
                 })

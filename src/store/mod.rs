@@ -12,6 +12,7 @@
 
 mod call;
 mod compare;
+mod consents;
 pub mod copy;
 mod error;
 mod facts;
@@ -35,6 +36,7 @@ use crate::domain::{Dataset, Day};
 use crate::source::Pool;
 
 pub use call::{Answer, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
+pub use consents::{Answered, Authorisation, EndKnown, Journey, WARNED_AT_DAYS, Warning};
 pub use error::StoreError;
 pub use facts::{Activation, Facts, FailedCall, Learnt, SeriesFacts, SourceFacts, SourceState, Standing};
 pub use open::{Database, Finding, Mode, Place};
@@ -140,6 +142,30 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn call_tally(&self, after: CallId) -> Result<Tallied, StoreError> {
         Ok(Tallied { settled: after, calls: Vec::new() })
     }
+
+    /// What journeys to Enedis' page brought, by meter and source.
+    async fn authorisations(&self) -> Result<Vec<Authorisation>, StoreError>;
+
+    /// Notes what journeys brought, in the place of what was known of the same meters at the same sources.
+    /// [`Store::set_up`] reckons from it when the consent for a meter ends.
+    async fn authorise(&self, known: &[Authorisation]) -> Result<(), StoreError>;
+
+    /// The consents of which nobody was warned yet as urgently as now (machine, seconds), those that end
+    /// first coming first; notes that somebody was ([`WARNED_AT_DAYS`]).
+    async fn warn_of_consents(&self, now: i64) -> Result<Vec<Warning>, StoreError>;
+
+    /// Begins a journey to Enedis' page.
+    async fn begin_journey(&self, journey: &Journey) -> Result<(), StoreError>;
+
+    /// Notes that a journey, by the digest of its state, was answered at `now` (machine, seconds); `None`
+    /// where there is no such journey.
+    async fn answer_journey(&self, state: &str, now: i64) -> Result<Option<Answered>, StoreError>;
+
+    /// Notes the authorisation that a journey brought, and when all of it was stored (machine, seconds).
+    async fn finish_journey(&self, state: &str, number: Option<i64>, done_at: Option<i64>) -> Result<(), StoreError>;
+
+    /// The journeys that brought an authorisation whose meter is not known yet, the newest first.
+    async fn unfinished_journeys(&self) -> Result<Vec<Journey>, StoreError>;
 
     /// Leaves the file as small and as readable as it can be, after a pass.
     async fn tidy(&self) -> Result<(), StoreError>;

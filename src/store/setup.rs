@@ -37,6 +37,8 @@ pub struct MeterSetup {
     pub name: String,
     /// The name of the source that is preferred.
     pub source: String,
+    /// The names of all sources that may serve it.
+    pub sources: Vec<String>,
     /// When the consent ends (machine, seconds), as far as credentials say.
     pub consent_until: Option<i64>,
     /// The datasets that are kept.

@@ -34,7 +34,6 @@ fn may_be_empty(table: &str, column: &str) -> bool {
         | "slow_until_ms"
         | "max_days"
         | "max_days_until"
-        | "api"
         | "api_since"
         | "not_before"
         | "refused"
@@ -60,7 +59,10 @@ fn may_be_empty(table: &str, column: &str) -> bool {
         | "status"
         | "row_count"
         | "duration_ms" => true,
+        "number" | "answered_at" | "done_at" | "warned" => true,
         "at" => table == "max_power",
+        "api" => matches!(table, "call" | "learnt"),
+        "source" | "granted_at" | "learnt" => table == "consent",
         "meter" | "dataset" => table == "call",
         _ => false,
     }

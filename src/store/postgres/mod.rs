@@ -14,6 +14,7 @@ mod calendar;
 mod check;
 mod commit;
 mod connect;
+mod consents;
 mod effects;
 mod errors;
 mod examine;
@@ -48,8 +49,7 @@ use self::facts::Asked;
 use self::skew::Skew;
 use self::transaction::{Kind, Patience, Work};
 use super::{
-    Answer, CallEnd, CallId, Committed, Effect, Facts, Finding, MeterId, Mode, NewCall, Pause, Reserved, SeriesStatus,
-    Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Window,
+    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Finding, Journey, MeterId, Mode, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::clock::Clock;
@@ -290,6 +290,40 @@ impl Store for PostgresStore {
     async fn call_tally(&self, after: CallId) -> Result<Tallied, StoreError> {
         self.read(Kind::Survey, Patience::Short, after, |link, (_, after), _| Box::pin(tally::tally(link, *after)))
             .await
+    }
+
+    async fn authorisations(&self) -> Result<Vec<Authorisation>, StoreError> {
+        self.read(Kind::Read, Patience::Long, (), |link, _, _| Box::pin(consents::authorisations(link))).await
+    }
+
+    async fn authorise(&self, known: &[Authorisation]) -> Result<(), StoreError> {
+        self.write(known.to_vec(), |link, (_, known), _| Box::pin(consents::authorise(link, known))).await
+    }
+
+    async fn warn_of_consents(&self, now: i64) -> Result<Vec<Warning>, StoreError> {
+        self.write(now, |link, (_, now), earlier| Box::pin(consents::warn(link, *now, earlier))).await
+    }
+
+    async fn begin_journey(&self, journey: &Journey) -> Result<(), StoreError> {
+        self.write(journey.clone(), |link, (_, journey), _| Box::pin(consents::begin(link, journey))).await
+    }
+
+    async fn answer_journey(&self, state: &str, now: i64) -> Result<Option<Answered>, StoreError> {
+        self.write((state.to_owned(), now), |link, (_, (state, now)), earlier| {
+            Box::pin(consents::answer(link, state, *now, earlier))
+        })
+        .await
+    }
+
+    async fn finish_journey(&self, state: &str, number: Option<i64>, done_at: Option<i64>) -> Result<(), StoreError> {
+        self.write((state.to_owned(), number, done_at), |link, (_, (state, number, done_at)), _| {
+            Box::pin(consents::bring(link, state, *number, *done_at))
+        })
+        .await
+    }
+
+    async fn unfinished_journeys(&self) -> Result<Vec<Journey>, StoreError> {
+        self.read(Kind::Read, Patience::Long, (), |link, _, _| Box::pin(consents::unfinished(link))).await
     }
 
     async fn tidy(&self) -> Result<(), StoreError> {

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::connect::Link;
-use super::sql;
-use super::types::{Stamp, i2, i4};
+use super::types::{i2, i4};
+use super::{consents, sql};
 use crate::store::{MeterSetup, Setup, SourceSetup, StoreError, Switch};
 
 /// A known source: name, kind, account, direct, credentials, configured.
@@ -31,17 +31,14 @@ pub(super) async fn set_up(
         .execute(&mut link.conn)
         .await?;
     link.query(sql::METERS_LEAVE).bind(prms.clone()).execute(&mut link.conn).await?;
-    let unknown = link.query_as(sql::METER_UNKNOWN).bind(prms.clone());
+    let unknown = link.query_as(sql::METER_UNKNOWN).bind(prms);
     let unknown: Option<(String,)> = unknown.fetch_optional(&mut link.conn).await?;
     if let Some((_, meter)) = unknown.and_then(|(prm,)| meters.get(prm.as_str()).copied()) {
         let what = format!("the source of meter {} is not configured", meter.prm);
         return Err(StoreError::Inconsistent { table: "meter", what });
     }
-    link.query(sql::CONSENTS_PUT)
-        .bind(prms)
-        .bind(meters.values().map(|(_, meter)| meter.consent_until.map(Stamp)).collect::<Vec<_>>())
-        .execute(&mut link.conn)
-        .await?;
+    let wanted: Vec<&MeterSetup> = meters.values().map(|(_, meter)| *meter).collect();
+    consents::put(link, &wanted).await?;
     let mut series = BTreeMap::new();
     for (_, meter) in meters.values() {
         for (position, dataset) in (0_i32..).zip(&meter.datasets) {

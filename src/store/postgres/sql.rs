@@ -110,13 +110,59 @@ statements! {
     METER_UNKNOWN =
         "SELECT w.prm FROM unnest($1::text[]) w(prm)
          WHERE NOT EXISTS (SELECT 1 FROM meter m WHERE m.prm = w.prm) LIMIT 1";
+    /// Who was warned of another end was not warned of this one.
     CONSENTS_PUT =
-        "INSERT INTO consent (meter, until)
-         SELECT m.id, w.until FROM unnest($1::text[], $2::timestamptz[]) w(prm, until)
+        "INSERT INTO consent (meter, until, source, granted_at, learnt)
+         SELECT m.id, w.until, w.source, w.granted_at, w.learnt
+         FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::timestamptz[], $5::text[])
+             w(prm, until, source, granted_at, learnt)
          JOIN meter m ON m.prm = w.prm LEFT JOIN consent c ON c.meter = m.id
-         WHERE CASE WHEN c.meter IS NULL THEN w.until IS NOT NULL ELSE c.until IS DISTINCT FROM w.until END
+         WHERE CASE WHEN c.meter IS NULL THEN w.until IS NOT NULL
+             ELSE (c.until, c.source, c.granted_at, c.learnt) IS DISTINCT FROM (w.until, w.source, w.granted_at, w.learnt) END
          ORDER BY m.id
-         ON CONFLICT (meter) DO UPDATE SET until = excluded.until";
+         ON CONFLICT (meter) DO UPDATE
+         SET until = excluded.until, source = excluded.source, granted_at = excluded.granted_at,
+             learnt = excluded.learnt,
+             warned = CASE WHEN consent.until IS NOT DISTINCT FROM excluded.until THEN consent.warned END";
+    CONSENTS_WARN =
+        "UPDATE consent n
+         SET warned = w.days
+         FROM meter m, LATERAL (
+             SELECT (CASE WHEN n2.until <= $1 THEN 0 WHEN n2.until - $1 < interval '1 day' THEN 1
+                 WHEN n2.until - $1 < interval '7 days' THEN 7 ELSE 30 END)::int2 AS days
+             FROM consent n2 WHERE n2.meter = m.id
+         ) w
+         WHERE m.id = n.meter AND m.configured AND n.until - $1 < interval '30 days' AND coalesce(n.warned, 99) > w.days
+         RETURNING m.name, n.until";
+
+    // Consents.
+    AUTHORISATIONS =
+        "SELECT a.prm, s.name, a.api, a.number, a.granted_at, a.until, a.learnt, a.ended, a.checked_at, a.covers
+         FROM authorisation a JOIN source s ON s.id = a.source ORDER BY a.prm, a.source";
+    AUTHORISATION_PUT =
+        "INSERT INTO authorisation (prm, source, api, number, granted_at, until, learnt, ended, checked_at, covers)
+         SELECT $1, s.id, $3, $4, $5, $6, $7, $8, $9, $10 FROM source s WHERE s.name = $2
+         ON CONFLICT (source, prm) DO UPDATE
+         SET api = excluded.api, number = excluded.number, granted_at = excluded.granted_at, until = excluded.until,
+             learnt = excluded.learnt, ended = excluded.ended, checked_at = excluded.checked_at,
+             covers = excluded.covers";
+    /// Three years are the longest that a consent lasts.
+    JOURNEYS_FORGET = "DELETE FROM journey WHERE begun_at < $1::timestamptz - interval '1098 days'";
+    JOURNEY_PUT =
+        "INSERT INTO journey (state, source, api, duration, begun_at)
+         SELECT $1, s.id, $3, $4, $5 FROM source s WHERE s.name = $2
+         ON CONFLICT DO NOTHING";
+    JOURNEY_ANSWER = "UPDATE journey SET answered_at = $2 WHERE state = $1 AND answered_at IS NULL";
+    JOURNEY_GET =
+        "SELECT j.state, s.name, j.api, j.duration, j.begun_at, j.answered_at, j.number, j.done_at
+         FROM journey j JOIN source s ON s.id = j.source WHERE j.state = $1";
+    JOURNEY_BRING = "UPDATE journey SET number = $2, done_at = $3 WHERE state = $1";
+    JOURNEYS_UNFINISHED =
+        "SELECT j.state, s.name, j.api, j.duration, j.begun_at, j.answered_at, j.number, j.done_at
+         FROM journey j JOIN source s ON s.id = j.source
+         WHERE j.number IS NOT NULL AND j.done_at IS NULL ORDER BY j.begun_at DESC, j.state";
+
+    // More of setting up.
     SERIES_PUT =
         "INSERT INTO series (meter, dataset, source, configured, position)
          SELECT m.id, w.dataset, m.source, true, w.position

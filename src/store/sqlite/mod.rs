@@ -12,6 +12,7 @@ mod calendar;
 mod check;
 mod commit;
 mod connect;
+mod consents;
 mod effects;
 mod errors;
 mod facts;
@@ -42,8 +43,7 @@ pub use super::{Finding, Mode};
 use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::{
-    Answer, CallEnd, CallId, Committed, Effect, Facts, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup,
-    SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Window,
+    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Journey, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::domain::{Dataset, Day, Prm, Values};
@@ -296,6 +296,38 @@ impl Store for SqliteStore {
 
     async fn call_tally(&self, after: CallId) -> Result<Tallied, StoreError> {
         self.read(move |conn| Box::pin(tally::tally(conn, after))).await
+    }
+
+    async fn authorisations(&self) -> Result<Vec<Authorisation>, StoreError> {
+        self.read(|conn| Box::pin(consents::authorisations(conn))).await
+    }
+
+    async fn authorise(&self, known: &[Authorisation]) -> Result<(), StoreError> {
+        let known = known.to_vec();
+        self.write(move |conn| Box::pin(async move { consents::authorise(conn, &known).await })).await
+    }
+
+    async fn warn_of_consents(&self, now: i64) -> Result<Vec<Warning>, StoreError> {
+        self.write(move |conn| Box::pin(consents::warn(conn, now))).await
+    }
+
+    async fn begin_journey(&self, journey: &Journey) -> Result<(), StoreError> {
+        let journey = journey.clone();
+        self.write(move |conn| Box::pin(async move { consents::begin(conn, &journey).await })).await
+    }
+
+    async fn answer_journey(&self, state: &str, now: i64) -> Result<Option<Answered>, StoreError> {
+        let state = state.to_owned();
+        self.write(move |conn| Box::pin(async move { consents::answer(conn, &state, now).await })).await
+    }
+
+    async fn finish_journey(&self, state: &str, number: Option<i64>, done_at: Option<i64>) -> Result<(), StoreError> {
+        let state = state.to_owned();
+        self.write(move |conn| Box::pin(async move { consents::bring(conn, &state, number, done_at).await })).await
+    }
+
+    async fn unfinished_journeys(&self) -> Result<Vec<Journey>, StoreError> {
+        self.read(|conn| Box::pin(consents::unfinished(conn))).await
     }
 
     async fn tidy(&self) -> Result<(), StoreError> {

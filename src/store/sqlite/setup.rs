@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::SqliteConnection;
 
-use super::{calendar, sql};
+use super::{calendar, consents, sql};
 use crate::domain::{Days, Kind};
 use crate::store::{Setup, StoreError, Switch, Window};
 
@@ -51,22 +51,20 @@ pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result
         }
     }
     let mut wanted = BTreeSet::new();
+    let mut numbered = Vec::new();
     for meter in &setup.meters {
         let Some((id, source)) = ids.get(meter.prm.full()).copied() else {
             let what = format!("the source of meter {} is not configured", meter.prm);
             return Err(StoreError::Inconsistent { table: "meter", what });
         };
-        let consent = match meter.consent_until {
-            Some(until) => sqlx::query(sql::CONSENT_PUT).bind(id).bind(until),
-            None => sqlx::query(sql::CONSENT_CLEAR).bind(id),
-        };
-        consent.execute(&mut *conn).await?;
+        numbered.push((id, meter));
         for (position, dataset) in (0_i64..).zip(&meter.datasets) {
             wanted.insert((id, dataset.id()));
             let put = sqlx::query(sql::SERIES_PUT).bind(id).bind(dataset.id()).bind(source).bind(position);
             put.execute(&mut *conn).await?;
         }
     }
+    consents::put(conn, &numbered).await?;
     let known: Vec<(i64, i64)> = sqlx::query_as(sql::SERIES_CONFIGURED).fetch_all(&mut *conn).await?;
     for (meter, dataset) in known.into_iter().filter(|series| !wanted.contains(series)) {
         sqlx::query(sql::SERIES_LEAVES).bind(meter).bind(dataset).execute(&mut *conn).await?;

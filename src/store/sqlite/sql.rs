@@ -67,10 +67,52 @@ statements! {
         "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?1, ?2, ?3, 1, ?4)
          ON CONFLICT (meter, dataset) DO UPDATE SET configured = 1, position = excluded.position
          WHERE configured <> 1 OR position <> excluded.position";
-    CONSENT_CLEAR = "UPDATE consent SET until = NULL WHERE meter = ?1 AND until IS NOT NULL";
+    CONSENT_CLEAR =
+        "UPDATE consent SET until = NULL, source = NULL, granted_at = NULL, learnt = NULL, warned = NULL
+         WHERE meter = ?1 AND until IS NOT NULL";
+    /// Who was warned of another end was not warned of this one.
     CONSENT_PUT =
-        "INSERT INTO consent (meter, until) VALUES (?1, ?2)
-         ON CONFLICT (meter) DO UPDATE SET until = excluded.until WHERE until IS NOT excluded.until";
+        "INSERT INTO consent (meter, until, source, granted_at, learnt) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (meter) DO UPDATE
+         SET until = excluded.until, source = excluded.source, granted_at = excluded.granted_at,
+             learnt = excluded.learnt, warned = CASE WHEN until IS excluded.until THEN warned END
+         WHERE (until, source, granted_at, learnt)
+            IS NOT (excluded.until, excluded.source, excluded.granted_at, excluded.learnt)";
+    CONSENTS_WARN =
+        "UPDATE consent
+         SET warned = CASE WHEN until <= ?1 THEN 0 WHEN until - ?1 < 86400 THEN 1 WHEN until - ?1 < 604800 THEN 7 ELSE 30 END
+         WHERE until - ?1 < 2592000
+           AND coalesce(warned, 99) >
+               CASE WHEN until <= ?1 THEN 0 WHEN until - ?1 < 86400 THEN 1 WHEN until - ?1 < 604800 THEN 7 ELSE 30 END
+           AND EXISTS (SELECT 1 FROM meter m WHERE m.id = consent.meter AND m.configured = 1)
+         RETURNING (SELECT m.name FROM meter m WHERE m.id = consent.meter), until";
+
+    // Consents.
+    AUTHORISATIONS =
+        "SELECT a.prm, s.name, a.api, a.number, a.granted_at, a.until, a.learnt, a.ended, a.checked_at, a.covers
+         FROM authorisation a JOIN source s ON s.id = a.source ORDER BY a.prm, a.source";
+    AUTHORISATION_PUT =
+        "INSERT INTO authorisation (prm, source, api, number, granted_at, until, learnt, ended, checked_at, covers)
+         SELECT ?1, s.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM source s WHERE s.name = ?2
+         ON CONFLICT (source, prm) DO UPDATE
+         SET api = excluded.api, number = excluded.number, granted_at = excluded.granted_at, until = excluded.until,
+             learnt = excluded.learnt, ended = excluded.ended, checked_at = excluded.checked_at,
+             covers = excluded.covers";
+    /// Three years are the longest that a consent lasts.
+    JOURNEYS_FORGET = "DELETE FROM journey WHERE begun_at < ?1 - 3 * 366 * 86400";
+    JOURNEY_PUT =
+        "INSERT INTO journey (state, source, api, duration, begun_at)
+         SELECT ?1, s.id, ?3, ?4, ?5 FROM source s WHERE s.name = ?2";
+    JOURNEY_ANSWER = "UPDATE journey SET answered_at = ?2 WHERE state = ?1 AND answered_at IS NULL";
+    JOURNEY_GET =
+        "SELECT j.state, s.name, j.api, j.duration, j.begun_at, j.answered_at, j.number, j.done_at
+         FROM journey j JOIN source s ON s.id = j.source WHERE j.state = ?1";
+    JOURNEY_BRING = "UPDATE journey SET number = ?2, done_at = ?3 WHERE state = ?1";
+    JOURNEYS_UNFINISHED =
+        "SELECT j.state, s.name, j.api, j.duration, j.begun_at, j.answered_at, j.number, j.done_at
+         FROM journey j JOIN source s ON s.id = j.source
+         WHERE j.number IS NOT NULL AND j.done_at IS NULL ORDER BY j.begun_at DESC, j.state";
+
     /// How the series stands at the source that serves it is kept, unless there is nothing to say.
     SERVE_PARK =
         "INSERT INTO elsewhere (meter, dataset, source, state, code, message, not_before)

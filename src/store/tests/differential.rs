@@ -57,6 +57,7 @@ fn configuration(rng: &mut Rng) -> Setup {
             prm: format!("0000000000000{n}").parse().unwrap(),
             name: if rng.u8(..4) == 0 { format!("Meter {n}") } else { format!("Maison {n}") },
             source: one_of(rng, &["enedis", "home"]).into(),
+            sources: vec!["enedis".into(), "home".into()],
             consent_until: (rng.u8(..3) == 0).then_some(1_800_000_000),
             datasets: Dataset::ALL.into_iter().filter(|_| rng.u8(..6) > 0).collect(),
         };
@@ -329,6 +330,7 @@ async fn history(seed: u64) -> i64 {
                 prm: format!("0000000000000{n}").parse().unwrap(),
                 name: format!("Maison {n}"),
                 source: "enedis".into(),
+                sources: vec!["enedis".into()],
                 consent_until: None,
                 datasets: Dataset::ALL.to_vec(),
             })

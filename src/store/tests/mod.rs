@@ -16,6 +16,7 @@ macro_rules! on_both_engines {
 }
 
 mod answers;
+mod consents;
 mod differential;
 mod journal;
 mod postgres;
@@ -99,6 +100,7 @@ pub(super) fn setup() -> Setup {
         prm: PRM.parse().unwrap(),
         name: "Maison".into(),
         source: "enedis".into(),
+        sources: vec!["enedis".into()],
         consent_until: None,
         datasets: Dataset::ALL.to_vec(),
     };

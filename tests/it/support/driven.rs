@@ -13,8 +13,8 @@ use linkyd::clock::Clock;
 use linkyd::domain::{Dataset, Day};
 use linkyd::source::Pool;
 use linkyd::store::{
-    Answer, CallEnd, Committed, Effect, Facts, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId,
-    SourceStatus, Spent, Store, StoreError, Switch, Window,
+    Answer, Answered, Authorisation, CallEnd, Committed, Effect, Facts, Journey, MeterId, NewCall, Pause, Reserved,
+    SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Warning, Window,
 };
 use tokio::sync::Notify;
 
@@ -217,6 +217,41 @@ impl Store for Watched {
     async fn refused_tokens(&self, source: SourceId, since_ms: i64, codes: &[&str]) -> Result<i64, StoreError> {
         let _busy = self.busy();
         self.inner.refused_tokens(source, since_ms, codes).await
+    }
+
+    async fn authorisations(&self) -> Result<Vec<Authorisation>, StoreError> {
+        let _busy = self.busy();
+        self.inner.authorisations().await
+    }
+
+    async fn authorise(&self, known: &[Authorisation]) -> Result<(), StoreError> {
+        let _busy = self.busy();
+        self.inner.authorise(known).await
+    }
+
+    async fn warn_of_consents(&self, now: i64) -> Result<Vec<Warning>, StoreError> {
+        let _busy = self.busy();
+        self.inner.warn_of_consents(now).await
+    }
+
+    async fn begin_journey(&self, journey: &Journey) -> Result<(), StoreError> {
+        let _busy = self.busy();
+        self.inner.begin_journey(journey).await
+    }
+
+    async fn answer_journey(&self, state: &str, now: i64) -> Result<Option<Answered>, StoreError> {
+        let _busy = self.busy();
+        self.inner.answer_journey(state, now).await
+    }
+
+    async fn finish_journey(&self, state: &str, number: Option<i64>, done_at: Option<i64>) -> Result<(), StoreError> {
+        let _busy = self.busy();
+        self.inner.finish_journey(state, number, done_at).await
+    }
+
+    async fn unfinished_journeys(&self) -> Result<Vec<Journey>, StoreError> {
+        let _busy = self.busy();
+        self.inner.unfinished_journeys().await
     }
 
     async fn tidy(&self) -> Result<(), StoreError> {

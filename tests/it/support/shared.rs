@@ -10,8 +10,9 @@ use linkyd::budget::Limits;
 use linkyd::domain::{Dataset, Day};
 use linkyd::source::Pool;
 use linkyd::store::{
-    Answer, CallEnd, CallId, Committed, Effect, Facts, LEASE_MS, Lease, MeterId, NewCall, Pause, Reserved,
-    SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Window,
+    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Journey, LEASE_MS, Lease, MeterId,
+    NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Warning,
+    Window,
 };
 
 type Key = (MeterId, Dataset);
@@ -217,6 +218,34 @@ impl Store for Shared {
 
     async fn refused_tokens(&self, source: SourceId, since_ms: i64, codes: &[&str]) -> Result<i64, StoreError> {
         self.inner.refused_tokens(source, since_ms, codes).await
+    }
+
+    async fn authorisations(&self) -> Result<Vec<Authorisation>, StoreError> {
+        self.inner.authorisations().await
+    }
+
+    async fn authorise(&self, known: &[Authorisation]) -> Result<(), StoreError> {
+        self.inner.authorise(known).await
+    }
+
+    async fn warn_of_consents(&self, now: i64) -> Result<Vec<Warning>, StoreError> {
+        self.inner.warn_of_consents(now).await
+    }
+
+    async fn begin_journey(&self, journey: &Journey) -> Result<(), StoreError> {
+        self.inner.begin_journey(journey).await
+    }
+
+    async fn answer_journey(&self, state: &str, now: i64) -> Result<Option<Answered>, StoreError> {
+        self.inner.answer_journey(state, now).await
+    }
+
+    async fn finish_journey(&self, state: &str, number: Option<i64>, done_at: Option<i64>) -> Result<(), StoreError> {
+        self.inner.finish_journey(state, number, done_at).await
+    }
+
+    async fn unfinished_journeys(&self) -> Result<Vec<Journey>, StoreError> {
+        self.inner.unfinished_journeys().await
     }
 
     async fn tidy(&self) -> Result<(), StoreError> {

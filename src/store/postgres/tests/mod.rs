@@ -50,6 +50,7 @@ fn setup(meters: usize) -> Setup {
         prm: format!("{:014}", 1_234_567_890_123 + n).parse().unwrap(),
         name: format!("Maison {n}"),
         source: "enedis".into(),
+        sources: vec!["enedis".into()],
         consent_until: None,
         datasets: vec![CURVE, DAILY, Dataset::DailyMaxPower],
     };
