@@ -4,18 +4,22 @@
 //! `--from` must not lie after `--to`, and that a meter's number is never repeated in a message.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use url::Url;
 
 use crate::config::schema;
-use crate::domain::{Dataset, Day, Prm};
+use crate::domain::{Api, Dataset, Day, Prm};
 use crate::exit::Exit;
 use crate::observe::mask;
 use crate::simulator::command::SimulateArgs;
+use crate::source::enedis::consent::Period;
 
 /// What was asked on the command line.
 #[derive(Debug, Clone, Parser)]
@@ -53,6 +57,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Look for what is wrong and say what to do about it
     Doctor(DoctorArgs),
+    /// Ask a customer for consent: print Enedis' page, take the answer, store the meter
+    Authorize(Box<AuthorizeArgs>),
     /// Lift the pause of a source, as after a suspected ban
     Resume(ResumeArgs),
     /// Run a stand-in for Enedis on this machine
@@ -177,6 +183,79 @@ pub struct DoctorArgs {
     /// Report as one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// `linkyd authorize`
+#[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct AuthorizeArgs {
+    /// The source whose application asks; may be left out where one is of kind enedis
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+
+    /// Whose page: v5 or 2026 [default: the one that the source is configured for]
+    #[arg(long, value_name = "API", value_parser = api)]
+    pub api: Option<Api>,
+
+    /// How long the consent shall last: P3Y, P6M, P10W or P30D, three years at most [default: P3Y]
+    #[arg(long, value_name = "PERIOD")]
+    pub duration: Option<Period>,
+
+    /// The meter that is expected to be shared; may be repeated
+    #[arg(long = "prm", value_name = "PRM", value_parser = PrmParser)]
+    pub prms: Vec<Prm>,
+
+    /// One of the sandbox's test customers, 0 to 9
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub customer: Option<u8>,
+
+    /// Where to wait for the browser, on loopback; the path is /callback
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9766", value_parser = loopback)]
+    pub listen: Option<SocketAddr>,
+
+    /// Do not listen: the answer is pasted
+    #[arg(long)]
+    pub no_listen: bool,
+
+    /// Enedis' page, where it is elsewhere
+    #[arg(long, value_name = "URL")]
+    pub page: Option<Url>,
+
+    /// Minutes to wait for the browser
+    #[arg(long, value_name = "MINUTES", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub timeout: u32,
+
+    /// Print the page's address and leave; the answer is given with --url
+    #[arg(long, conflicts_with_all = ["url", "proceed", "no_listen"])]
+    pub no_wait: bool,
+
+    /// The address on which the browser ended; - reads it from standard input
+    #[arg(long, value_name = "URL", conflicts_with_all = ["proceed", "duration", "customer"])]
+    pub url: Option<String>,
+
+    /// Go on with a consent whose meter Enedis had not listed yet
+    #[arg(long = "continue", conflicts_with_all = ["duration", "customer"])]
+    pub proceed: bool,
+
+    /// What to call the meter in the configuration
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Add the meter to the configuration file without asking
+    #[arg(long)]
+    pub write: bool,
+
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl AuthorizeArgs {
+    /// How long to go on asking for the meter of an authorisation.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(60 * u64::from(self.timeout))
+    }
 }
 
 /// `linkyd resume`
@@ -314,6 +393,18 @@ fn dataset(text: &str) -> Result<Dataset, String> {
         return Err("this version does not collect it yet".to_owned());
     }
     text.parse().map_err(|_| format!("there is no such dataset; there are {}", Dataset::names()))
+}
+
+fn api(text: &str) -> Result<Api, String> {
+    Api::from_name(text).ok_or_else(|| "there are v5 and 2026".to_owned())
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(address),
+        Ok(_) => Err("only an address of this machine itself can be waited on, such as 127.0.0.1:9766".to_owned()),
+        Err(_) => Err("write an address with its port, such as 127.0.0.1:9766".to_owned()),
+    }
 }
 
 fn instant(text: &str) -> Result<DateTime<Utc>, String> {

@@ -19,6 +19,7 @@ use crate::observe::{LogHandle, Surroundings, init_logs};
 use crate::store::StoreError;
 
 pub mod args;
+mod authorize;
 mod copy;
 mod db;
 mod demo;
@@ -145,6 +146,10 @@ async fn run(invocation: &Invocation, environment: &Environment) -> Result<Exit,
             status::status(args, &loaded, clock).await
         }
         Command::Doctor(args) => doctor::doctor(args, path, environment, surroundings, clock).await,
+        Command::Authorize(args) => {
+            let loaded = load(path, environment, surroundings, Secrets::Read)?;
+            authorize::authorize(args, &loaded, environment, clock).await
+        }
         Command::Resume(args) => {
             let loaded = load(path, environment, surroundings, Secrets::Skip)?;
             resume::resume(args, &loaded, clock).await

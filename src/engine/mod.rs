@@ -6,6 +6,7 @@
 //! is learnt, [`pass`] is the only place that awaits, and the only layer that retries.
 
 mod allowance;
+pub mod consents;
 pub mod knowledge;
 mod outlook;
 pub mod pass;

@@ -58,8 +58,7 @@ impl Engine {
         stop: &CancellationToken,
         observer: Observer<'_>,
     ) -> Result<Report, StoreError> {
-        let renewed = self.store.set_up(&self.setup()).await?;
-        self.forgive(&renewed).await?;
+        self.prepare().await?;
         let shared = super::source_pass::Shared::new(observer);
         let mut report = Report::default();
         let mut tried = BTreeSet::new();
@@ -171,7 +170,7 @@ impl Engine {
     }
 
     /// What a source refused for its former credentials is asked again with the new ones.
-    async fn forgive(&self, renewed: &[String]) -> Result<(), StoreError> {
+    pub(super) async fn forgive(&self, renewed: &[String]) -> Result<(), StoreError> {
         if renewed.is_empty() {
             return Ok(());
         }

@@ -4,6 +4,7 @@
 //! through the connection that cannot write. Who may look is [`guard`]'s matter, how many at a time
 //! is `server`'s.
 
+pub mod callback;
 pub mod guard;
 mod health;
 mod metrics;

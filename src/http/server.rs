@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -78,19 +78,24 @@ async fn serve(listener: TcpListener, router: Router) {
                 continue;
             }
         };
-        let service = TowerToHyperService::new(router.clone());
+        let connection = connection(stream, router.clone());
         tokio::spawn(async move {
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(LONGEST)
-                .max_buf_size(16 * 1024)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), service);
-            // Whether it ended well is the visitor's concern.
-            let _ended = tokio::time::timeout(LONGEST, connection).await;
+            connection.await;
             drop(place);
         });
     }
+}
+
+/// Serves one connection to its end, which comes soon.
+pub(super) async fn connection(stream: TcpStream, router: Router) {
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(LONGEST)
+        .max_buf_size(16 * 1024)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // Whether it ended well is the visitor's concern.
+    let _ended = tokio::time::timeout(LONGEST, connection).await;
 }
 
 #[expect(clippy::disallowed_methods, reason = "a limit on input and output, which no calendar moves")]

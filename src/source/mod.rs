@@ -441,6 +441,17 @@ pub trait Source: Send + Sync + fmt::Debug {
         Grant::default()
     }
 
+    /// The request for the services that are subscribed under an authorisation, where the source knows of
+    /// such: they name its meter and say until when the consent holds.
+    fn services_request(&self, _authorisation: i64, _token: &Token) -> Option<Request> {
+        None
+    }
+
+    /// The body of an answer to [`Source::services_request`], for the decoder; `now` is the machine's time.
+    fn read_services<'r>(&self, response: &'r Response, _now: DateTime<Utc>) -> Result<&'r [u8], Refusal> {
+        Err(catalogue::own(catalogue::Own::Undecodable, Some(response.status), ""))
+    }
+
     /// The cheapest call that shows whether the credentials are taken, where there is a cheaper one
     /// than asking for data or for a token.
     fn check_request(&self) -> Option<Request> {

@@ -251,15 +251,15 @@ async fn a_consent_of_either_journey_opens_the_meter() {
         assert_eq!(stage.body(&request).await, Err("ADAM-DC-0008".to_owned()));
 
         let refused = stage.journey(api, &State::of([1; 16]), "refuse").await.unwrap();
-        assert_eq!(consent::read_redirect(&refused, &State::of([1; 16])), Err(consent::Failed::Refused));
+        assert_eq!(consent::read_redirect(&refused, &State::of([1; 16]).expected()), Err(consent::Failed::Refused));
         let sent = State::of([2; 16]);
         let back = stage.journey(api, &sent, &format!("share-{PRM}")).await.unwrap();
-        assert_eq!(consent::read_redirect(&back, &State::of([3; 16])), Err(consent::Failed::OtherState));
-        match consent::read_redirect(&back, &sent).unwrap() {
+        assert_eq!(consent::read_redirect(&back, &State::of([3; 16]).expected()), Err(consent::Failed::OtherState));
+        match consent::read_redirect(&back, &sent.expected()).unwrap() {
             Given::Meters(prms) => assert_eq!((api, prms), (Api::V5, vec![prm()])),
             Given::Authorisation(id) => {
                 assert_eq!(api, Api::V2026);
-                let body = stage.body(&stage.enedis.services_request(id, &stage.token)).await.unwrap();
+                let body = stage.body(&stage.enedis.list_services(id, &stage.token)).await.unwrap();
                 let Standing::Granted(granted) = clean(services(&body).unwrap()).standing() else { panic!("granted") };
                 assert_eq!((granted.prm, granted.until), (prm(), Some("2029-11-23".parse().unwrap())));
                 for direction in Direction::ALL {
@@ -269,7 +269,7 @@ async fn a_consent_of_either_journey_opens_the_meter() {
                 let page = stage.journey(api, &sent, &format!("share-{PRM}")).await.unwrap_err();
                 assert!(page.contains("déjà partagé"), "{page}");
                 stage.simulator.set_consent(&prm(), Consent::NEVER);
-                let body = stage.body(&stage.enedis.services_request(id, &stage.token)).await.unwrap();
+                let body = stage.body(&stage.enedis.list_services(id, &stage.token)).await.unwrap();
                 assert_eq!(clean(services(&body).unwrap()).standing(), Standing::Ended);
                 continue;
             }

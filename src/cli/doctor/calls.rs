@@ -14,11 +14,12 @@ use crate::cli::render::number;
 use crate::cli::sources::PauseView;
 use crate::config::MeterConfig;
 use crate::domain::{Api, Dataset, Day, Days, Kind, Prm, Span};
+use crate::engine::consents::pause;
 use crate::engine::knowledge::published_end;
 use crate::engine::{ActiveSource, Engine, keep, react};
 use crate::exit::Exit;
 use crate::source::{Ask, Grant, Pool, Reaction, Refusal, Reply, Request, Response, catalogue};
-use crate::store::{CallEnd, Effect, NewCall, Reserved, SourceFacts, SourceState, StoreError};
+use crate::store::{CallEnd, NewCall, Reserved, SourceFacts, StoreError};
 
 /// Days of the call for data, where nothing cheaper shows whether a source answers.
 const DAYS: i32 = 2;
@@ -239,23 +240,6 @@ impl Caller {
 /// Nothing but a finding.
 fn told(finding: Finding) -> Asked {
     Asked { findings: vec![finding], dated: None }
-}
-
-/// What is to be kept of a refusal: a pause that the source asked for, or that a ban makes wise. That
-/// credentials are refused is not kept: somebody is about to mend that.
-fn pause(facts: &SourceFacts, refusal: &Refusal, now: DateTime<Utc>) -> Option<Effect> {
-    let until = match refusal.reaction {
-        Reaction::Ban => now.timestamp_millis() + react::BAN_MS,
-        Reaction::RetryAt(told) => react::resume_at(told, now, fastrand::u32(0..=1_000)),
-        _ => return None,
-    };
-    let state = SourceState {
-        not_before_ms: Some(until),
-        code: Some(refusal.code.clone()),
-        message: Some(react::message(refusal)),
-        ..facts.state.clone()
-    };
-    Some(Effect::Source { source: facts.id, state })
 }
 
 /// The dataset whose answer is the smallest: of daily values rather than a curve.

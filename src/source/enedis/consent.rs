@@ -3,7 +3,7 @@
 //! Both APIs have a page of their own. The one of v5 sends the browser back with the PRM itself and a `code`
 //! that nothing is needed for, since the application's token reads whatever was shared. The one of 2026
 //! brings the number of an authorisation, under which the PRM is found with
-//! [`Enedis::services_request`](super::Enedis::services_request). Nothing here opens a socket or draws a random
+//! [`Enedis::list_services`](super::Enedis::list_services). Nothing here opens a socket or draws a random
 //! number; the journey is told in docs/enedis.md.
 
 use std::fmt;
@@ -17,6 +17,9 @@ use crate::source::wire;
 
 /// Where Enedis' page is.
 pub const PAGE: &str = "https://mon-compte-particulier.enedis.fr";
+
+/// Where the page of the sandbox was last known to be; nothing public says so today.
+pub const SANDBOX_PAGE: &str = "https://ext.hml.api.enedis.fr";
 
 /// What ties the browser that comes back to the one that was sent: unguessable, good for one journey.
 pub struct State(SecretString);
@@ -41,12 +44,45 @@ impl State {
         Self(SecretString::from(format!("{text}{}", customer % 10)))
     }
 
-    /// Whether this is the state. It takes as long whatever is given, so that nobody finds it by trying.
+    /// What is kept of it.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        Expected::of(self.0.expose_secret())
+    }
+}
+
+/// What is kept of a state: enough to know it when it comes back, too little to send it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected(String);
+
+impl Expected {
+    /// What is kept of that state.
+    fn of(state: &str) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, state.as_bytes());
+        Self(digest.as_ref().iter().fold(String::new(), |mut text, byte| {
+            let _infallible = fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+            text
+        }))
+    }
+
+    /// The same, as it was kept.
+    #[must_use]
+    pub fn kept(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text to keep: a digest.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether that is the state. It takes as long whatever is given, so that nobody finds it by trying.
     #[must_use]
     pub fn is(&self, given: &str) -> bool {
-        let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-        let (own, given) = (digest(self.0.expose_secret()), digest(given));
-        own.as_ref().iter().zip(given.as_ref()).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+        let given = Self::of(given).0;
+        let same = self.0.bytes().zip(given.bytes()).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0;
+        same && self.0.len() == given.len()
     }
 }
 
@@ -166,6 +202,12 @@ pub enum Failed {
     /// The answer is a success without a meter that can be read.
     #[error("Enedis' answer names no meter that could be read; nothing was stored, begin anew")]
     NoMeter,
+    /// The journey was answered before.
+    #[error("this answer was used already, and each is good for once; begin anew where something is still lacking")]
+    Used,
+    /// The journey was begun too long ago.
+    #[error("this journey was begun more than a week ago, which is too long; begin anew")]
+    Expired,
     /// The browser did not come back.
     #[error(
         "the browser did not come back. If Enedis' page said that the sharing failed, the meter is shared with this application already: delete that share in the customer account at Enedis, then begin anew"
@@ -173,25 +215,80 @@ pub enum Failed {
     NoAnswer,
 }
 
+impl Failed {
+    /// One of each, for the catalogue.
+    #[must_use]
+    pub fn every() -> [Self; 10] {
+        [
+            Self::NotTheRedirect,
+            Self::OtherState,
+            Self::Used,
+            Self::Expired,
+            Self::Refused,
+            Self::NotCompleted,
+            Self::Enedis,
+            Self::NotAccepted("…".to_owned()),
+            Self::NoMeter,
+            Self::NoAnswer,
+        ]
+    }
+
+    /// Its code, for scripts and docs/errors.md.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotTheRedirect => "consent_address",
+            Self::OtherState => "consent_state",
+            Self::Used => "consent_used",
+            Self::Expired => "consent_expired",
+            Self::Refused => "consent_refused",
+            Self::NotCompleted => "consent_not_completed",
+            Self::Enedis => "consent_server_error",
+            Self::NotAccepted(_) => "consent_not_accepted",
+            Self::NoMeter => "consent_no_meter",
+            Self::NoAnswer => "consent_no_answer",
+        }
+    }
+
+    /// Whether the same again may end better.
+    #[must_use]
+    pub fn retry_helps(&self) -> bool {
+        matches!(self, Self::NotCompleted | Self::Enedis)
+    }
+}
+
 /// The longest text that is taken for an address.
 const LONGEST: usize = 8 * 1024;
+
+type Pairs = Vec<(String, String)>;
+
+/// The parameters in the address that the browser came back with, or in the part after its `?`.
+fn pairs(text: &str) -> Option<Pairs> {
+    let text = text.trim();
+    let query = text.split_once('?').map_or(text, |(_, query)| query);
+    let query = query.split_once('#').map_or(query, |(query, _)| query);
+    let plausible = text.len() <= LONGEST && query.contains('=');
+    plausible.then(|| form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+}
+
+/// The value of a parameter. One that is there twice was not written by Enedis.
+fn value<'p>(pairs: &'p Pairs, name: &str) -> Option<&'p str> {
+    let mut found = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.trim());
+    found.next().filter(|value| !value.is_empty() && found.next().is_none())
+}
+
+/// What would have been kept of the state that the browser came back with: by that its journey is found.
+#[must_use]
+pub fn journey_of(text: &str) -> Option<Expected> {
+    value(&pairs(text)?, "state").map(Expected::of)
+}
 
 /// Reads what the browser came back with: the whole address as pasted, or the part after its `?`.
 ///
 /// The state is looked at before anything else; a failure counts even where a meter stands beside it.
-pub fn read_redirect(text: &str, state: &State) -> Result<Given, Failed> {
-    let text = text.trim();
-    let query = text.split_once('?').map_or(text, |(_, query)| query);
-    let query = query.split_once('#').map_or(query, |(query, _)| query);
-    if text.len() > LONGEST || !query.contains('=') {
-        return Err(Failed::NotTheRedirect);
-    }
-    let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let get = |name: &str| {
-        let mut found = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.trim());
-        // One that is there twice was not written by Enedis.
-        found.next().filter(|value| !value.is_empty() && found.next().is_none())
-    };
+pub fn read_redirect(text: &str, state: &Expected) -> Result<Given, Failed> {
+    let pairs = pairs(text).ok_or(Failed::NotTheRedirect)?;
+    let get = |name: &str| value(&pairs, name);
     let known = ["state", "code", "usage_point_id", "autorisation_id", "error"];
     if !pairs.iter().any(|(key, _)| known.contains(&key.as_str())) {
         return Err(Failed::NotTheRedirect);
@@ -230,129 +327,4 @@ fn failure(error: &str, description: &str) -> Failed {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn state() -> State {
-        State::of([7; 16])
-    }
-
-    const TEXT: &str = "07070707070707070707070707070707x";
-
-    fn read(query: &str) -> Result<Given, Failed> {
-        read_redirect(&format!("http://127.0.0.1:9766/callback?{}", query.replace("STATE", TEXT)), &state())
-    }
-
-    #[test]
-    fn the_page_is_asked_for_to_the_letter() {
-        let base = Url::parse(PAGE).unwrap();
-        for (api, version) in [(Api::V5, "v1"), (Api::V2026, "v2")] {
-            let url = page(&base, api, "an id&more", &state(), Period::LONGEST);
-            let query = format!("client_id=an+id%26more&response_type=code&state={TEXT}&duration=P3Y");
-            assert_eq!(url.as_str(), format!("{PAGE}/dataconnect/{version}/oauth2/authorize?{query}"));
-        }
-        let proxied = Url::parse("http://127.0.0.1:9765/enedis/").unwrap();
-        let url = page(&proxied, Api::V2026, "id", &State::for_customer([7; 16], 4), "P30D".parse().unwrap());
-        assert!(url.as_str().starts_with("http://127.0.0.1:9765/enedis/dataconnect/v2/oauth2/authorize?"));
-        assert!(url.as_str().ends_with("074&duration=P30D"), "{url}");
-    }
-
-    #[test]
-    fn states_are_hidden_and_compared_whole() {
-        assert_eq!(format!("{:?}", state()), "State(…)");
-        assert!(state().is(TEXT));
-        for other in ["", "x", &TEXT[..32], &format!("{TEXT}0"), &TEXT.to_uppercase()] {
-            assert!(!state().is(other), "{other}");
-        }
-        assert!(!State::of([8; 16]).is(TEXT));
-    }
-
-    #[test]
-    fn periods_are_at_most_three_years() {
-        let day: Day = "2026-11-26".parse().unwrap();
-        for (text, end) in [
-            ("P1D", "2026-11-27"),
-            ("P2W", "2026-12-10"),
-            ("P36M", "2029-11-26"),
-            ("P3Y", "2029-11-26"),
-            ("P1095D", "2029-11-25"),
-        ] {
-            let period: Period = text.parse().unwrap();
-            assert_eq!((period.to_string().as_str(), period.ends(day)), (text, end.parse().unwrap()));
-        }
-        for text in
-            ["", "P", "3Y", "P0D", "P37M", "P4Y", "P1096D", "P157W", "P1Y6M", "PT1H", "P-1D", "P+1D", "P1é", "P99999D"]
-        {
-            assert_eq!(text.parse::<Period>(), Err(PeriodError), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_the_browser_brings_back() {
-        let prm = |text: &str| text.parse::<Prm>().unwrap();
-        let (one, other) = (prm("01234567890123"), prm("12345678901234"));
-        for (query, given) in [
-            ("code=abc&state=STATE&usage_point_id=01234567890123", Given::Meters(vec![one.clone()])),
-            (
-                "usage_point_id=12345678901234%3B01234567890123&state=STATE",
-                Given::Meters(vec![one.clone(), other.clone()]),
-            ),
-            ("usage_point_id=01234567890123, 12345678901234&state=STATE#part", Given::Meters(vec![one, other])),
-            ("autorisation_id=424242&state=STATE", Given::Authorisation(424_242)),
-        ] {
-            assert_eq!(read(query), Ok(given), "{query}");
-        }
-        // The part after the question mark alone.
-        let bare = format!(" autorisation_id=1&state={TEXT}\n");
-        assert_eq!(read_redirect(&bare, &state()), Ok(Given::Authorisation(1)));
-    }
-
-    #[test]
-    fn every_failure_is_told_apart() {
-        for (query, failed) in [
-            ("", Failed::NotTheRedirect),
-            ("page=1", Failed::NotTheRedirect),
-            ("autorisation_id=1", Failed::OtherState),
-            ("autorisation_id=1&state=", Failed::OtherState),
-            ("autorisation_id=1&state=other", Failed::OtherState),
-            ("autorisation_id=1&state=STATE&state=STATE", Failed::OtherState),
-            // Another one's error is none of this journey's business.
-            ("error=access_denied&state=other", Failed::OtherState),
-            ("error=access_denied&error_description=no&state=STATE", Failed::Refused),
-            ("error=invalid_request&error_description=demande_non_aboutie&state=STATE", Failed::NotCompleted),
-            ("code=500&error=server_error&state=STATE", Failed::Enedis),
-            ("code=500&usage_point_id=01234567890123&state=STATE", Failed::Enedis),
-            ("code=server_error&usage_point_id=01234567890123&state=STATE", Failed::Enedis),
-            ("error=&usage_point_id=01234567890123&state=STATE", Failed::NotAccepted(String::new())),
-            (
-                "error=invalid_request&error_description=maximum_duration_exceeded&state=STATE",
-                Failed::NotAccepted("maximum_duration_exceeded".to_owned()),
-            ),
-            ("usage_point_id=1234&state=STATE", Failed::NoMeter),
-            ("usage_point_id=01234567890123;&state=STATE", Failed::NoMeter),
-            ("autorisation_id=-1&state=STATE", Failed::NoMeter),
-            ("autorisation_id=x&state=STATE", Failed::NoMeter),
-            ("code=abc&state=STATE", Failed::NoMeter),
-        ] {
-            assert_eq!(read(query), Err(failed), "{query}");
-        }
-        let long = format!("?state={TEXT}&{}=1", "x".repeat(LONGEST));
-        assert_eq!(read_redirect(&long, &state()), Err(Failed::NotTheRedirect));
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_from_outside_breaks_it_or_gets_through_without_the_state(text in "\\PC{0,200}") {
-            for query in [text.clone(), format!("http://127.0.0.1/?{text}"), format!("autorisation_id=1&state={text}")] {
-                prop_assert!(read_redirect(&query, &state()).is_err());
-            }
-            let shown = read(&format!("state=STATE&error={}", form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()));
-            if let Err(failed) = shown {
-                let clean = !failed.to_string().contains(|c: char| c.is_control() || c == '<');
-                prop_assert!(clean);
-            }
-        }
-    }
-}
+mod tests;

@@ -165,7 +165,7 @@ impl Enedis {
     /// The request for the services of an authorisation, which name its meter; those that are over are listed too,
     /// or a consent that has ended would look like one that is not in force yet (2026).
     #[must_use]
-    pub fn services_request(&self, authorisation: i64, token: &Token) -> Request {
+    pub fn list_services(&self, authorisation: i64, token: &Token) -> Request {
         let body = serde_json::json!({
             "autorisationId": authorisation,
             "comptage": false,

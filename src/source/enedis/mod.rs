@@ -166,6 +166,14 @@ impl Source for Enedis {
         }
         Reply::Refused(catalogue::classify(Front::Enedis, Endpoint::Data, response, now))
     }
+
+    fn services_request(&self, authorisation: i64, token: &Token) -> Option<Request> {
+        Some(self.list_services(authorisation, token))
+    }
+
+    fn read_services<'r>(&self, response: &'r Response, now: DateTime<Utc>) -> Result<&'r [u8], Refusal> {
+        self.read_answer(Endpoint::Customer, response, now)
+    }
 }
 
 #[cfg(test)]

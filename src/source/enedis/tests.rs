@@ -130,7 +130,7 @@ fn registers_and_services_are_asked_for_to_the_letter() {
         let query = "pointId=01234567890123&dateDebut=2026-10-01&dateFin=2026-11-01";
         assert_eq!(request.url.as_str(), format!("{PRODUCTION}/mesure_synchrone_auto/v2/index_{name}?{query}"));
     }
-    let request = enedis.services_request(424_242, &token);
+    let request = enedis.list_services(424_242, &token);
     assert_eq!(request.url.as_str(), format!("{PRODUCTION}/subscribed_services/v1"));
     let body: serde_json::Value = serde_json::from_str(request.json.as_deref().unwrap()).unwrap();
     assert_eq!((&body["autorisationId"], &body["comptage"]), (&424_242.into(), &false.into()));

@@ -58,8 +58,11 @@ fn may_be_empty(table: &str, column: &str) -> bool {
         | "outcome"
         | "status"
         | "row_count"
-        | "duration_ms" => true,
-        "number" | "answered_at" | "done_at" | "warned" => true,
+        | "duration_ms"
+        | "number"
+        | "answered_at"
+        | "done_at"
+        | "warned" => true,
         "at" => table == "max_power",
         "api" => matches!(table, "call" | "learnt"),
         "source" | "granted_at" | "learnt" => table == "consent",

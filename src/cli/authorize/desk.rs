@@ -1,0 +1,136 @@
+//! What of a journey needs the database. It is opened for each stage and given back, so that whoever else
+//! writes finds a turn while somebody reads Enedis' page.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use super::super::{Trouble, wiring};
+use super::outcome::Ended;
+use crate::clock::Clock;
+use crate::config::Loaded;
+use crate::engine::consents::{self, Exchanged, Looked};
+use crate::engine::{ActiveSource, Engine};
+use crate::exit::Exit;
+use crate::source::Token;
+use crate::store::{Answered, Authorisation, Journey, Mode, StoreError};
+
+/// What this process does, for those who wait for it.
+const COMMAND: &str = "linkyd authorize";
+
+/// Where stages are done.
+pub(super) struct Desk<'d> {
+    loaded: &'d Loaded,
+    source: String,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    held: Option<(Token, Duration)>,
+}
+
+impl<'d> Desk<'d> {
+    /// For journeys of that source.
+    pub(super) fn new(loaded: &'d Loaded, source: &str, clock: Arc<dyn Clock>, stop: CancellationToken) -> Self {
+        Self { loaded, source: source.to_owned(), clock, stop, held: None }
+    }
+
+    /// The machine's time.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(super) fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Goes on with a journey of that source.
+    pub(super) fn of_source(&mut self, name: &str) -> Result<(), Trouble> {
+        if self.loaded.config.source(name).is_none() {
+            let message = format!("the journey belongs to the source {name:?}, which is not in the configuration");
+            return Err(Trouble { exit: Exit::Configuration, message });
+        }
+        if self.source != name {
+            name.clone_into(&mut self.source);
+            self.held = None;
+        }
+        Ok(())
+    }
+
+    /// Does something with the database; `None` where somebody asked to stop first.
+    async fn stage<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&Engine, &ActiveSource, &mut Option<(Token, Duration)>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, Trouble> {
+        let place = &self.loaded.config.database.place;
+        let turn = wiring::open_in_turn(place, Mode::Create, COMMAND, &self.stop, &self.clock).await?;
+        let Some(database) = turn else { return Ok(None) };
+        let engine = wiring::engine(&self.loaded.config, database.store(), Arc::clone(&self.clock), None)?;
+        let Some(active) = engine.sources.iter().find(|active| active.source.name() == self.source) else {
+            let message = format!("there is no source {:?}", self.source);
+            return Err(Trouble { exit: Exit::Configuration, message });
+        };
+        Ok(Some(work(&engine, active, &mut self.held).await?))
+    }
+
+    /// Notes that a journey begins.
+    pub(super) async fn begin(&mut self, journey: &Journey) -> Result<Option<()>, Trouble> {
+        self.stage(async |engine, _, _| {
+            engine.prepare().await?;
+            engine.store.begin_journey(journey).await
+        })
+        .await
+    }
+
+    /// Notes that a journey was answered.
+    pub(super) async fn answer(&mut self, state: &str) -> Result<Option<Option<Answered>>, Trouble> {
+        let now = self.now().timestamp();
+        self.stage(async |engine, _, _| engine.store.answer_journey(state, now).await).await
+    }
+
+    /// Notes what a journey brought.
+    pub(super) async fn bring(&mut self, state: &str, number: i64) -> Result<Option<()>, Trouble> {
+        self.stage(async |engine, _, _| engine.store.finish_journey(state, Some(number), None).await).await
+    }
+
+    /// The journeys that are to be gone on with.
+    pub(super) async fn unfinished(&mut self) -> Result<Option<Vec<Journey>>, Trouble> {
+        self.stage(async |engine, _, _| engine.store.unfinished_journeys().await).await
+    }
+
+    /// Finds the meter of an authorisation.
+    pub(super) async fn exchange(
+        &mut self,
+        number: i64,
+        patience: Duration,
+        waits: impl FnMut(Duration),
+    ) -> Result<Exchanged, Trouble> {
+        let (clock, stop) = (Arc::clone(&self.clock), self.stop.clone());
+        let look = async || {
+            let looked = self.stage(async |engine, active, held| engine.look_up(active, number, held).await).await?;
+            Ok(looked.unwrap_or(Looked::NotMade { until: None, rests: None }))
+        };
+        consents::exchange(look, &*clock, &stop, patience, waits).await
+    }
+
+    /// Stores what was given, and that the journey is over.
+    pub(super) async fn grant(
+        &mut self,
+        journey: &Journey,
+        number: Option<i64>,
+        given: Vec<Authorisation>,
+    ) -> Result<Ended, Trouble> {
+        let now = self.now().timestamp();
+        let stored = self
+            .stage(async |engine, _, _| {
+                engine.grant(&given).await?;
+                engine.store.finish_journey(&journey.state, number, Some(now)).await
+            })
+            .await?;
+        Ok(if stored.is_some() { Ended::Granted(given) } else { Ended::Stopped { number } })
+    }
+}

@@ -1,0 +1,179 @@
+//! Waiting for the browser: on loopback, at the terminal, or both.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::super::Trouble;
+use super::desk::Desk;
+use crate::exit::Exit;
+use crate::http::callback::{Callback, Said, Visit};
+use crate::source::enedis::consent::{Expected, Failed, Given, read_redirect};
+
+/// What a person types, line by line.
+#[derive(Debug, Default)]
+pub(super) struct Lines(Option<mpsc::UnboundedReceiver<String>>);
+
+impl Lines {
+    /// The next line; `None` at the end of the input.
+    pub(super) async fn next(&mut self) -> Option<String> {
+        self.0.get_or_insert_with(read_lines).recv().await
+    }
+}
+
+/// A thread of its own reads, since nothing can end a read; the process does not wait for it.
+fn read_lines() -> mpsc::UnboundedReceiver<String> {
+    let (typed, lines) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in io::stdin().lines() {
+            let Ok(line) = line else { return };
+            if typed.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// How waiting ended.
+#[derive(Debug)]
+pub(super) enum Came {
+    /// The browser came back, with that.
+    Answer(Result<Given, Failed>),
+    /// It did not.
+    Nothing,
+    /// Somebody asked to stop.
+    Stopped,
+}
+
+/// The ways by which an answer may come.
+pub(super) struct Wait<'w> {
+    callback: Option<Callback>,
+    lines: Option<&'w mut Lines>,
+}
+
+impl<'w> Wait<'w> {
+    /// Listens at that address, and to a person.
+    pub(super) async fn new(listen: Option<SocketAddr>, lines: Option<&'w mut Lines>) -> Result<Self, Trouble> {
+        let callback = match listen {
+            None => None,
+            Some(listen) => Some(Callback::open(listen).await.map_err(|error| Trouble {
+                exit: Exit::InputOutput,
+                message: format!(
+                    "nothing can listen on {listen}: {error}; give another address with --listen, or --no-listen to \
+                     paste the answer"
+                ),
+            })?),
+        };
+        Ok(Self { callback, lines })
+    }
+
+    /// Where the browser is to come back to.
+    pub(super) fn address(&self) -> Option<String> {
+        self.callback.as_ref().map(Callback::address)
+    }
+
+    /// The next visit; for ever where nothing listens.
+    async fn visit(callback: &mut Option<Callback>) -> Visit {
+        match callback {
+            Some(open) => match open.next().await {
+                Some(visit) => visit,
+                None => std::future::pending().await,
+            },
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn line(lines: &mut Option<&mut Lines>) -> String {
+        let line = match lines {
+            Some(lines) => lines.next().await,
+            None => None,
+        };
+        match line {
+            Some(line) => line,
+            // The end of the input is not the end of waiting.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for an answer that belongs to this journey; all others are told so.
+    pub(super) async fn answer(&mut self, expected: &Expected, limit: Duration, desk: &Desk<'_>) -> Came {
+        let until = desk.clock().monotonic().saturating_add(limit);
+        loop {
+            tokio::select! {
+                biased;
+                () = desk.stop().cancelled() => return Came::Stopped,
+                visit = Self::visit(&mut self.callback) => {
+                    let read = read_redirect(&format!("?{}", visit.query), expected);
+                    visit.say(page(&read));
+                    match read {
+                        Err(failed @ (Failed::OtherState | Failed::NotTheRedirect)) => {
+                            tracing::warn!(code = failed.code(), "a browser came back with something else: {failed}");
+                        }
+                        read => return Came::Answer(read),
+                    }
+                }
+                line = Self::line(&mut self.lines) => {
+                    if line.trim().is_empty() {
+                        continue;
+                    }
+                    match read_redirect(&line, expected) {
+                        Err(failed @ (Failed::OtherState | Failed::NotTheRedirect)) => {
+                            tracing::warn!(code = failed.code(), "{failed}");
+                        }
+                        read => return Came::Answer(read),
+                    }
+                }
+                () = desk.clock().sleep_until(until) => return Came::Nothing,
+            }
+        }
+    }
+
+    /// Does something while whoever comes back once more is told that this was answered.
+    pub(super) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                visit = Self::visit(&mut self.callback) => visit.say(page(&Err(Failed::Used))),
+            }
+        }
+    }
+
+    /// Listens no more.
+    pub(super) async fn close(self) {
+        if let Some(callback) = self.callback {
+            callback.close().await;
+        }
+    }
+}
+
+/// What the browser's page tells.
+fn page(read: &Result<Given, Failed>) -> Said {
+    match read {
+        Ok(Given::Meters(prms)) => {
+            let prms: Vec<String> = prms.iter().map(ToString::to_string).collect();
+            Said {
+                good: true,
+                title: "Thank you".to_owned(),
+                text: format!("The consent has arrived, for: {}. linkyd goes on by itself.", prms.join(", ")),
+            }
+        }
+        Ok(Given::Authorisation(_)) => Said {
+            good: true,
+            title: "Thank you".to_owned(),
+            text: "The consent has arrived. linkyd now asks Enedis which meter it is for, and goes on by itself."
+                .to_owned(),
+        },
+        Err(failed) => {
+            let mut text = failed.to_string();
+            if let Some(first) = text.get_mut(..1) {
+                first.make_ascii_uppercase();
+            }
+            Said { good: false, title: "This did not work".to_owned(), text: format!("{text}.") }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Consents: what a journey to Enedis' page brought, made good and kept.
+//!
+//! A consent of 2026 names an authorisation; [`exchange()`] finds its meter in the list of subscribed services,
+//! with the waits that a list which lags behind asks for. [`Engine::grant`] stores what was given and lets the
+//! series that waited for it be asked again. Every call is written to the journal and counted like any other
+//! (`counted`).
+
+mod counted;
+mod exchange;
+#[cfg(test)]
+mod tests;
+
+use chrono::{DateTime, Utc};
+
+use super::{ActiveSource, Engine, react};
+use crate::domain::services::{Granted, Measure};
+use crate::domain::{Api, Dataset, Day, Direction, SeriesState, paris};
+use crate::store::{Authorisation, Effect, EndKnown, StoreError};
+
+pub use counted::{Counted, pause};
+pub use exchange::{Exchanged, Looked, exchange, wait_after};
+
+/// Seconds after a consent in which a refusal of the holder may be a passing fault at Enedis.
+const HOLDER_PATIENCE: i64 = 72 * 3_600;
+
+/// The same for one of the consent itself.
+const CONSENT_PATIENCE: i64 = 24 * 3_600;
+
+/// The code of a refusal that is waited out because the consent is fresh.
+pub const SETTLING: &str = "consent_settling";
+
+/// Whether a refusal is to be waited out, `age` seconds after the consent was given: in the first days Enedis
+/// has been seen to refuse valid ones.
+#[must_use]
+pub fn settles(code: &str, age: i64) -> bool {
+    let patience = match code {
+        "ADAM-DC-0007" => HOLDER_PATIENCE,
+        "ADAM-DC-0008" => CONSENT_PATIENCE,
+        _ => return false,
+    };
+    (0..patience).contains(&age)
+}
+
+/// The datasets that an authorisation covers.
+#[must_use]
+pub fn covered(granted: &Granted) -> Vec<Dataset> {
+    let dataset = |(measure, direction): &(Measure, Direction)| match (measure, direction) {
+        (Measure::LoadCurve, Direction::Consumption) => Some(Dataset::ConsumptionLoadCurve),
+        (Measure::LoadCurve, Direction::Production) => Some(Dataset::ProductionLoadCurve),
+        (Measure::DailyEnergy, Direction::Consumption) => Some(Dataset::DailyConsumption),
+        (Measure::DailyEnergy, Direction::Production) => Some(Dataset::DailyProduction),
+        (Measure::MaxPower, Direction::Consumption) => Some(Dataset::DailyMaxPower),
+        _ => None,
+    };
+    granted.measures.iter().filter_map(dataset).collect()
+}
+
+/// What is known of a consent that names an authorisation. `reckoned` is the first day after it, by the
+/// duration that was asked for; Enedis' own word counts before that. `now` is the machine's time.
+#[must_use]
+pub fn of_services(
+    source: &str,
+    number: i64,
+    granted: &Granted,
+    reckoned: Option<Day>,
+    now: DateTime<Utc>,
+) -> Authorisation {
+    let end = granted.until.map(Day::next).or(reckoned);
+    Authorisation {
+        prm: granted.prm.clone(),
+        source: source.to_owned(),
+        api: Api::V2026,
+        number: Some(number),
+        granted_at: now.timestamp(),
+        until: end.map(paris::start_of),
+        learnt: if granted.until.is_some() { EndKnown::Services } else { EndKnown::Duration },
+        ended: false,
+        checked_at: Some(now.timestamp()),
+        covers: covered(granted),
+    }
+}
+
+impl Engine {
+    /// Tells the store of the configuration, and forgives what a source refused for its former credentials.
+    pub async fn prepare(&self) -> Result<(), StoreError> {
+        let renewed = self.store.set_up(&self.setup()).await?;
+        self.forgive(&renewed).await
+    }
+
+    /// Stores consents that were given just now; series that were suspended for want of them are asked again.
+    pub async fn grant(&self, given: &[Authorisation]) -> Result<(), StoreError> {
+        self.store.authorise(given).await?;
+        self.prepare().await?;
+        let facts = self.store.facts(super::pass::midnight(self.calendar.now())).await?;
+        let mut effects = Vec::new();
+        for one in &facts.series {
+            let by = facts.sources.iter().find(|source| source.id == one.source).map(|source| source.name.as_str());
+            let concerned = given.iter().any(|given| given.prm == one.prm && Some(given.source.as_str()) == by);
+            if concerned && one.state == SeriesState::Suspended {
+                effects.push(Effect::Series {
+                    meter: one.meter,
+                    dataset: one.dataset,
+                    state: SeriesState::Waiting,
+                    code: None,
+                    message: None,
+                    not_before: None,
+                });
+            }
+        }
+        self.store.apply(effects).await
+    }
+}
