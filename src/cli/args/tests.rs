@@ -111,16 +111,17 @@ fn help_reads_well() {
     Usage: linkyd [OPTIONS] <COMMAND>
 
     Commands:
-      run       Run as a daemon: fetch every morning, answer signals, serve the status page
-      sync      Fetch what is missing now, then exit
-      plan      Show the calls that sync would make, without making any
-      status    Show what is there, what is missing and why
-      doctor    Look for what is wrong and say what to do about it
-      resume    Lift the pause of a source, as after a suspected ban
-      simulate  Run a stand-in for Enedis on this machine
-      demo      Try everything without an account: fetch an invented household's history
-      config    Check or show the configuration
-      db        Look after the database
+      run        Run as a daemon: fetch every morning, answer signals, serve the status page
+      sync       Fetch what is missing now, then exit
+      plan       Show the calls that sync would make, without making any
+      status     Show what is there, what is missing and why
+      doctor     Look for what is wrong and say what to do about it
+      authorize  Ask a customer for consent: print Enedis' page, take the answer, store the meter
+      resume     Lift the pause of a source, as after a suspected ban
+      simulate   Run a stand-in for Enedis on this machine
+      demo       Try everything without an account: fetch an invented household's history
+      config     Check or show the configuration
+      db         Look after the database
 
     Options:
           --config <FILE>  Configuration file [default: /etc/linkyd/config.toml]

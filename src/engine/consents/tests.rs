@@ -87,11 +87,11 @@ fn enedis_word_about_the_end_counts_before_what_was_reckoned() {
     let reckoned = Some("2029-11-24".parse().unwrap());
     let known = of_services("enedis", 424_242, &granted(), reckoned, now);
     // The last day is 5 October, so it is over at the midnight after it, in Paris.
-    assert_eq!((known.until, known.learnt), (Some(1_854_309_600), EndKnown::Services));
+    assert_eq!((known.until, known.learnt), (Some(1_885_932_000), EndKnown::Services));
     assert_eq!(known.covers, [Dataset::ConsumptionLoadCurve, Dataset::DailyProduction]);
     let silent = Granted { until: None, ..granted() };
     let known = of_services("enedis", 424_242, &silent, reckoned, now);
-    assert_eq!((known.until, known.learnt), (Some(1_858_633_200), EndKnown::Duration));
+    assert_eq!((known.until, known.learnt), (Some(1_890_169_200), EndKnown::Duration));
 }
 
 #[test]
