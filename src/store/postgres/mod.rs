@@ -49,7 +49,9 @@ use self::facts::Asked;
 use self::skew::Skew;
 use self::transaction::{Kind, Patience, Work};
 use super::{
-    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Finding, Journey, MeterId, Mode, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
+    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Finding, Journey, MeterId, Mode,
+    NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied,
+    Warning, Window,
 };
 use crate::budget::Limits;
 use crate::clock::Clock;

@@ -43,7 +43,8 @@ pub use super::{Finding, Mode};
 use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::{
-    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Journey, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
+    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Journey, MeterId, NewCall, Pause,
+    Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::domain::{Dataset, Day, Prm, Values};
