@@ -422,6 +422,16 @@ pub(super) fn text(page: &Page<'_>) -> String {
     text
 }
 
+/// What the page for people says of consents: all ends that are known, or of many meters the next ones.
+pub(crate) fn consents_of(view: &View<'_>) -> Vec<String> {
+    const MANY: usize = 10;
+    let page = view.page(false);
+    let few = view.fleet().is_none();
+    let mut lines = consents(&page, |until| few || sources::Term::of(until, page.now) != sources::Term::Far);
+    lines.truncate(if few { usize::MAX } else { MANY });
+    lines
+}
+
 /// A line for each meter whose consent has a known end, of those that are wanted.
 fn consents(page: &Page<'_>, wanted: impl Fn(DateTime<Utc>) -> bool) -> Vec<String> {
     let mut told: HashSet<&Prm> = HashSet::new();

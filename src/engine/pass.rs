@@ -89,6 +89,7 @@ impl Engine {
             }
         }
         self.tell_of_refusing(&mut report).await?;
+        self.tell_of_consents().await?;
         self.store.tidy().await?;
         Ok(report)
     }

@@ -196,7 +196,11 @@ pub fn react(refusal: &Refusal, at: &Circumstances<'_>) -> Consequence {
             let known = Learnt { not_before: Some(again), api: None, ..at.knowledge.learnt(dataset) };
             let mut effects = vec![learnt(at, dataset, known)];
             let others = at.knowledge.series.iter().filter(|s| s.dataset == dataset);
-            effects.extend(others.map(|s| state_of(s, refusal, SeriesState::Failing, Some(again))));
+            // What the application has not subscribed to is not offered to it, which is no failure; an API that
+            // is gone is one.
+            let state =
+                if catalogue::is_subscription(&refusal.code) { SeriesState::NotOffered } else { SeriesState::Failing };
+            effects.extend(others.map(|s| state_of(s, refusal, state, Some(again))));
             Consequence { effects, next: Next::Replan }
         }
         Reaction::StopMeter(reaches) => {

@@ -87,9 +87,13 @@ fn html(board: &Board, view: &View<'_>) -> String {
     for line in status::left(&view.backlog) {
         let _infallible = write!(body, "<p>{}</p>", escape(&line));
     }
+    let consents = status::consents_of(view);
     match view.fleet() {
         Some(fleet) => many(&mut body, &fleet, view),
         None => few(&mut body, view),
+    }
+    for line in consents {
+        let _infallible = write!(body, "<p>{}</p>", escape(line.trim_end()));
     }
     body.push_str("<h2>Calls</h2><table><tr><th>Source<th class=n>Last hour<th class=n>Last 24 hours</tr>");
     let of = |used: i64, limit: Option<u32>| match limit {

@@ -441,6 +441,11 @@ pub trait Source: Send + Sync + fmt::Debug {
         Grant::default()
     }
 
+    /// The API to which an application must be subscribed for a dataset, as its operator calls it.
+    fn subscription(&self, _api: Api, _dataset: Dataset) -> Option<&'static str> {
+        None
+    }
+
     /// The request for the services that are subscribed under an authorisation, where the source knows of
     /// such: they name its meter and say until when the consent holds.
     fn services_request(&self, _authorisation: i64, _token: &Token) -> Option<Request> {

@@ -94,6 +94,29 @@ fn metrics_are_well_formed_and_carry_no_meter_number() {
 }
 
 #[test]
+fn the_end_of_a_consent_is_scraped_and_shown() {
+    let (home, _enedis, port) = home();
+    home.run(&["sync"]).exits(0);
+    home.edit(
+        "INSERT INTO authorisation (source, prm, api, granted_at, until, learnt)
+         SELECT id, '01234567890123', 'v5', 1795000000, 1900000000, 'duration' FROM source WHERE name = 'enedis'",
+    );
+    home.run(&["sync"]).exits(0);
+    let daemon = Daemon::ready(&home);
+    let (_, answer) = get(port, "/metrics", LOCAL, "");
+    let (types, samples) = parse(body(&answer));
+    let name = "linkyd_consent_expiry_timestamp_seconds";
+    assert_eq!(types.get(name).map(String::as_str), Some("gauge"));
+    let ends: Vec<_> = samples.iter().filter(|(family, ..)| family == name).collect();
+    assert!(matches!(ends[..], [(_, labels, end)] if *labels == ["meter"] && (end - 1.9e9).abs() < 0.1), "{ends:?}");
+    let (_, answer) = get(port, "/", LOCAL, "");
+    assert!(answer.contains("2030-03-17"), "{answer}");
+    daemon.stop();
+    let doctor = home.run(&["doctor", "--offline"]);
+    assert!(doctor.out.contains("the consent holds until 2030-03-17"), "{}", doctor.out);
+}
+
+#[test]
 fn of_a_fleet_the_page_and_the_metrics_tell_what_matters() {
     let (home, port) = (Home::empty(), free_port());
     // All meters but one are refused: nobody knows them.

@@ -23,6 +23,8 @@ mod cli_mistakes;
 #[cfg(test)]
 mod cli_rig;
 #[cfg(test)]
+mod consents;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod daemon_http;

@@ -10,7 +10,7 @@ use super::super::render::number;
 use crate::config::Loaded;
 use crate::domain::services::Standing;
 use crate::domain::{Api, Dataset, paris};
-use crate::engine::consents::Looked;
+use crate::engine::consents::{Looked, is_listed};
 use crate::engine::react;
 use crate::exit::Exit;
 use crate::source::enedis::consent::Failed;
@@ -184,9 +184,12 @@ pub(super) fn text(given: &[Authorisation], loaded: &Loaded) -> String {
 fn lacking(one: &Authorisation, loaded: &Loaded) -> Vec<Dataset> {
     let meter = loaded.config.meters.iter().find(|meter| meter.prm == one.prm);
     let wanted = meter.map(|meter| meter.datasets.as_slice()).filter(|_| !one.covers.is_empty()).unwrap_or_default();
-    // Only measures are listed each by itself.
-    let measured = |dataset: &Dataset| Dataset::ALL.contains(dataset);
-    wanted.iter().copied().filter(measured).filter(|dataset| !one.covers.contains(dataset)).collect()
+    wanted
+        .iter()
+        .copied()
+        .filter(|dataset| is_listed(*dataset))
+        .filter(|dataset| !one.covers.contains(dataset))
+        .collect()
 }
 
 /// The document of `--json`.

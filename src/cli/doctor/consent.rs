@@ -1,14 +1,17 @@
 //! What is known of consents: which meters credentials cover, and until when.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Utc};
 
 use super::{Finding, Verdict};
 use crate::cli::sources::{self, Term};
 use crate::config::MeterConfig;
-use crate::domain::{Prm, SeriesState};
+use crate::domain::{Api, Prm, SeriesState};
+use crate::engine::consents::is_listed;
 use crate::exit::Exit;
-use crate::source::Grant;
-use crate::store::SeriesStatus;
+use crate::source::{Grant, Source, catalogue};
+use crate::store::{Authorisation, SeriesStatus};
 
 /// What credentials of a source say: their end, and the meters that they do not name. `meters` are
 /// those that are asked for from this source.
@@ -53,6 +56,66 @@ fn masked(prms: &[Prm]) -> String {
         return "none".to_owned();
     }
     prms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What is known of consents that were given on Enedis' page: of each configured meter.
+pub(super) fn of_journeys(known: &[Authorisation], meters: &[MeterConfig], now: DateTime<Utc>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for meter in meters {
+        for one in known.iter().filter(|one| one.prm == meter.prm && meter.sources.contains(&one.source)) {
+            let finding = |verdict, message: String| Finding::new("consent", verdict, message).of(&meter.name);
+            let again = "`linkyd authorize` asks for it anew";
+            let Some(until) = one.until.and_then(|until| DateTime::from_timestamp(until, 0)) else { continue };
+            let said = sources::ends("consent", until, now);
+            found.push(match Term::of(until, now) {
+                _ if one.ended => {
+                    let message = format!("Enedis lists the consent as over or withdrawn: {again}");
+                    finding(Verdict::Problem(Exit::Failed), message)
+                }
+                Term::Over => finding(Verdict::Problem(Exit::Failed), format!("{said}: {again}")),
+                Term::Soon => finding(Verdict::Warning, format!("{said}: {again}")),
+                Term::Far => finding(Verdict::Well, said),
+            });
+            let lacks: Vec<&str> = meter
+                .datasets
+                .iter()
+                .filter(|dataset| is_listed(**dataset) && !one.covers.is_empty() && !one.covers.contains(dataset))
+                .map(|dataset| dataset.name())
+                .collect();
+            if !lacks.is_empty() {
+                let message = format!(
+                    "the consent does not cover {}; look at what is shared in the customer account",
+                    lacks.join(", ")
+                );
+                found.push(finding(Verdict::Warning, message));
+            }
+        }
+    }
+    found
+}
+
+/// The APIs of Enedis to which the application of a source has no subscription, as passes found out: each once,
+/// with the datasets that lack it.
+pub(super) fn of_subscriptions(source: &dyn Source, series: &[SeriesStatus]) -> Vec<Finding> {
+    let mut lacking: BTreeMap<(&str, Api), BTreeSet<&str>> = BTreeMap::new();
+    for one in series.iter().filter(|one| one.source == source.name()) {
+        let refused = one.code.as_deref().is_some_and(catalogue::is_subscription);
+        // The API that was asked last is the other one only where the preferred one was refused as well.
+        let Some(api) = source.apis().first().copied().filter(|_| refused) else { continue };
+        if let Some(name) = source.subscription(api, one.dataset) {
+            lacking.entry((name, api)).or_default().insert(one.dataset.name());
+        }
+    }
+    let found = lacking.into_iter().map(|((name, api), datasets)| {
+        let datasets: Vec<&str> = datasets.into_iter().collect();
+        let message = format!(
+            "the application has no active subscription to {name} (API {api}), so there is no {}; subscribe to it on \
+             Enedis' DataHub",
+            datasets.join(", ")
+        );
+        Finding::new("subscription", Verdict::Warning, message).of(source.name())
+    });
+    found.collect()
 }
 
 /// What the last pass found out: meters whose consent is gone.

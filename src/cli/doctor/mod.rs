@@ -184,7 +184,19 @@ async fn sources(
     }
     if let Some(store) = &shared {
         match store.status().await {
-            Ok(series) => findings.extend(consent::of_status(&series)),
+            Ok(series) => {
+                findings.extend(consent::of_status(&series));
+                for active in &sources {
+                    findings.extend(consent::of_subscriptions(&*active.source, &series));
+                }
+            }
+            Err(error) => {
+                let trouble = Trouble::from(error);
+                findings.push(Finding::new("database", Verdict::from(&trouble), trouble.message));
+            }
+        }
+        match store.authorisations().await {
+            Ok(known) => findings.extend(consent::of_journeys(&known, &config.meters, clock.now())),
             Err(error) => {
                 let trouble = Trouble::from(error);
                 findings.push(Finding::new("database", Verdict::from(&trouble), trouble.message));

@@ -58,6 +58,36 @@ fn a_table_of_meters_is_nobody_elses_business() {
 }
 
 #[test]
+fn consents_that_end_and_what_they_do_not_cover_are_told() {
+    let house = meter("Maison", "01234567890123");
+    let given = |days: i64| crate::store::Authorisation {
+        prm: house.prm.clone(),
+        source: "home".to_owned(),
+        api: crate::domain::Api::V2026,
+        number: Some(1),
+        granted_at: 0,
+        until: Some((now() + TimeDelta::days(days) + TimeDelta::hours(1)).timestamp()),
+        learnt: crate::store::EndKnown::Services,
+        ended: false,
+        checked_at: None,
+        covers: Vec::new(),
+    };
+    let told = |given| said(&consent::of_journeys(&[given], std::slice::from_ref(&house), now()));
+    assert_eq!(told(given(400)), "Well: the consent holds until 2027-12-29, for 400 days");
+    assert_eq!(
+        told(given(29)),
+        "Warning: the consent ends on 2026-12-23, in 29 days; renew it before: `linkyd authorize` asks for it anew"
+    );
+    assert!(told(given(-2)).starts_with("Problem(Failed): the consent ended on 2026-11-22"));
+    let ended = crate::store::Authorisation { ended: true, ..given(400) };
+    assert!(told(ended).starts_with("Problem(Failed): Enedis lists the consent as over or withdrawn"));
+    let narrow = crate::store::Authorisation { covers: vec![Dataset::DailyProduction], ..given(400) };
+    assert!(told(narrow).contains("Warning: the consent does not cover daily_consumption"));
+    let others = crate::store::Authorisation { source: "other".to_owned(), ..given(-2) };
+    assert_eq!(told(others), "");
+}
+
+#[test]
 fn a_tokens_end_and_its_meters_are_told() {
     let (house, flat) = (meter("Maison", "01234567890123"), meter("Studio", "12345678909999"));
     let grant = |days: i64| Grant {

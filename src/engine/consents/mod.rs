@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use super::{ActiveSource, Engine, react};
 use crate::domain::services::{Granted, Measure};
 use crate::domain::{Api, Dataset, Day, Direction, SeriesState, paris};
-use crate::store::{Authorisation, Effect, EndKnown, StoreError};
+use crate::store::{Authorisation, Effect, EndKnown, StoreError, Warning};
 
 pub use counted::{Counted, pause};
 pub use exchange::{Exchanged, Looked, exchange, wait_after};
@@ -39,6 +39,13 @@ pub fn settles(code: &str, age: i64) -> bool {
         _ => return false,
     };
     (0..patience).contains(&age)
+}
+
+/// Whether a consent lists the dataset by itself, as it does each of the five series of measures.
+#[must_use]
+pub fn is_listed(dataset: Dataset) -> bool {
+    use Dataset::{ConsumptionLoadCurve, DailyConsumption, DailyMaxPower, DailyProduction, ProductionLoadCurve};
+    [ConsumptionLoadCurve, ProductionLoadCurve, DailyConsumption, DailyProduction, DailyMaxPower].contains(&dataset)
 }
 
 /// The datasets that an authorisation covers.
@@ -80,7 +87,34 @@ pub fn of_services(
     }
 }
 
+/// Consents that end soon and are each told of in one pass; of more than that they are counted.
+const TOLD: usize = 20;
+
 impl Engine {
+    /// Warns of consents that end within 30, 7 and 1 days or have ended, each once.
+    pub(super) async fn tell_of_consents(&self) -> Result<(), StoreError> {
+        let now = self.clock.now().timestamp();
+        let warnings = self.store.warn_of_consents(now).await?;
+        for Warning { name, until } in warnings.iter().take(TOLD) {
+            let Some(day) = DateTime::from_timestamp(*until, 0).map(paris::today) else { continue };
+            let again = "`linkyd authorize`, or the gateway's page";
+            match (until - now).div_euclid(86_400) {
+                _ if *until <= now => {
+                    tracing::warn!(meter = %name, "the consent ended on {day}; give it again: {again}");
+                }
+                0 => tracing::warn!(meter = %name, "the consent ends on {day}, within a day; renew it before: {again}"),
+                days => {
+                    tracing::warn!(meter = %name, "the consent ends on {day}, in {days} days; renew it before: {again}");
+                }
+            }
+        }
+        if warnings.len() > TOLD {
+            let more = warnings.len() - TOLD;
+            tracing::warn!(more, "more consents end soon or have ended; `linkyd status` names them");
+        }
+        Ok(())
+    }
+
     /// Tells the store of the configuration, and forgives what a source refused for its former credentials.
     pub async fn prepare(&self) -> Result<(), StoreError> {
         let renewed = self.store.set_up(&self.setup()).await?;
@@ -89,8 +123,10 @@ impl Engine {
 
     /// Stores consents that were given just now; series that were suspended for want of them are asked again.
     pub async fn grant(&self, given: &[Authorisation]) -> Result<(), StoreError> {
-        self.store.authorise(given).await?;
+        // The sources have to be known first, and the ends that follow are reckoned after it.
         self.prepare().await?;
+        self.store.authorise(given).await?;
+        self.store.set_up(&self.setup()).await?;
         let facts = self.store.facts(super::pass::midnight(self.calendar.now())).await?;
         let mut effects = Vec::new();
         for one in &facts.series {

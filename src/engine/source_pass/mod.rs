@@ -3,10 +3,11 @@
 //! [`dispatch`] says which call may leave and when, [`canary`] spares a fleet a morning on which
 //! nothing is published yet, [`token`] keeps the access token, [`landing`]
 //! turns what comes back into rows, [`refusal`] into what is learnt from a refusal, [`sharing`]
-//! minds other instances, and [`closing`] sums up.
+//! minds other instances, [`consents`] asks after consents, and [`closing`] sums up.
 
 mod canary;
 mod closing;
+mod consents;
 mod dispatch;
 mod landing;
 mod refusal;
@@ -32,7 +33,7 @@ use crate::client::{Pace, TransportError};
 use crate::domain::{Api, Dataset, Day, Prm, Span, paris};
 use crate::plan::{self, Allowance, Call};
 use crate::source::{Ask, Pool, Response};
-use crate::store::{CallId, MeterId, SourceId, StoreError};
+use crate::store::{Authorisation, CallId, MeterId, SourceId, StoreError};
 
 use canary::Canaries;
 use token::Tokens;
@@ -178,6 +179,8 @@ pub(super) struct SourcePass<'a> {
     despite_rest: bool,
     first_call: bool,
     troubles: BTreeMap<usize, (String, String)>,
+    /// What is known of the consents for the source's meters.
+    consents: BTreeMap<Prm, Authorisation>,
     interruption: Option<Interruption>,
     report: Report,
 }
@@ -227,6 +230,7 @@ impl<'a> SourcePass<'a> {
             despite_rest: false,
             first_call: true,
             troubles: BTreeMap::new(),
+            consents: BTreeMap::new(),
             interruption: None,
             report: Report::default(),
         }
@@ -238,6 +242,7 @@ impl<'a> SourcePass<'a> {
         let active = self.active;
         let mut flights: Flights<'_> = FuturesUnordered::new();
         let mut arrived = VecDeque::new();
+        self.read_consents().await?;
         loop {
             while let Some(landed) = arrived.pop_front() {
                 self.land(landed).await?;
@@ -277,6 +282,7 @@ impl<'a> SourcePass<'a> {
                 self.land(landed).await?;
             }
         }
+        self.check_consents().await?;
         self.finish().await
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::landing::Covered;
 use super::token::TOKEN_REST_MS;
 use super::{Closed, Flight, SourcePass, key, sharing};
-use crate::domain::{Api, Values};
+use crate::domain::{Api, SeriesState, Values};
+use crate::engine::consents;
 use crate::engine::knowledge::{Aside, published_end};
 use crate::engine::react::{self, Circumstances, Next};
 use crate::engine::report::{Interruption, Stop};
@@ -34,6 +35,7 @@ impl SourcePass<'_> {
         refusal: Refusal,
         told: Vec<Effect>,
     ) -> Result<(), StoreError> {
+        let refusal = self.while_fresh(flight, refusal);
         let end = CallEnd { code: Some(refusal.code.clone()), ..end };
         let Some(refusal) = self.token_refused(flight, &end, refusal).await? else { return Ok(()) };
         if matches!(refusal.reaction, Reaction::RetryAt(_))
@@ -283,6 +285,13 @@ impl SourcePass<'_> {
 
     fn tell_of(&self, flight: Flight, refusal: &Refusal, status: Option<u16>) {
         let Some(series) = self.knowledge.series.get(flight.call.series) else { return };
+        let advice = catalogue::named(refusal.advice, self.active.source.name());
+        // What was said before, and what passes by itself, is no warning.
+        let known = series.state == SeriesState::NotOffered && series.code.as_deref() == Some(&refusal.code);
+        if known || refusal.code == consents::SETTLING {
+            tracing::info!(meter = %series.name, dataset = %flight.dataset, code = %refusal.code, status, "{advice}");
+            return;
+        }
         tracing::warn!(
             meter = %series.name,
             dataset = %flight.dataset,
@@ -290,8 +299,7 @@ impl SourcePass<'_> {
             api = %flight.api,
             code = %refusal.code,
             status,
-            "{}",
-            catalogue::named(refusal.advice, self.active.source.name())
+            "{advice}"
         );
     }
 }

@@ -77,11 +77,13 @@ pub enum Own {
     Html,
     /// A success without a body.
     Empty,
+    /// A refusal of a consent that is fresh.
+    ConsentSettling,
 }
 
 impl Own {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unreachable,
         Self::Tls,
         Self::Timeout,
@@ -92,6 +94,7 @@ impl Own {
         Self::WrongAnswer,
         Self::Html,
         Self::Empty,
+        Self::ConsentSettling,
     ];
 
     /// Its code.
@@ -108,6 +111,7 @@ impl Own {
             Self::WrongAnswer => "wrong_answer",
             Self::Html => "html",
             Self::Empty => "empty",
+            Self::ConsentSettling => "consent_settling",
         }
     }
 }
@@ -214,6 +218,12 @@ pub fn named(text: &str, source: &str) -> String {
 pub fn credential_codes() -> Vec<&'static str> {
     let refuses = |row: &&Row| matches!(row.reaction, Reaction::StopApp { credentials: true });
     rows().filter(refuses).map(|row| row.code).filter(|code| !code.is_empty()).collect()
+}
+
+/// Whether a code says that the application has no subscription to an API, or none that is active.
+#[must_use]
+pub fn is_subscription(code: &str) -> bool {
+    matches!(code, "900908" | "900909")
 }
 
 /// Whether a refusal says that the API itself is not there, or not for this application. Once is

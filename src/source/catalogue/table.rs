@@ -410,4 +410,10 @@ pub(super) static ROWS: &[Row] = &[
         "A web page came instead of data: maintenance, security equipment, or a proxy with a login page. If it lasts, check base_url and the network.",
     ),
     code("empty", At::Own, Reaction::RetryLater, "The answer was empty. linkyd asks again later."),
+    code(
+        "consent_settling",
+        At::Own,
+        Reaction::RetryLater,
+        "Enedis refuses a consent that was given only now. That has been seen to pass by itself within three days, so linkyd asks again later; after that, look in the customer account.",
+    ),
 ];

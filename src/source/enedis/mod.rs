@@ -167,6 +167,10 @@ impl Source for Enedis {
         Reply::Refused(catalogue::classify(Front::Enedis, Endpoint::Data, response, now))
     }
 
+    fn subscription(&self, api: Api, dataset: Dataset) -> Option<&'static str> {
+        routes::find(api, dataset).and_then(|route| route.path.split('/').find(|part| !part.is_empty()))
+    }
+
     fn services_request(&self, authorisation: i64, token: &Token) -> Option<Request> {
         Some(self.list_services(authorisation, token))
     }

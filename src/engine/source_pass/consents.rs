@@ -1,0 +1,133 @@
+//! Consents during a pass: how fresh they are, and once a day whether Enedis still lists them.
+//!
+//! The list of subscribed services tells the end of a consent, and that one was withdrawn, without asking for
+//! any measure. It is looked at after everything that a pass is for, and only with calls that are left: where
+//! none is, nothing is said and nobody waits. What is suspended is decided by refusals alone.
+
+use std::collections::BTreeMap;
+
+use chrono::DateTime;
+
+use super::{Flight, SourcePass};
+use crate::domain::services::{Granted, Standing};
+use crate::domain::{Day, Prm, paris};
+use crate::engine::consents::{self, Looked};
+use crate::source::Refusal;
+use crate::source::catalogue::{self, Own};
+use crate::store::{Authorisation, StoreError};
+
+/// Authorisations that one pass looks at, at the most; those that were not looked at for longest come first.
+const AT_ONCE: usize = 100;
+
+/// Seconds for which the pass's own token is lent: it may be used for much longer.
+const LENT: std::time::Duration = std::time::Duration::from_mins(5);
+
+impl SourcePass<'_> {
+    /// Reads what is known of the source's consents.
+    pub(super) async fn read_consents(&mut self) -> Result<(), StoreError> {
+        let own = |one: &Authorisation| one.source == self.active.source.name();
+        let known = self.engine.store.authorisations().await?.into_iter().filter(own);
+        self.consents = known.map(|one| (one.prm.clone(), one)).collect::<BTreeMap<Prm, Authorisation>>();
+        Ok(())
+    }
+
+    /// A refusal as it is to be seen while the meter's consent is fresh: a passing fault, for some days.
+    pub(super) fn while_fresh(&self, flight: Flight, refusal: Refusal) -> Refusal {
+        let prm = self.prm_of(flight.call);
+        let granted_at = prm.and_then(|prm| self.consents.get(&prm)).map(|known| known.granted_at);
+        let settles = granted_at.is_some_and(|at| consents::settles(&refusal.code, self.machine().timestamp() - at));
+        if !settles {
+            return refusal;
+        }
+        let said = if refusal.excerpt.is_empty() {
+            refusal.code.clone()
+        } else {
+            format!("{}: {}", refusal.code, refusal.excerpt)
+        };
+        catalogue::own(Own::ConsentSettling, refusal.status, &said)
+    }
+
+    /// Asks, once a day for each authorisation, whether it still stands and until when.
+    pub(super) async fn check_consents(&mut self) -> Result<(), StoreError> {
+        if self.report.stopped || self.interruption.is_some() || !self.queue.is_empty() {
+            return Ok(());
+        }
+        let today = paris::today(self.machine());
+        let asked = |one: &Authorisation| {
+            let at = one.checked_at.and_then(|at| DateTime::from_timestamp(at, 0));
+            at.is_some_and(|at| paris::today(at) >= today)
+        };
+        let taking_part: Vec<&Prm> = (0..self.knowledge.series.len())
+            .filter(|index| self.chosen.series.as_ref().is_none_or(|chosen| chosen.contains(index)))
+            .filter_map(|index| self.knowledge.series.get(index).map(|series| &series.prm))
+            .collect();
+        let mut due: Vec<Authorisation> = self
+            .consents
+            .values()
+            .filter(|one| one.number.is_some() && !asked(one) && taking_part.contains(&&one.prm))
+            .cloned()
+            .collect();
+        due.sort_by_key(|one| one.checked_at);
+        due.truncate(AT_ONCE);
+        let mut held = self.tokens.in_hand().map(|token| (token, self.engine.clock.monotonic() + LENT));
+        let mut known = Vec::new();
+        for one in due {
+            let Some(number) = one.number else { continue };
+            let looked = self.engine.look_up(self.active, number, &mut held).await?;
+            if matches!(looked, Looked::NotMade { .. }) {
+                break;
+            }
+            known.push(self.seen_as(one, looked));
+        }
+        if known.is_empty() {
+            return Ok(());
+        }
+        self.engine.store.authorise(&known).await?;
+        // The ends that follow from it are known from now on.
+        self.engine.store.set_up(&self.engine.setup()).await?;
+        Ok(())
+    }
+
+    /// What is known of a consent after a look.
+    fn seen_as(&self, before: Authorisation, looked: Looked) -> Authorisation {
+        let now = self.machine().timestamp();
+        let name = self.knowledge.series.iter().find(|s| s.prm == before.prm).map_or("", |s| s.name.as_str());
+        let mut seen = Authorisation { checked_at: Some(now), ..before };
+        match looked {
+            Looked::Standing(Standing::Granted(granted)) if granted.prm == seen.prm => {
+                renew(&mut seen, &granted);
+            }
+            Looked::Standing(Standing::Ended) => {
+                if !seen.ended {
+                    tracing::warn!(
+                        meter = name,
+                        "Enedis lists the consent as over or withdrawn; give it again with `linkyd authorize`"
+                    );
+                    seen.until = Some(seen.until.map_or(now, |until| until.min(now)));
+                }
+                seen.ended = true;
+            }
+            // An empty list proves nothing; several meters, or another one, are no word about this one.
+            Looked::Standing(_) | Looked::NotMade { .. } => {}
+            Looked::Refused(refusal) => {
+                tracing::info!(
+                    meter = name,
+                    code = %refusal.code,
+                    "whether the consent still stands could not be asked: {}",
+                    refusal.advice
+                );
+            }
+        }
+        seen
+    }
+}
+
+/// Takes over what Enedis lists of a consent that stands.
+fn renew(seen: &mut Authorisation, granted: &Granted) {
+    if let Some(until) = granted.until.map(Day::next).map(paris::start_of) {
+        seen.until = Some(until);
+        seen.learnt = crate::store::EndKnown::Services;
+    }
+    seen.ended = false;
+    seen.covers = consents::covered(granted);
+}
