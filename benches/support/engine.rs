@@ -35,7 +35,7 @@ pub(crate) fn engine(
             prm,
             name: "Bench".to_owned(),
             sources: vec!["enedis".to_owned()],
-            datasets: Dataset::ALL.to_vec(),
+            datasets: Dataset::COMMON.to_vec(),
             since: None,
         }],
         every: BTreeMap::new(),

@@ -22,7 +22,7 @@ use crate::daemon::reload::Setting;
 use crate::daemon::signals::{self, Asked};
 use crate::daemon::turn::Turns;
 use crate::daemon::{self, Daemon, Parts};
-use crate::domain::{Api, Dataset, Days, Kind, Prm, Values};
+use crate::domain::{Api, Dataset, Days, Kind, Prm, Values, paris};
 use crate::engine::knowledge::published_end;
 use crate::engine::{ActiveMeter, ActiveSource, Engine, Report, Selection};
 use crate::exit::Exit;
@@ -249,7 +249,7 @@ async fn compare(store: &SqliteStore, world: &World, prm: &Prm, engine: &Engine)
     let mut compared = Compared::default();
     for dataset in Dataset::ALL {
         let reach = engine.sources.first().and_then(|s| s.source.reach(dataset));
-        let first = reach.map(|reach| reach.first_day(crate::domain::paris::today(now)));
+        let first = reach.map(|reach| reach.first_day(paris::today(now)));
         let Some(days) = first.and_then(|first| Days::new(first, published_end(now))) else { continue };
         let (stored, truth): (Vec<_>, Vec<_>) = (
             rows(&store.readings(prm, dataset).await?),
@@ -265,6 +265,15 @@ async fn compare(store: &SqliteStore, world: &World, prm: &Prm, engine: &Engine)
                     .into_iter()
                     .map(|(day, va, _)| (i64::from(day.number()), 0, va))
                     .collect(),
+                Kind::Registers => {
+                    let mut shown = world.registers(prm, dataset.direction(), days, AsOf::Instant(now));
+                    // In the order in which a database has them.
+                    shown.sort_by_key(|value| {
+                        let calendar = value.counts.as_ref().map(|(calendar, _)| calendar.clone());
+                        (value.midnight, calendar, value.register.clone())
+                    });
+                    shown.iter().map(|value| (paris::start_of(value.midnight), 0, value.wh)).collect()
+                }
             },
         );
         let equal = stored.iter().zip(&truth).filter(|(stored, truth)| stored == truth).count();
@@ -281,6 +290,7 @@ fn rows(values: &Values) -> Vec<(i64, i64, i64)> {
         }
         Values::Energy(days) => days.iter().map(|d| (i64::from(d.day.number()), 0, d.wh)).collect(),
         Values::Peaks(days) => days.iter().map(|d| (i64::from(d.day.number()), 0, d.va)).collect(),
+        Values::Registers(readings) => readings.iter().map(|r| (r.read_at, 0, r.wh)).collect(),
     }
 }
 

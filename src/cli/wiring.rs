@@ -14,7 +14,7 @@ use crate::budget::Limits;
 use crate::client::HttpTransport;
 use crate::clock::{Calendar, Clock};
 use crate::config::{ApiChoice, Config, ConfigError, LimitsConfig, Origin, Problem, SourceConfig, SourceSettings};
-use crate::domain::{Api, Dataset, Day, Days, Prm};
+use crate::domain::{Api, Dataset, Day, Days, Kind, Prm};
 use crate::engine::{ActiveMeter, ActiveSource, Engine, Selection};
 use crate::exit::Exit;
 use crate::plan::Request;
@@ -123,8 +123,8 @@ fn share(sources: &mut [Counted]) {
     }
 }
 
-/// Complains about each source of a meter that has none of the meter's datasets. Only the sources
-/// themselves know what they offer.
+/// Complains about each source of a meter that has none of the meter's datasets, and about each dataset that none
+/// of the meter's sources has. Only the sources themselves know what they offer.
 pub(super) fn useless(sources: &[Counted], config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
     for meter in &config.meters {
@@ -137,6 +137,23 @@ pub(super) fn useless(sources: &[Counted], config: &Config) -> Vec<Problem> {
                 );
                 problems.push(Problem::new(Origin::Default, &message));
             }
+        }
+        let of_meter = || sources.iter().filter(|s| meter.sources.iter().any(|name| name == s.source.name()));
+        let offered = |dataset: &Dataset| of_meter().any(|s| s.source.reach(*dataset).is_some());
+        if !meter.datasets.iter().any(offered) {
+            continue;
+        }
+        for dataset in meter.datasets.iter().filter(|dataset| !offered(dataset)) {
+            let message = format!(
+                "no source of meter {:?} offers {dataset}; take it from the meter's datasets{}",
+                meter.name,
+                match dataset.kind() {
+                    Kind::Registers =>
+                        ", or list a source of kind \"enedis\" whose api is \"auto\" or \"2026\": nobody else has registers",
+                    Kind::LoadCurve | Kind::DailyEnergy | Kind::MaxPower => "",
+                }
+            );
+            problems.push(Problem::new(Origin::Default, &message));
         }
     }
     problems
@@ -345,8 +362,8 @@ client_id = "a"
         fn account(&self) -> String {
             self.0.account()
         }
-        fn apis(&self) -> &[Api] {
-            self.0.apis()
+        fn apis(&self, dataset: Dataset) -> &[Api] {
+            self.0.apis(dataset)
         }
         fn reach(&self, dataset: Dataset) -> Option<crate::source::Reach> {
             self.0.reach(dataset).filter(|_| dataset == Dataset::DailyProduction)
@@ -403,6 +420,33 @@ client_id = "a"
                  meter's sources"]
         );
         let some = format!("{text}datasets = [\"daily_consumption\", \"daily_production\"]\n");
-        assert_eq!(complaints(&some), Vec::<String>::new());
+        assert_eq!(
+            complaints(&some),
+            [
+                "configuration: no source of meter \"Maison\" offers daily_consumption; take it from the meter's datasets"
+            ]
+        );
+        let all = format!("{text}datasets = [\"daily_production\"]\n");
+        assert_eq!(complaints(&all), Vec::<String>::new());
+    }
+
+    #[test]
+    fn registers_want_a_source_that_speaks_the_api_of_2026() {
+        let complaints = |api: &str| -> Vec<String> {
+            let config = configured(&format!(
+                "[source.enedis]\nclient_id = \"a\"\napi = \"{api}\"\n[[meter]]\nprm = \"01234567890123\"\n\
+                 name = \"Maison\"\ndatasets = [\"daily_consumption\", \"consumption_index\"]\n"
+            ));
+            useless(&counted(&config), &config).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            complaints("v5"),
+            [
+                "configuration: no source of meter \"Maison\" offers consumption_index; take it from the meter's datasets, \
+                 or list a source of kind \"enedis\" whose api is \"auto\" or \"2026\": nobody else has registers"
+            ]
+        );
+        assert_eq!(complaints("2026"), Vec::<String>::new());
+        assert_eq!(complaints("auto"), Vec::<String>::new());
     }
 }

@@ -34,8 +34,7 @@ pub const METERS_FILE: &str = "meters_file";
 pub const METER_KEYS: [&str; 5] = ["prm", "name", "sources", "datasets", "since"];
 
 /// Datasets that have a name, but that this version does not collect.
-pub const LATER_DATASETS: [&str; 6] =
-    ["consumption_index", "production_index", "contract", "address", "identity", "contact"];
+pub const LATER_DATASETS: [&str; 4] = ["contract", "address", "identity", "contact"];
 
 /// Keys that a source of any kind has.
 pub const KEYS_OF_EVERY_KIND: [&str; 3] = ["kind", "base_url", "limits"];

@@ -8,8 +8,8 @@
 //! become instants, doubtful readings are dropped or marked, and each oddity is counted as an
 //! [`Anomaly`]. The rules are told in docs/time.md.
 //!
-//! What is no measure has readers of its own: [`customer`] for contracts and people, [`registers()`] for the
-//! meter's registers, [`services()`] for what a consent allows.
+//! Registers, whose answers are of another shape, have a reader of their own ([`registers()`]), and so has what is
+//! no measure: [`customer`] for contracts and people, [`services()`] for what a consent allows.
 
 mod anomaly;
 mod autumn;
@@ -123,6 +123,9 @@ impl DecodeError {
 
 /// Reads the body of an answer to the question that `what` describes.
 pub fn decode(body: &[u8], what: &Expected<'_>) -> Result<Decoded, DecodeError> {
+    if what.dataset.kind() == Kind::Registers {
+        return registers::decode(body, what);
+    }
     let text = text(body)?;
     let read = |text: &str| match what.api {
         Api::V5 => v5::readings(text, what).map(|found| found.map(|readings| place(readings, what))),
@@ -194,6 +197,8 @@ fn place<'a>(readings: impl Iterator<Item = Reading<'a>>, what: &Expected<'_>) -
         Kind::LoadCurve => Values::Curve(points::curve(readings, what.label, what.days, &mut tally)),
         Kind::DailyEnergy => Values::Energy(daily::energy(readings, what.days, &mut tally)),
         Kind::MaxPower => Values::Peaks(daily::peaks(readings, what.days, &mut tally)),
+        // They have a reader of their own.
+        Kind::Registers => Values::none(Kind::Registers),
     };
     Decoded { values, anomalies: tally.odd.into_vec(), missing: tally.missing, nothing: !tally.seen }
 }
@@ -202,7 +207,7 @@ fn place<'a>(readings: impl Iterator<Item = Reading<'a>>, what: &Expected<'_>) -
 fn unit(kind: Kind) -> &'static str {
     match kind {
         Kind::LoadCurve => "W",
-        Kind::DailyEnergy => "Wh",
+        Kind::DailyEnergy | Kind::Registers => "Wh",
         Kind::MaxPower => "VA",
     }
 }

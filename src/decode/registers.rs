@@ -10,11 +10,13 @@ use chrono::NaiveTime;
 
 use crate::domain::paris::{self, Candidates};
 use crate::domain::registers::{Counts, RegisterReading};
-use crate::domain::{Days, Direction, Prm};
+use crate::domain::{Days, Direction, Prm, Values};
 
 use super::node::{Node, root};
 use super::stamp::Stamp;
-use super::{Anomalies, Anomaly, AnomalyKind, DecodeError, Number, agrees, check_named, check_period_of};
+use super::{
+    Anomalies, Anomaly, AnomalyKind, DecodeError, Decoded, Expected, Number, agrees, check_named, check_period_of,
+};
 
 /// What an answer about registers should be.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +45,33 @@ pub struct DecodedRegisters {
 /// The kind of reading that is taken of every day.
 const DAILY: &str = "AQ";
 
+/// Reads the body of an answer as one of the datasets of registers: the readings in the order of time, each once.
+pub(super) fn decode(body: &[u8], what: &Expected<'_>) -> Result<Decoded, DecodeError> {
+    let asked = RegistersExpected { prm: what.prm, direction: what.dataset.direction(), days: what.days };
+    let DecodedRegisters { mut readings, mut anomalies, missing, nothing } = registers(body, &asked)?;
+    // Of equal ones that which was sent last comes last, and a daily snapshot after any other reading.
+    readings.sort_by(|a, b| place(a).cmp(&place(b)).then(a.daily.cmp(&b.daily)));
+    let mut conflicts = Anomalies::default();
+    readings.dedup_by(|next, kept| {
+        let same = place(next) == place(kept);
+        if same {
+            if next.wh != kept.wh && next.daily == kept.daily {
+                conflicts.add(AnomalyKind::DuplicateConflict, kept.opens());
+            }
+            std::mem::swap(next, kept);
+        }
+        same
+    });
+    anomalies.extend(conflicts.into_vec());
+    anomalies.sort_by_key(|anomaly| anomaly.kind);
+    Ok(Decoded { values: Values::Registers(readings), anomalies, missing, nothing })
+}
+
+/// What tells a reading from others.
+fn place(reading: &RegisterReading) -> (i64, &Counts, &str) {
+    (reading.read_at, &reading.counts, &reading.register)
+}
+
 /// Reads the body of an answer.
 pub fn registers(body: &[u8], what: &RegistersExpected<'_>) -> Result<DecodedRegisters, DecodeError> {
     let value = root(body)?;
@@ -63,7 +92,7 @@ pub fn registers(body: &[u8], what: &RegistersExpected<'_>) -> Result<DecodedReg
     };
     let (mut any, mut right, mut unit) = (false, false, false);
     for context in answer.get("contexte").items() {
-        let daily = context.get("typeReleve").text().is_some_and(|kind| kind.eq_ignore_ascii_case(DAILY));
+        let daily = context.get("typeReleve").text().is_none_or(|kind| kind.eq_ignore_ascii_case(DAILY));
         for quantity in context.get("grandeur").items() {
             any = true;
             if !agrees(&quantity.get("grandeurMetier").scalar(), wanted) {

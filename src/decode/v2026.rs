@@ -86,7 +86,7 @@ pub(super) fn readings<'a>(
 fn quantity(kind: Kind) -> &'static str {
     match kind {
         Kind::LoadCurve => "PA",
-        Kind::DailyEnergy => "EA",
+        Kind::DailyEnergy | Kind::Registers => "EA",
         Kind::MaxPower => "PMA",
     }
 }

@@ -44,6 +44,8 @@ pub enum Kind {
     DailyEnergy,
     /// The highest apparent power of a day, in VA, and when it was reached.
     MaxPower,
+    /// What the meter's registers show at the midnight that opens a day, in Wh.
+    Registers,
 }
 
 /// One of the series of a meter.
@@ -59,11 +61,26 @@ pub enum Dataset {
     DailyProduction,
     /// Highest VA of a day.
     DailyMaxPower,
+    /// Registers of what is drawn, by tariff class.
+    ConsumptionIndex,
+    /// Registers of what is fed in, by tariff class.
+    ProductionIndex,
 }
 
 impl Dataset {
     /// Every dataset, in the order of their numbers in the database.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
+        Self::ConsumptionLoadCurve,
+        Self::ProductionLoadCurve,
+        Self::DailyConsumption,
+        Self::DailyProduction,
+        Self::DailyMaxPower,
+        Self::ConsumptionIndex,
+        Self::ProductionIndex,
+    ];
+
+    /// Those that both APIs and every gateway have.
+    pub const COMMON: [Self; 5] = [
         Self::ConsumptionLoadCurve,
         Self::ProductionLoadCurve,
         Self::DailyConsumption,
@@ -80,6 +97,8 @@ impl Dataset {
             Self::DailyConsumption => "daily_consumption",
             Self::DailyProduction => "daily_production",
             Self::DailyMaxPower => "daily_max_power",
+            Self::ConsumptionIndex => "consumption_index",
+            Self::ProductionIndex => "production_index",
         }
     }
 
@@ -92,6 +111,8 @@ impl Dataset {
             Self::DailyConsumption => 3,
             Self::DailyProduction => 4,
             Self::DailyMaxPower => 5,
+            Self::ConsumptionIndex => 6,
+            Self::ProductionIndex => 7,
         }
     }
 
@@ -105,8 +126,10 @@ impl Dataset {
     #[must_use]
     pub fn direction(self) -> Direction {
         match self {
-            Self::ProductionLoadCurve | Self::DailyProduction => Direction::Production,
-            Self::ConsumptionLoadCurve | Self::DailyConsumption | Self::DailyMaxPower => Direction::Consumption,
+            Self::ProductionLoadCurve | Self::DailyProduction | Self::ProductionIndex => Direction::Production,
+            Self::ConsumptionLoadCurve | Self::DailyConsumption | Self::DailyMaxPower | Self::ConsumptionIndex => {
+                Direction::Consumption
+            }
         }
     }
 
@@ -117,6 +140,7 @@ impl Dataset {
             Self::ConsumptionLoadCurve | Self::ProductionLoadCurve => Kind::LoadCurve,
             Self::DailyConsumption | Self::DailyProduction => Kind::DailyEnergy,
             Self::DailyMaxPower => Kind::MaxPower,
+            Self::ConsumptionIndex | Self::ProductionIndex => Kind::Registers,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What was measured, in integers.
 
+use super::registers::RegisterReading;
 use super::{Day, Interval, Kind, paris};
 
 /// Average power over one interval.
@@ -43,6 +44,9 @@ pub enum Values {
     Energy(Vec<DayEnergy>),
     /// Highest power of days, ascending, each day once.
     Peaks(Vec<PeakPower>),
+    /// What registers showed, in the order of time. Beside the midnights that open the days of an answer the
+    /// one that closes the last of them may be there.
+    Registers(Vec<RegisterReading>),
 }
 
 impl Values {
@@ -53,6 +57,7 @@ impl Values {
             Kind::LoadCurve => Self::Curve(Vec::new()),
             Kind::DailyEnergy => Self::Energy(Vec::new()),
             Kind::MaxPower => Self::Peaks(Vec::new()),
+            Kind::Registers => Self::Registers(Vec::new()),
         }
     }
 
@@ -63,6 +68,7 @@ impl Values {
             Self::Curve(points) => points.len(),
             Self::Energy(days) => days.len(),
             Self::Peaks(days) => days.len(),
+            Self::Registers(readings) => readings.len(),
         }
     }
 
@@ -73,6 +79,9 @@ impl Values {
             Self::Curve(points) => points.first().map(|point| paris::day_of(point.interval.start)),
             Self::Energy(days) => days.first().map(|value| value.day),
             Self::Peaks(days) => days.first().map(|value| value.day),
+            Self::Registers(readings) => {
+                readings.first().map(|reading| reading.opens().unwrap_or_else(|| paris::day_of(reading.read_at)))
+            }
         }
     }
 

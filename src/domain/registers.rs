@@ -8,6 +8,7 @@
 //! would be negative.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::{Day, Direction, paris};
 
@@ -43,6 +44,40 @@ pub enum Counts {
     },
 }
 
+impl RegisterReading {
+    /// The day that it opens: the one whose midnight is nearest, if that is near.
+    #[must_use]
+    pub fn opens(&self) -> Option<Day> {
+        opens(self.read_at)
+    }
+
+    /// Which register it is, for people: calendar, class and code.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.counts {
+            Counts::Total => self.register.clone(),
+            Counts::Class { calendar, class } => format!("{calendar} {class} {}", self.register),
+        }
+    }
+}
+
+impl Counts {
+    /// What these columns of the database say; both are empty for the total.
+    #[must_use]
+    pub fn of(calendar: String, class: String) -> Self {
+        if calendar.is_empty() && class.is_empty() { Self::Total } else { Self::Class { calendar, class } }
+    }
+
+    /// The calendar and the class as the database has them: empty for the total.
+    #[must_use]
+    pub fn columns(&self) -> (&str, &str) {
+        match self {
+            Self::Total => ("", ""),
+            Self::Class { calendar, class } => (calendar, class),
+        }
+    }
+}
+
 /// What a class took in a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassEnergy {
@@ -54,6 +89,18 @@ pub struct ClassEnergy {
     pub counts: Counts,
     /// Wh, never negative.
     pub wh: i64,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Backwards => "a register showed less at the end of the day than at its beginning; not counted",
+            Self::CalendarChanged => "a register counts for another class since; the day is not counted for it",
+            Self::Conflict => "two readings of one midnight differ; the later one is taken",
+            Self::NoMidnight => "a daily reading is not of midnight; not used",
+            Self::ClassesDisagree => "the classes of a calendar together are not the total",
+        })
+    }
 }
 
 /// Why a difference was not taken, or is in doubt.
@@ -85,7 +132,7 @@ pub struct DaysByClass {
 const TOLERANCE: i64 = 10;
 
 /// Seconds by which a snapshot may lie beside its midnight: some are stamped in winter time all year.
-const BESIDE: i64 = 2 * 3600;
+pub const BESIDE: i64 = 2 * 3600;
 
 /// One register that counts one thing.
 type Key<'a> = (Direction, &'a Counts, &'a str);

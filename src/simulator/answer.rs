@@ -73,6 +73,8 @@ pub(super) fn answer(world: &World, ask: &Ask, as_of: AsOf) -> Answer {
             .map(|(day, wh)| Point { day, label: Label::Day(day), value: digits(wh), length: None })
             .collect(),
         Kind::MaxPower => peaks(world, ask, as_of),
+        // Their answers have a form of their own (`registers::body`).
+        Kind::Registers => Vec::new(),
     };
     let (start, end) = (ask.days.first(), ask.days.end());
     Answer { prm: ask.prm.clone(), dataset: ask.dataset, direction, start, end, monthly: ask.monthly, points }

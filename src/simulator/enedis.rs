@@ -42,7 +42,8 @@ struct Admitted {
 /// The paths of Enedis; everything that nobody serves is answered here too.
 pub(super) fn router() -> Router<Simulator> {
     let mut router = Router::new().route("/oauth2/v3/token", post(token)).route("/oauth2/v3/revoke", post(revoke));
-    for dataset in Dataset::ALL {
+    // Registers are services, beside contracts and the like.
+    for dataset in Dataset::COMMON {
         for (api, path) in [(Api::V5, wire_v5::path(dataset)), (Api::V2026, wire_2026::path(dataset))] {
             let handler = move |State(simulator): State<Simulator>, headers: HeaderMap, RawQuery(query): RawQuery| async move {
                 data(&simulator, api, dataset, &headers, &pairs(query.as_deref())).await

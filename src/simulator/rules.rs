@@ -137,7 +137,7 @@ impl Rules {
     pub fn history_begins(&self, dataset: Dataset, today: Day) -> Day {
         let months = match dataset.kind() {
             Kind::LoadCurve => self.curve_history_months,
-            Kind::DailyEnergy | Kind::MaxPower => self.daily_history_months,
+            Kind::DailyEnergy | Kind::MaxPower | Kind::Registers => self.daily_history_months,
         };
         today.minus_months(months).plus(-self.history_extra_days)
     }
@@ -145,7 +145,7 @@ impl Rules {
     fn span(&self, dataset: Dataset) -> Option<i32> {
         match dataset.kind() {
             Kind::LoadCurve => Some(self.curve_span_days),
-            Kind::DailyEnergy | Kind::MaxPower => self.daily_span_days,
+            Kind::DailyEnergy | Kind::MaxPower | Kind::Registers => self.daily_span_days,
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::service::Service;
 use crate::domain::dataset::Kind;
 use crate::domain::{Dataset, Direction};
 
@@ -67,6 +68,8 @@ pub(super) fn path(dataset: Dataset) -> &'static str {
         Dataset::DailyConsumption => "/mesure_synchrone_auto/v2/consommation_quotidienne",
         Dataset::DailyProduction => "/mesure_synchrone_auto/v2/production_quotidienne",
         Dataset::DailyMaxPower => "/mesure_synchrone_auto/v2/puissance_conso_max_quotidienne",
+        Dataset::ConsumptionIndex => Service::ConsumptionIndex.path(),
+        Dataset::ProductionIndex => Service::ProductionIndex.path(),
     }
 }
 
@@ -87,9 +90,10 @@ fn root(answer: &Answer, rebuilt: bool) -> Root<'_> {
         Kind::LoadCurve => ("PA", "W", "MESURE"),
         Kind::DailyEnergy => ("EA", "Wh", "DIFF.INDEX"),
         Kind::MaxPower => ("PMA", "VA", "MESURE"),
+        Kind::Registers => ("EA", "Wh", ""),
     };
     let pas = match kind {
-        Kind::LoadCurve => None,
+        Kind::LoadCurve | Kind::Registers => None,
         Kind::MaxPower if answer.monthly => Some("P1M"),
         Kind::DailyEnergy | Kind::MaxPower => Some("P1D"),
     };

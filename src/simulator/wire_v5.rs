@@ -51,6 +51,8 @@ pub(super) fn path(dataset: Dataset) -> &'static str {
         Dataset::DailyConsumption => "/metering_data_dc/v5/daily_consumption",
         Dataset::DailyProduction => "/metering_data_dp/v5/daily_production",
         Dataset::DailyMaxPower => "/metering_data_dcmp/v5/daily_consumption_max_power",
+        // API v5 has none: nothing lies there.
+        Dataset::ConsumptionIndex | Dataset::ProductionIndex => "/index",
     }
 }
 
@@ -76,6 +78,7 @@ fn meter_reading(answer: &Answer, rebuilt: bool) -> MeterReading<'_> {
         Kind::LoadCurve => ("power", "W", "average"),
         Kind::DailyEnergy => ("energy", "Wh", "sum"),
         Kind::MaxPower => ("power", "VA", "maximum"),
+        Kind::Registers => ("energy", "Wh", "register"),
     };
     let interval_reading = answer.points.iter().map(|point| IntervalReading {
         value: &point.value,

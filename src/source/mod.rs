@@ -398,8 +398,8 @@ pub trait Source: Send + Sync + fmt::Debug {
         false
     }
 
-    /// The APIs it may speak, the preferred one first.
-    fn apis(&self) -> &[Api];
+    /// The APIs it may speak for a dataset, the preferred one first.
+    fn apis(&self, dataset: Dataset) -> &[Api];
 
     /// How far back and how long at once, or `None` where it does not offer the dataset.
     fn reach(&self, dataset: Dataset) -> Option<Reach>;

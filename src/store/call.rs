@@ -1,6 +1,7 @@
 //! A call in the store: its line before it is made, and what comes of it.
 
 use crate::budget::{Keep, Verdict};
+use crate::domain::registers::Doubt;
 use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SameDay, SeriesState, Values};
 
 use crate::source::Pool;
@@ -167,7 +168,7 @@ pub struct Answer {
     pub exact: bool,
     /// How often the source may be asked on the same day.
     pub same_day: SameDay,
-    /// The values, ascending, all inside `covered`.
+    /// The values, ascending, all inside `covered`; of registers also the midnight that ends it.
     pub values: Values,
     /// When it was asked (calendar).
     pub asked_at: i64,
@@ -188,4 +189,6 @@ pub struct Committed {
     pub days: Vec<(Day, DayRecord)>,
     /// The counter of the series from now on ([`super::SeriesFacts::seen`]).
     pub seen: i64,
+    /// What is odd about the registers of days that the answer touched.
+    pub doubts: Vec<(Day, Doubt)>,
 }

@@ -5,7 +5,11 @@
 //! is seen now of each day. Overlaps, folds and disputes are settled here, before any SQL, so that
 //! no engine ever proposes a row twice.
 
+mod registers;
+
 use std::collections::BTreeSet;
+
+pub(super) use registers::{RegisterChange, around, counted_days, registers};
 
 use super::Answer;
 use crate::domain::dispute::give_way;
@@ -19,7 +23,7 @@ pub(super) type Held<T> = (T, i64);
 pub(super) type Records = Vec<(Day, DayRecord)>;
 
 /// An old value that is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Revision {
     pub(super) start: i64,
     pub(super) minutes: i64,
@@ -27,12 +31,14 @@ pub(super) struct Revision {
     pub(super) new: i64,
     pub(super) old_local_seconds: Option<i32>,
     pub(super) old_source: i64,
+    /// Which register, where it is one.
+    pub(super) register: Option<String>,
 }
 
 impl Revision {
     fn of_day(day: Day, old: i64, new: i64, old_source: i64) -> Self {
         let minutes = paris::minutes_in(day);
-        Self { start: paris::start_of(day), minutes, old, new, old_local_seconds: None, old_source }
+        Self { start: paris::start_of(day), minutes, old, new, old_local_seconds: None, old_source, register: None }
     }
 }
 
@@ -86,6 +92,7 @@ pub(super) fn curve(
         new: revised.new_watts,
         old_local_seconds: None,
         old_source: source_of(revised.old.interval.start),
+        register: None,
     };
     let dispute = disputed.iter().map(|disputed| Revision {
         start: disputed.came.interval.start,
@@ -94,6 +101,7 @@ pub(super) fn curve(
         new: disputed.stays,
         old_local_seconds: None,
         old_source: answer.source.0,
+        register: None,
     });
     Change {
         inserted: merged.inserted,
@@ -212,7 +220,7 @@ pub(super) fn records(answer: &Answer, before: &[(Day, DayRecord)], seen: &[DayO
 pub(super) fn newest(answer: &Answer) -> Option<(i64, i64)> {
     match &answer.values {
         Values::Curve(points) => points.last().map(|p| (p.interval.start, i64::from(p.interval.step.minutes()))),
-        Values::Energy(_) | Values::Peaks(_) => None,
+        Values::Energy(_) | Values::Peaks(_) | Values::Registers(_) => None,
     }
 }
 

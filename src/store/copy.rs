@@ -269,6 +269,7 @@ pub const TABLES: &[Table] = &[
             int("old_local_seconds"),
             int("old_source"),
             instant("seen_at"),
+            text("register"),
         ],
     ),
     numbered(
@@ -298,12 +299,13 @@ pub const TABLES: &[Table] = &[
         &[
             int("meter"),
             small("direction"),
+            instant("read_at"),
             text("calendar"),
             text("register"),
             text("tariff_class"),
-            instant("read_at"),
             long("wh"),
             int("source"),
+            flag("daily"),
         ],
     ),
     table(

@@ -20,10 +20,10 @@ fn both(seed: u64) -> World {
 
 async fn five_series_arrive_wholly_in_the_fewest_calls_on_either_api(on: On) {
     for api in [Api::V5, Api::V2026] {
-        let mut rig = Rig::on(on, both(1), &Dataset::ALL, at("2026-11-24T08:30:00+01:00")).await;
+        let mut rig = Rig::on(on, both(1), &Dataset::COMMON, at("2026-11-24T08:30:00+01:00")).await;
         rig.apis = vec![api];
         let report = rig.pass().await;
-        let fewest: usize = Dataset::ALL.into_iter().map(|dataset| rig.fewest(dataset)).sum();
+        let fewest: usize = Dataset::COMMON.into_iter().map(|dataset| rig.fewest(dataset)).sum();
         assert_eq!(fewest, 107 + 107 + 4 + 4 + 4);
         assert_eq!((rig.calls(), report.left), (fewest, 0));
         assert!(rig.simulator.log().iter().all(|call| call.status == 200 && call.api == api));
@@ -101,7 +101,7 @@ async fn an_activation_is_learnt_once_with_few_refusals() {
         let mut meter = MeterSpec::new(prm(METER)).kind(MeterKind::Both);
         let activated = today.plus(-ago);
         meter.consumption_since = Some(activated);
-        let rig = Rig::new(World::new(5).with(meter), &Dataset::ALL, at("2026-11-24T08:30:00+01:00")).await;
+        let rig = Rig::new(World::new(5).with(meter), &Dataset::COMMON, at("2026-11-24T08:30:00+01:00")).await;
         let report = rig.pass().await;
         let refused = rig.refused("ADAM-ERR0123");
         assert!(refused <= 10, "activated {ago} days ago: {refused} refused");
@@ -115,7 +115,7 @@ async fn an_activation_is_learnt_once_with_few_refusals() {
             rig.pass().await;
         }
         assert_eq!(rig.refused("ADAM-ERR0123"), refused, "never again");
-        assert_eq!(rig.calls() - calls, 3 * Dataset::ALL.len());
+        assert_eq!(rig.calls() - calls, 3 * Dataset::COMMON.len());
         let facts = linkyd::store::Store::facts(&*rig.store, 0).await.unwrap();
         let meter = facts.series[0].meter;
         let known = facts.activations[&(meter, Direction::Consumption)];

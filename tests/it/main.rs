@@ -68,6 +68,8 @@ mod reactions_requests;
 #[cfg(test)]
 mod reactions_token;
 #[cfg(test)]
+mod registers;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod simulated_answers;

@@ -56,21 +56,21 @@ fn gone() -> Consent {
 async fn a_revoked_consent_is_probed_once_a_day_and_everything_comes_back_by_itself() {
     type Revoke = fn(&mut MeterSpec);
     let cases: [(Revoke, &str, usize, &[Dataset]); 3] = [
-        (|m| m.consent = gone(), "ADAM-DC-0008", 2, &Dataset::ALL),
+        (|m| m.consent = gone(), "ADAM-DC-0008", 2, &Dataset::COMMON),
         (
             |m| m.production_consent = Some(gone()),
             "ADAM-DC-0008",
             1,
             &[Dataset::ProductionLoadCurve, Dataset::DailyProduction],
         ),
-        (|m| m.held = false, "ADAM-DC-0007", 1, &Dataset::ALL),
+        (|m| m.held = false, "ADAM-DC-0007", 1, &Dataset::COMMON),
     ];
     for (revoke, code, scopes, concerned) in cases {
-        let rig = rig(both(), &Dataset::ALL).await;
+        let rig = rig(both(), &Dataset::COMMON).await;
         rig.pass().await;
         rig.simulator.change(|world| revoke(world.meter_mut(&prm(METER)).unwrap()));
         days(&rig, 1).await;
-        for dataset in Dataset::ALL {
+        for dataset in Dataset::COMMON {
             let line = rig.status(&prm(METER), dataset).await;
             let expected = if concerned.contains(&dataset) { SeriesState::Suspended } else { SeriesState::Ok };
             assert_eq!(line.state, expected, "{code} {dataset}");
@@ -89,7 +89,7 @@ async fn a_revoked_consent_is_probed_once_a_day_and_everything_comes_back_by_its
         // Consent is back: the days missed meanwhile come as well.
         rig.simulator.change(|world| *world.meter_mut(&prm(METER)).unwrap() = both());
         days(&rig, 1).await;
-        for dataset in Dataset::ALL {
+        for dataset in Dataset::COMMON {
             assert_eq!(rig.status(&prm(METER), dataset).await.state, SeriesState::Ok, "{code} {dataset}");
         }
         rig.assert_true_since(&prm(METER), day(SINCE)).await;
@@ -99,7 +99,7 @@ async fn a_revoked_consent_is_probed_once_a_day_and_everything_comes_back_by_its
 
 async fn a_probe_that_meets_a_fault_says_nothing_about_the_consent() {
     use linkyd::simulator::{Action, Envelope, Faults, Match};
-    let rig = rig(both(), &Dataset::ALL).await;
+    let rig = rig(both(), &Dataset::COMMON).await;
     rig.pass().await;
     rig.simulator.change(|world| world.meter_mut(&prm(METER)).unwrap().held = false);
     days(&rig, 1).await;

@@ -87,7 +87,7 @@ async fn assert_nothing_wrong(rig: &Rig, seed: u64) {
                         assert!(truth.contains(&(value.day, value.wh)), "seed {seed}: {value:?}");
                     }
                 }
-                Values::Peaks(_) => {}
+                Values::Peaks(_) | Values::Registers(_) => {}
             }
         }
     }

@@ -13,7 +13,7 @@ use linkyd::decode::{DecodedRegisters, RegistersExpected, registers, services};
 use linkyd::domain::personal::{Identity, Personal};
 use linkyd::domain::registers::{Counts, by_class};
 use linkyd::domain::services::{Measure, Standing};
-use linkyd::domain::{Api, Contracts, Dataset, Days, Direction, Prm};
+use linkyd::domain::{Api, Contracts, Dataset, Days, Direction, Prm, Span};
 use linkyd::simulator::{
     AsOf, Consent, ContractSpec, Grid, IndexStamp, Limits, MeterKind, MeterSpec, OffPeakSlot, RegisterSpec, Shape,
     Simulator, World,
@@ -21,7 +21,7 @@ use linkyd::simulator::{
 use linkyd::source::catalogue::Endpoint;
 use linkyd::source::enedis::consent::{self, Given, Period, State};
 use linkyd::source::enedis::{CustomerCall, Enedis, EnedisSettings};
-use linkyd::source::{Request, Source, Token};
+use linkyd::source::{Ask, Request, Source, Token};
 use secrecy::SecretString;
 use tower::ServiceExt;
 
@@ -77,8 +77,14 @@ impl Stage {
     }
 
     async fn registers(&self, direction: Direction, days: Days) -> DecodedRegisters {
-        let request = self.enedis.registers_request(&prm(), direction, days, &self.token);
+        let dataset = match direction {
+            Direction::Consumption => Dataset::ConsumptionIndex,
+            Direction::Production => Dataset::ProductionIndex,
+        };
         let prm = prm();
+        let span = Span::new(dataset, days, days.len(), days).unwrap();
+        let ask = Ask { prm: &prm, span, api: Api::V2026, newest: days.last() };
+        let request = self.enedis.request(ask, Some(&self.token));
         registers(&self.body(&request).await.unwrap(), &RegistersExpected { prm: &prm, direction, days }).unwrap()
     }
 

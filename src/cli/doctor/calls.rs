@@ -115,7 +115,7 @@ impl Caller {
         Some(Question::Data {
             prm: meter.prm.clone(),
             span: Span::new(dataset, served, DAYS, served)?,
-            api: active.source.apis().first().copied()?,
+            api: active.source.apis(dataset).first().copied()?,
             newest: end.plus(-1),
         })
     }
@@ -245,7 +245,8 @@ fn told(finding: Finding) -> Asked {
 /// The dataset whose answer is the smallest: of daily values rather than a curve.
 fn cheapest(active: &ActiveSource, datasets: &[Dataset]) -> Option<Dataset> {
     let offered = |dataset: &&Dataset| active.source.reach(**dataset).is_some();
-    let daily = datasets.iter().filter(offered).find(|dataset| dataset.kind() != Kind::LoadCurve);
+    let is_small = |dataset: &&Dataset| matches!(dataset.kind(), Kind::DailyEnergy | Kind::MaxPower);
+    let daily = datasets.iter().filter(offered).find(is_small);
     daily.or_else(|| datasets.iter().find(offered)).copied()
 }
 

@@ -101,7 +101,7 @@ pub(super) fn of_subscriptions(source: &dyn Source, series: &[SeriesStatus]) -> 
     for one in series.iter().filter(|one| one.source == source.name()) {
         let refused = one.code.as_deref().is_some_and(catalogue::is_subscription);
         // The API that was asked last is the other one only where the preferred one was refused as well.
-        let Some(api) = source.apis().first().copied().filter(|_| refused) else { continue };
+        let Some(api) = source.apis(one.dataset).first().copied().filter(|_| refused) else { continue };
         if let Some(name) = source.subscription(api, one.dataset) {
             lacking.entry((name, api)).or_default().insert(one.dataset.name());
         }

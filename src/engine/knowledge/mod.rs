@@ -237,9 +237,10 @@ impl Knowledge {
     /// for another look.
     #[must_use]
     pub fn api(&self, source: &ActiveSource, dataset: Dataset, now: i64) -> Option<Api> {
-        let preferred = source.source.apis().first().copied();
+        let apis = source.source.apis(dataset);
+        let preferred = apis.first().copied();
         match self.learnt(dataset).api {
-            Some((api, at)) if source.source.apis().contains(&api) => {
+            Some((api, at)) if apis.contains(&api) => {
                 if now - at < react::API_AGAIN_AFTER {
                     Some(api)
                 } else {

@@ -105,7 +105,7 @@ impl SourcePass<'_> {
     fn pool_of(&self, call: Call) -> Pool {
         let newest = published_end(self.engine.calendar.now()).plus(-1);
         let ask = self.span(call).zip(self.knowledge.series.get(call.series)).and_then(|(span, series)| {
-            let api = self.active.source.apis().first().copied()?;
+            let api = self.active.source.apis(series.dataset).first().copied()?;
             Some(self.active.source.pool(&Ask { prm: &series.prm, span, api, newest }))
         });
         ask.unwrap_or(Pool::Live)

@@ -1,9 +1,12 @@
 //! What comes back: an answer becomes rows and lessons in one transaction.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 
 use super::{Flight, Landed, SourcePass, key, millis, sharing};
 use crate::decode::{self, Expected};
+use crate::domain::registers::Doubt;
 use crate::domain::{Day, Days, SeriesState, Values};
 use crate::plan;
 use crate::source::catalogue::{self, Own};
@@ -154,6 +157,7 @@ impl SourcePass<'_> {
         self.pauses = 0;
         self.report.inserted += committed.inserted;
         self.report.changed += committed.changed;
+        self.tell_doubts(flight, &committed.doubts);
         self.hears(flight, &committed.days);
         self.knowledge.answered(flight.call.series, &committed.days, flight.asked_at);
         self.settle_troubles(flight.call.series);
@@ -161,6 +165,19 @@ impl SourcePass<'_> {
             self.knowledge.touch(flight.call.series);
         }
         Ok(())
+    }
+
+    /// Names what is odd about registers, each kind once.
+    fn tell_doubts(&self, flight: Flight, doubts: &[(Day, Doubt)]) {
+        let Some(series) = self.knowledge.series.get(flight.call.series) else { return };
+        let mut kinds: BTreeMap<Doubt, (Day, usize)> = BTreeMap::new();
+        for (day, doubt) in doubts {
+            let known = kinds.entry(*doubt).or_insert((*day, 0));
+            *known = (known.0.min(*day), known.1 + 1);
+        }
+        for (doubt, (first, days)) in kinds {
+            tracing::warn!(meter = %series.name, dataset = %flight.dataset, %first, days, "{doubt}");
+        }
     }
 
     /// Whether the answer to a call tells which days there are not.
@@ -202,8 +219,9 @@ impl SourcePass<'_> {
         let mut effects = Vec::new();
         let learnt = self.knowledge.learnt(flight.dataset);
         let remembered = learnt.api.map(|(api, _)| api);
-        let preferred = self.active.source.apis().first().copied();
-        let other_api = self.active.source.apis().len() > 1 && remembered.or(preferred) != Some(flight.api);
+        let apis = self.active.source.apis(flight.dataset);
+        let preferred = apis.first().copied();
+        let other_api = apis.len() > 1 && remembered.or(preferred) != Some(flight.api);
         if other_api || learnt.not_before.is_some() {
             let api = if other_api { Some((flight.api, flight.asked_at)) } else { learnt.api };
             let known = Learnt { api, not_before: None, ..learnt };

@@ -261,7 +261,7 @@ impl SourcePass<'_> {
 
     /// The other API of the source, where it has one that was not tried for this in this pass.
     fn other_api(&self, flight: Flight) -> Option<Api> {
-        let other = self.active.source.apis().iter().copied().find(|api| *api != flight.api)?;
+        let other = self.active.source.apis(flight.dataset).iter().copied().find(|api| *api != flight.api)?;
         let current = self.knowledge.api(self.active, flight.dataset, self.engine.calendar.now().timestamp());
         // A late answer of the API that was left already says nothing new: the plan goes on.
         let fresh = !self.fallen_back.contains(&flight.dataset) || current != Some(flight.api);

@@ -107,7 +107,7 @@ impl MedRules {
     pub(super) fn history_begins(&self, dataset: Dataset, today: Day) -> Day {
         today.minus_months(match dataset.kind() {
             Kind::LoadCurve => self.curve_history_months,
-            Kind::DailyEnergy | Kind::MaxPower => self.daily_history_months,
+            Kind::DailyEnergy | Kind::MaxPower | Kind::Registers => self.daily_history_months,
         })
     }
 }

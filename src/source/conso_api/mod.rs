@@ -77,15 +77,16 @@ impl fmt::Debug for ConsoApi {
     }
 }
 
-/// The type of a dataset: the last part of its address.
-fn kind_of(dataset: Dataset) -> &'static str {
-    match dataset {
+/// The type of a dataset: the last part of its address. The gateway has no registers.
+fn kind_of(dataset: Dataset) -> Option<&'static str> {
+    Some(match dataset {
         Dataset::ConsumptionLoadCurve => "courbe_de_charge_consommation",
         Dataset::ProductionLoadCurve => "courbe_de_charge_production",
         Dataset::DailyConsumption => "consommation_quotidienne",
         Dataset::DailyProduction => "production_quotidienne",
         Dataset::DailyMaxPower => "puissance_conso_max_quotidienne",
-    }
+        Dataset::ConsumptionIndex | Dataset::ProductionIndex => return None,
+    })
 }
 
 impl Source for ConsoApi {
@@ -109,12 +110,12 @@ impl Source for ConsoApi {
         fingerprint(&[self.0.token.expose_secret()])
     }
 
-    fn apis(&self) -> &[Api] {
+    fn apis(&self, _: Dataset) -> &[Api] {
         &[Api::V2026]
     }
 
     fn reach(&self, dataset: Dataset) -> Option<Reach> {
-        Some(enedis::reach(dataset))
+        kind_of(dataset).map(|_| enedis::reach(dataset))
     }
 
     fn label(&self) -> Label {
@@ -126,7 +127,7 @@ impl Source for ConsoApi {
     }
 
     fn request(&self, ask: Ask<'_>, _: Option<&Token>) -> Request {
-        let mut url = wire::url(&self.0.base_url, &format!("/api/{}", kind_of(ask.span.dataset())));
+        let mut url = wire::url(&self.0.base_url, &format!("/api/{}", kind_of(ask.span.dataset()).unwrap_or_default()));
         url.query_pairs_mut()
             .append_pair("pointId", ask.prm.full())
             .append_pair("dateDebut", &ask.span.start().to_string())

@@ -96,7 +96,7 @@ fn calls_are_counted_by_address_whatever_the_token() {
     assert_eq!((source.account(), source.scope()), (before, Scope::Address));
     let fresh = with_ask(Dataset::DailyConsumption, |ask| source.pool(&ask));
     assert_eq!((fresh, source.same_day(), source.label()), (Pool::Live, SameDay::Once, Label::End));
-    assert_eq!(source.apis(), [Api::V2026]);
+    assert_eq!(source.apis(Dataset::DailyConsumption), [Api::V2026]);
     assert!(!source.is_direct());
 }
 
@@ -241,7 +241,7 @@ fn broken_wrappings_are_no_errors_of_enedis() {
 
 #[test]
 fn the_reach_is_that_of_enedis() {
-    for dataset in Dataset::ALL {
+    for dataset in Dataset::COMMON {
         let reach = conso(BASE_URL).reach(dataset).unwrap();
         let (months, most) = if dataset.kind() == Kind::LoadCurve { (24, 7) } else { (36, 365) };
         assert_eq!(reach, Reach { months, days: 15, max_days: most, exact_days: most });

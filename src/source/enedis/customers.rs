@@ -1,12 +1,12 @@
-//! Requests for what is no measure: contracts, addresses, people, registers, subscribed services.
+//! Requests for what is no measure: contracts, addresses, people, subscribed services.
 //!
 //! Each is one call of one API. v5 has an answer for each kind of thing and wants the PRM in the query; in 2026
 //! contracts lie in several answers and the PRM stands in the path, where a PRM in the query is a
-//! technical error. Registers are asked for as measures are. [`crate::decode`] reads the answers.
+//! technical error. [`crate::decode`] reads the answers.
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{Api, Days, Direction, Prm};
+use crate::domain::{Api, Prm};
 use crate::source::catalogue::{self, Endpoint, Front};
 use crate::source::envelope::is_error;
 use crate::source::{Refusal, Request, Response, Token, wire};
@@ -146,22 +146,6 @@ impl Enedis {
         self.with_token(url, token)
     }
 
-    /// The request for the registers of a meter over some days (2026).
-    #[must_use]
-    pub fn registers_request(&self, prm: &Prm, direction: Direction, days: Days, token: &Token) -> Request {
-        let path = match direction {
-            Direction::Consumption => "/mesure_synchrone_auto/v2/index_consommation",
-            Direction::Production => "/mesure_synchrone_auto/v2/index_production",
-        };
-        let names = routes::parameters(Api::V2026);
-        let mut url = wire::url(&self.0.base_url, path);
-        url.query_pairs_mut()
-            .append_pair(names.prm, prm.full())
-            .append_pair(names.start, &days.first().to_string())
-            .append_pair(names.end, &days.end().to_string());
-        self.with_token(url, token)
-    }
-
     /// The request for the services of an authorisation, which name its meter; those that are over are listed too,
     /// or a consent that has ended would look like one that is not in force yet (2026).
     #[must_use]
@@ -175,8 +159,8 @@ impl Enedis {
         Request { json: Some(body.to_string()), ..self.with_token(url, token) }
     }
 
-    /// The body of an answer to one of these requests, for the decoder, or what was refused. Registers are
-    /// [`Endpoint::Data`], all others [`Endpoint::Customer`]; `now` is the machine's time.
+    /// The body of an answer to one of these requests, for the decoder, or what was refused; `now` is the
+    /// machine's time.
     pub fn read_answer<'r>(
         &self,
         endpoint: Endpoint,

@@ -2,7 +2,7 @@
 //!
 //! Both answer at one host, take the same token and count calls by application; they differ in
 //! routes and names (`routes`) and in the bodies that [`crate::decode`] reads. What was found
-//! out about them, and what is uncertain, stands in docs/enedis.md. [`Source`] asks for measures; what else
+//! out about them, and what is uncertain, stands in docs/enedis.md. [`Source`] asks for measures and registers; what else
 //! Enedis can be asked is in `customers`, and the customer's consent in [`consent`].
 
 pub mod consent;
@@ -78,6 +78,8 @@ pub(super) fn reach(dataset: Dataset) -> Reach {
     match dataset.kind() {
         Kind::LoadCurve => Reach { months: 24, days: 15, max_days: 7, exact_days: 7 },
         Kind::DailyEnergy | Kind::MaxPower => Reach { months: 36, days: 15, max_days: 365, exact_days: 365 },
+        // Neither is documented; a span that is refused is made shorter, a history that is refused is searched.
+        Kind::Registers => Reach { months: 36, days: 15, max_days: 31, exact_days: 31 },
     }
 }
 
@@ -107,12 +109,16 @@ impl Source for Enedis {
         format!("{KIND}:{}", self.0.client_id)
     }
 
-    fn apis(&self) -> &[Api] {
-        &self.0.apis
+    fn apis(&self, dataset: Dataset) -> &[Api] {
+        match dataset.kind() {
+            // API v5 has none.
+            Kind::Registers => self.0.apis.iter().position(|api| *api == Api::V2026).map_or(&[], |_| &[Api::V2026]),
+            Kind::LoadCurve | Kind::DailyEnergy | Kind::MaxPower => &self.0.apis,
+        }
     }
 
     fn reach(&self, dataset: Dataset) -> Option<Reach> {
-        Some(reach(dataset))
+        (!self.apis(dataset).is_empty()).then(|| reach(dataset))
     }
 
     fn label(&self) -> Label {

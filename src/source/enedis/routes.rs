@@ -28,7 +28,7 @@ const fn route(api: Api, dataset: Dataset, path: &'static str) -> Route {
     Route { api, dataset, path, fixed: &[] }
 }
 
-static ROUTES: [Route; 10] = [
+static ROUTES: [Route; 12] = [
     route(Api::V5, Dataset::ConsumptionLoadCurve, "/metering_data_clc/v5/consumption_load_curve"),
     route(Api::V5, Dataset::ProductionLoadCurve, "/metering_data_plc/v5/production_load_curve"),
     route(Api::V5, Dataset::DailyConsumption, "/metering_data_dc/v5/daily_consumption"),
@@ -45,6 +45,8 @@ static ROUTES: [Route; 10] = [
         // One value a day, for all phases together.
         fixed: &[("mesuresPas", "P1D"), ("grandeurPhysique", "PMA")],
     },
+    route(Api::V2026, Dataset::ConsumptionIndex, "/mesure_synchrone_auto/v2/index_consommation"),
+    route(Api::V2026, Dataset::ProductionIndex, "/mesure_synchrone_auto/v2/index_production"),
 ];
 
 /// Where the token comes from, for both APIs.
@@ -71,10 +73,14 @@ mod tests {
     fn every_dataset_has_its_route_on_both() {
         let mut paths = Vec::new();
         for api in [Api::V5, Api::V2026] {
-            paths.extend(Dataset::ALL.map(|dataset| find(api, dataset).unwrap().path));
+            paths.extend(Dataset::COMMON.map(|dataset| find(api, dataset).unwrap().path));
+        }
+        for dataset in [Dataset::ConsumptionIndex, Dataset::ProductionIndex] {
+            assert!(find(Api::V5, dataset).is_none());
+            paths.push(find(Api::V2026, dataset).unwrap().path);
         }
         paths.sort_unstable();
         paths.dedup();
-        assert_eq!(paths.len(), 10);
+        assert_eq!(paths.len(), 12);
     }
 }

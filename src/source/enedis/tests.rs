@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{Day, Days, Direction, Prm, Span};
+use crate::domain::{Day, Days, Prm, Span};
 use crate::source::Reaction;
 
 fn enedis(base: &str) -> Enedis {
@@ -125,8 +125,11 @@ fn registers_and_services_are_asked_for_to_the_letter() {
     let prm: Prm = "01234567890123".parse().unwrap();
     let enedis = enedis(PRODUCTION);
     let days = Days::new("2026-10-01".parse().unwrap(), "2026-11-01".parse().unwrap()).unwrap();
-    for (direction, name) in [(Direction::Consumption, "consommation"), (Direction::Production, "production")] {
-        let request = enedis.registers_request(&prm, direction, days, &token);
+    for (dataset, name) in [(Dataset::ConsumptionIndex, "consommation"), (Dataset::ProductionIndex, "production")] {
+        assert_eq!(enedis.apis(dataset), [Api::V2026]);
+        let span = Span::new(dataset, days, 31, days).unwrap();
+        let ask = Ask { prm: &prm, span, api: Api::V2026, newest: days.last() };
+        let request = enedis.request(ask, Some(&token));
         let query = "pointId=01234567890123&dateDebut=2026-10-01&dateFin=2026-11-01";
         assert_eq!(request.url.as_str(), format!("{PRODUCTION}/mesure_synchrone_auto/v2/index_{name}?{query}"));
     }

@@ -118,7 +118,7 @@ impl Source for MyElectricalData {
         fingerprint(&[&self.0.client_id, self.0.client_secret.expose_secret()])
     }
 
-    fn apis(&self) -> &[Api] {
+    fn apis(&self, _: Dataset) -> &[Api] {
         &[Api::V2026]
     }
 
@@ -127,6 +127,8 @@ impl Source for MyElectricalData {
         Some(match dataset.kind() {
             Kind::LoadCurve => Reach { months: 24, days: 0, max_days: BATCH, exact_days: routes::WHOLE },
             Kind::DailyEnergy | Kind::MaxPower => Reach { months: 36, days: 0, max_days: 365, exact_days: 365 },
+            // The gateway has none.
+            Kind::Registers => return None,
         })
     }
 

@@ -19,6 +19,8 @@ pub(super) fn path(ask: &Ask<'_>) -> String {
         Dataset::DailyConsumption => "consumption/daily",
         Dataset::DailyProduction => "production/daily",
         Dataset::DailyMaxPower => "power",
+        // It offers none, so nobody asks.
+        Dataset::ConsumptionIndex | Dataset::ProductionIndex => "index",
     };
     let split = ask.span.dataset().kind() == Kind::LoadCurve && ask.span.days().len() > WHOLE;
     let batch = if split { "/batch" } else { "" };

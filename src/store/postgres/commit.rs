@@ -6,6 +6,8 @@
 //! written and every replaced value leaves a revision. Where the day records say that nothing is
 //! stored yet there is nothing to read.
 
+mod registers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::connect::Link;
@@ -13,6 +15,7 @@ use super::facts::{DayRow, record};
 use super::skew::Skew;
 use super::types::{Date, Stamp, i2, i4};
 use super::{calendar, effects, ledger, readings, sql};
+use crate::domain::registers::Doubt;
 use crate::domain::{CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Kind, PeakPower, Values, paris};
 use crate::store::compare::{self, Change, Held, Revision};
 use crate::store::{Answer, Committed, StoreError};
@@ -35,6 +38,8 @@ struct Stored {
     seen: Vec<DayObservation>,
     /// Old values to keep.
     revisions: Vec<Revision>,
+    /// What is odd about registers.
+    doubts: Vec<(Day, Doubt)>,
 }
 
 /// Stores an answer. `earlier` is what an attempt came to whose end nobody knows.
@@ -81,6 +86,7 @@ pub(super) async fn commit(
         Values::Curve(points) => curve(link, answer, points, empty, kinds).await?,
         Values::Energy(days) => energy(link, answer, days, empty).await?,
         Values::Peaks(days) => peaks(link, answer, days, empty).await?,
+        Values::Registers(readings) => registers::put(link, answer, readings).await?,
     };
     let (days, changed) = compare::records(answer, &before, &stored.seen);
     cover(link, answer, &changed).await?;
@@ -91,7 +97,7 @@ pub(super) async fn commit(
         let counter = link.query_as(sql::SERIES_SEEN).bind(meter).bind(dataset);
         (seen,) = counter.fetch_one(&mut link.conn).await?;
     }
-    Ok(Committed { inserted: stored.inserted, changed: stored.changed, days, seen })
+    Ok(Committed { inserted: stored.inserted, changed: stored.changed, days, seen, doubts: stored.doubts })
 }
 
 /// The records of the days covered, and of the day before them: its last interval may reach into
@@ -301,7 +307,7 @@ async fn peaks(link: &mut Link, answer: &Answer, values: &[PeakPower], empty: bo
 async fn stored<T>(link: &mut Link, answer: &Answer, change: Change<T>) -> Result<Stored, StoreError> {
     let mut revisions = change.revisions;
     revisions.extend(unheard(link, answer, change.disputed).await?);
-    Ok(Stored { inserted: change.inserted, changed: change.changed, seen: change.seen, revisions })
+    Ok(Stored { inserted: change.inserted, changed: change.changed, seen: change.seen, revisions, doubts: Vec::new() })
 }
 
 /// The sources that are Enedis itself; none where the answer comes from one of them, or where
@@ -348,6 +354,7 @@ async fn keep(link: &mut Link, answer: &Answer, revisions: &[Revision]) -> Resul
         .bind(revisions.iter().map(|r| r.new).collect::<Vec<_>>())
         .bind(revisions.iter().map(|r| r.old_local_seconds).collect::<Vec<_>>())
         .bind(revisions.iter().map(|r| i4(r.old_source)).collect::<Vec<_>>())
+        .bind(revisions.iter().map(|r| r.register.clone()).collect::<Vec<_>>())
         .execute(&mut link.conn)
         .await?;
     Ok(())

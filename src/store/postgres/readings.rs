@@ -3,6 +3,7 @@
 use super::connect::Link;
 use super::sql;
 use super::types::{Date, Stamp, i2, seconds};
+use crate::domain::registers::{Counts, RegisterReading};
 use crate::domain::{CurvePoint, Dataset, DayEnergy, Interval, Kind, PeakPower, Prm, Step, Values};
 use crate::store::StoreError;
 
@@ -42,6 +43,19 @@ pub(super) async fn readings(link: &mut Link, prm: &Prm, dataset: Dataset) -> Re
                 at: seconds(at),
             };
             Ok(Values::Peaks(rows.into_iter().map(peak).collect()))
+        }
+        Kind::Registers => {
+            let rows = link.query_as(sql::REGISTER_READINGS).bind(prm).bind(direction);
+            let rows: Vec<(Stamp, String, String, String, bool, i64)> = rows.fetch_all(&mut link.conn).await?;
+            let reading = |(read_at, calendar, register, class, daily, wh): (Stamp, _, _, _, _, _)| RegisterReading {
+                direction: dataset.direction(),
+                read_at: read_at.0,
+                daily,
+                counts: Counts::of(calendar, class),
+                register,
+                wh,
+            };
+            Ok(Values::Registers(rows.into_iter().map(reading).collect()))
         }
     }
 }

@@ -318,6 +318,29 @@ statements! {
          FROM unnest($3::date[], $4::int8[], $5::int4[], $6::timestamptz[]) w(day, va, local_seconds, at)
          ON CONFLICT (meter, day) DO UPDATE
          SET va = excluded.va, local_seconds = excluded.local_seconds, at = excluded.at, source = excluded.source";
+    REGISTERS_HELD =
+        "SELECT read_at, calendar, register, tariff_class, daily, wh, source FROM register_reading
+         WHERE meter = $1 AND direction = $2 AND read_at >= $3 AND read_at <= $4
+         ORDER BY read_at, calendar, register, tariff_class";
+    REGISTERS_PUT =
+        "INSERT INTO register_reading (meter, direction, source, read_at, calendar, register, tariff_class, daily, wh)
+         SELECT $1, $2, $3, w.read_at, w.calendar, w.register, w.tariff_class, w.daily, w.wh
+         FROM unnest($4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::int8[])
+              w(read_at, calendar, register, tariff_class, daily, wh)
+         ON CONFLICT (meter, direction, read_at, calendar, register, tariff_class) DO UPDATE
+         SET daily = excluded.daily, wh = excluded.wh, source = excluded.source";
+    COUNTED_HELD =
+        "SELECT day, calendar, tariff_class, wh FROM daily_by_class
+         WHERE meter = $1 AND direction = $2 AND day >= $3 AND day < $4";
+    COUNTED_PUT =
+        "INSERT INTO daily_by_class (meter, direction, day, calendar, tariff_class, wh)
+         SELECT $1, $2, w.day, w.calendar, w.tariff_class, w.wh
+         FROM unnest($3::date[], $4::text[], $5::text[], $6::int8[]) w(day, calendar, tariff_class, wh)
+         ON CONFLICT (meter, direction, day, calendar, tariff_class) DO UPDATE SET wh = excluded.wh";
+    COUNTED_REMOVE =
+        "DELETE FROM daily_by_class b USING unnest($3::date[], $4::text[], $5::text[]) w(day, calendar, tariff_class)
+         WHERE b.meter = $1 AND b.direction = $2 AND b.day = w.day AND b.calendar = w.calendar
+           AND b.tariff_class = w.tariff_class";
     DIRECT_SOURCES = "SELECT id FROM source WHERE direct";
     /// Which of the disputed values have a revision already, by their place.
     REVISIONS_KNOWN =
@@ -329,10 +352,12 @@ statements! {
              WHERE r.meter = $1 AND r.dataset = $2 AND r.start = w.start AND r.old_value = w.old_value
                AND r.new_value = w.new_value AND r.old_source = w.old_source)";
     REVISIONS_ADD =
-        "INSERT INTO revision (meter, dataset, seen_at, start, minutes, old_value, new_value, old_local_seconds, old_source)
-         SELECT $1, $2, $3, w.start, w.minutes, w.old_value, w.new_value, w.old_local_seconds, w.old_source
-         FROM unnest($4::timestamptz[], $5::int4[], $6::int8[], $7::int8[], $8::int4[], $9::int4[]) WITH ORDINALITY
-              w(start, minutes, old_value, new_value, old_local_seconds, old_source, place)
+        "INSERT INTO revision (meter, dataset, seen_at, start, minutes, old_value, new_value, old_local_seconds, old_source,
+                               register)
+         SELECT $1, $2, $3, w.start, w.minutes, w.old_value, w.new_value, w.old_local_seconds, w.old_source, w.register
+         FROM unnest($4::timestamptz[], $5::int4[], $6::int8[], $7::int8[], $8::int4[], $9::int4[], $10::text[])
+              WITH ORDINALITY
+              w(start, minutes, old_value, new_value, old_local_seconds, old_source, register, place)
          ORDER BY w.place";
     COVERAGE_PUT =
         "INSERT INTO coverage (meter, dataset, day, state, stored, expected, checked_at, first_left_out, next_try,
@@ -582,12 +607,14 @@ statements! {
     CHECK_VALUES =
         "SELECT (SELECT count(*) FROM load_curve WHERE watts < 0)
               + (SELECT count(*) FROM interval_kind WHERE minutes NOT IN (5, 10, 15, 20, 30, 60))
-              + (SELECT count(*) FROM daily_energy WHERE wh < 0) + (SELECT count(*) FROM max_power WHERE va < 0)";
+              + (SELECT count(*) FROM daily_energy WHERE wh < 0) + (SELECT count(*) FROM max_power WHERE va < 0)
+              + (SELECT count(*) FROM register_reading WHERE wh < 0) + (SELECT count(*) FROM daily_by_class WHERE wh < 0)";
     CHECK_OWNERS =
         "SELECT count(*) FROM (
             SELECT DISTINCT l.meter, k.source FROM load_curve l LEFT JOIN interval_kind k ON k.id = l.kind
             UNION SELECT meter, source FROM daily_energy
             UNION SELECT meter, source FROM max_power UNION SELECT meter, NULL FROM coverage
+            UNION SELECT meter, source FROM register_reading UNION SELECT meter, NULL FROM daily_by_class
          ) r WHERE r.meter NOT IN (SELECT id FROM meter) OR r.source NOT IN (SELECT id FROM source)";
     CHECK_CURVE_COUNTS =
         "SELECT count(*) FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve
@@ -617,6 +644,27 @@ statements! {
             OR (v.dataset = 5 AND v.stored <> (SELECT count(*) FROM max_power x
                 WHERE x.meter = v.meter AND x.day = v.day))
             OR (v.dataset IN (3, 4, 5) AND v.state = 0 AND v.stored <> 1)";
+    /// A snapshot may be stamped up to two hours beside its midnight.
+    CHECK_REGISTERS =
+        "SELECT count(*) FROM coverage v JOIN calendar c ON c.day = v.day
+         WHERE v.dataset IN (6, 7) AND ((v.state = 0 AND v.stored <> 1) OR (v.stored = 1 AND NOT EXISTS (
+            SELECT 1 FROM register_reading r
+            WHERE r.meter = v.meter AND r.direction = v.dataset - 6 AND r.daily
+              AND r.read_at BETWEEN c.starts_at - make_interval(hours => 2) AND c.starts_at + make_interval(hours => 2))))";
+    /// Energy that does not follow from the registers of its class at the two midnights.
+    CHECK_BY_CLASS =
+        "SELECT count(*) FROM daily_by_class b JOIN calendar c ON c.day = b.day
+         CROSS JOIN LATERAL (SELECT c.starts_at + make_interval(mins => c.minutes) AS ends_at) e
+         WHERE NOT EXISTS (
+            SELECT 1 FROM register_reading r
+            WHERE r.meter = b.meter AND r.direction = b.direction AND r.daily
+              AND r.calendar = b.calendar AND r.tariff_class = b.tariff_class
+              AND r.read_at BETWEEN c.starts_at - make_interval(hours => 2) AND c.starts_at + make_interval(hours => 2))
+            OR NOT EXISTS (
+            SELECT 1 FROM register_reading r
+            WHERE r.meter = b.meter AND r.direction = b.direction AND r.daily
+              AND r.calendar = b.calendar AND r.tariff_class = b.tariff_class
+              AND r.read_at BETWEEN e.ends_at - make_interval(hours => 2) AND e.ends_at + make_interval(hours => 2))";
     /// The planner takes it for granted that each day of a window has a record.
     CHECK_WINDOWS =
         "SELECT count(*) FROM series s
@@ -636,4 +684,8 @@ statements! {
     PEAK_READINGS =
         "SELECT x.day, x.va, x.local_seconds, x.at FROM max_power x JOIN meter m ON m.id = x.meter
          WHERE m.prm = $1 ORDER BY x.day";
+    REGISTER_READINGS =
+        "SELECT r.read_at, r.calendar, r.register, r.tariff_class, r.daily, r.wh
+         FROM register_reading r JOIN meter m ON m.id = r.meter
+         WHERE m.prm = $1 AND r.direction = $2 ORDER BY r.read_at, r.calendar, r.register, r.tariff_class";
 }

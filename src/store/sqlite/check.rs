@@ -7,7 +7,7 @@ use crate::domain::{Day, paris};
 use crate::store::{Finding, StoreError};
 
 /// Counts that must be nought, and what it means where they are not.
-const COUNTS: [(&str, &str); 8] = [
+const COUNTS: [(&str, &str); 10] = [
     (sql::CHECK_OVERLAP, "intervals overlap the next one of their series"),
     (sql::CHECK_OFFSET, "intervals have the wrong Paris offset or no calendar day"),
     (sql::CHECK_VALUES, "values are negative or have an impossible length"),
@@ -16,6 +16,8 @@ const COUNTS: [(&str, &str); 8] = [
     (sql::CHECK_CURVE_TILES, "complete days are not filled by their intervals"),
     (sql::CHECK_CURVE_UNKNOWN, "days with intervals have no record"),
     (sql::CHECK_DAILY_COUNTS, "days of daily values do not agree with their record"),
+    (sql::CHECK_REGISTERS, "days of registers do not agree with their record"),
+    (sql::CHECK_BY_CLASS, "days by class follow from no registers"),
 ];
 
 /// Looks everywhere.

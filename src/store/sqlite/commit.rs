@@ -5,6 +5,8 @@
 //! what differs is written, in one statement, and every replaced value leaves a revision. Where
 //! the day records say that nothing is stored yet there is nothing to read.
 
+mod registers;
+
 use std::collections::BTreeMap;
 
 use sqlx::{FromRow, SqliteConnection};
@@ -13,6 +15,7 @@ use super::batch::Batch;
 use super::connect::End;
 use super::facts::record;
 use super::{calendar, effects, ledger, provenance, rows, sql};
+use crate::domain::registers::Doubt;
 use crate::domain::{
     CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Interval, Kind, PeakPower, Step, Values, paris,
 };
@@ -33,6 +36,8 @@ struct Stored {
     seen: Vec<DayObservation>,
     /// Old values to keep.
     revisions: Vec<Revision>,
+    /// What is odd about registers.
+    doubts: Vec<(Day, Doubt)>,
 }
 
 /// Summer and winter time last longer than this (in seconds).
@@ -72,12 +77,19 @@ pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Resu
         Values::Curve(points) => curve(conn, batch, answer, points, before.is_empty(), before.kinds.clone()).await?,
         Values::Energy(days) => energy(conn, batch, answer, days, before.is_empty()).await?,
         Values::Peaks(days) => peaks(conn, batch, answer, days, before.is_empty()).await?,
+        Values::Registers(readings) => registers::put(conn, batch, answer, readings).await?,
     };
     let (batch, days) = cover(batch, answer, &before.days, &stored.seen);
     let batch = keep(batch, answer, &stored.revisions);
     let batch = effects::add(noted(batch, answer), &answer.effects);
     batch.then(sql::COMMIT).execute(conn).await?;
-    Ok(End::Committed(Committed { inserted: stored.inserted, changed: stored.changed, days, seen: 0 }))
+    Ok(End::Committed(Committed {
+        inserted: stored.inserted,
+        changed: stored.changed,
+        days,
+        seen: 0,
+        doubts: stored.doubts,
+    }))
 }
 
 /// Begins the transaction and looks at what is there.
@@ -359,7 +371,7 @@ async fn peaks(
 async fn stored<T>(conn: &mut SqliteConnection, answer: &Answer, change: Change<T>) -> Result<Stored, StoreError> {
     let mut revisions = change.revisions;
     revisions.extend(provenance::unheard(conn, answer, change.disputed).await?);
-    Ok(Stored { inserted: change.inserted, changed: change.changed, seen: change.seen, revisions })
+    Ok(Stored { inserted: change.inserted, changed: change.changed, seen: change.seen, revisions, doubts: Vec::new() })
 }
 
 /// Adds what keeps old values.
@@ -373,5 +385,6 @@ fn keep(batch: Batch, answer: &Answer, revisions: &[Revision]) -> Batch {
             .bind(old.new)
             .bind(old.old_local_seconds)
             .bind(old.old_source)
+            .bind(&old.register)
     })
 }

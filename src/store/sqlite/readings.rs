@@ -3,6 +3,7 @@
 use sqlx::SqliteConnection;
 
 use super::sql;
+use crate::domain::registers::{Counts, RegisterReading};
 use crate::domain::{CurvePoint, Dataset, Day, DayEnergy, Interval, Kind, PeakPower, Prm, Step, Values};
 use crate::store::StoreError;
 
@@ -32,6 +33,19 @@ pub(super) async fn readings(conn: &mut SqliteConnection, prm: &Prm, dataset: Da
                 sqlx::query_as(sql::PEAK_READINGS).bind(prm.full()).fetch_all(conn).await?;
             let peak = |(day, va, local_seconds, at)| PeakPower { day: Day::from_number(day), va, local_seconds, at };
             Ok(Values::Peaks(rows.into_iter().map(peak).collect()))
+        }
+        Kind::Registers => {
+            let rows: Vec<(i64, String, String, String, bool, i64)> =
+                sqlx::query_as(sql::REGISTER_READINGS).bind(prm.full()).bind(direction).fetch_all(conn).await?;
+            let reading = |(read_at, calendar, register, class, daily, wh)| RegisterReading {
+                direction: dataset.direction(),
+                read_at,
+                daily,
+                counts: Counts::of(calendar, class),
+                register,
+                wh,
+            };
+            Ok(Values::Registers(rows.into_iter().map(reading).collect()))
         }
     }
 }

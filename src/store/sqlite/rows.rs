@@ -56,11 +56,31 @@ pub(super) const COVERAGE: Shape = Shape {
     often: 7,
 };
 
-/// Old values: meter, dataset, seen at; start, minutes, old and new value, old wall time, old source.
-pub(super) const REVISIONS: Shape = Shape {
-    head: "INSERT INTO revision (meter, dataset, seen_at, start, minutes, old_value, new_value, old_local_seconds, old_source) VALUES ",
+/// Registers: meter, direction, source; instant, calendar, register, class, whether it is daily, wh.
+pub(super) const REGISTERS: Shape = Shape {
+    head: "INSERT INTO register_reading (meter, direction, source, read_at, calendar, register, tariff_class, daily, wh) VALUES ",
     shared: 3,
     own: 6,
+    tail: " ON CONFLICT (meter, direction, read_at, calendar, register, tariff_class) DO UPDATE SET daily = excluded.daily, wh = excluded.wh, source = excluded.source",
+    chunk: 155,
+    often: 5,
+};
+
+/// Energy of days by class: meter, direction; day, calendar, class, wh.
+pub(super) const BY_CLASS: Shape = Shape {
+    head: "INSERT INTO daily_by_class (meter, direction, day, calendar, tariff_class, wh) VALUES ",
+    shared: 2,
+    own: 4,
+    tail: " ON CONFLICT (meter, direction, day, calendar, tariff_class) DO UPDATE SET wh = excluded.wh",
+    chunk: 155,
+    often: 5,
+};
+
+/// Old values: meter, dataset, seen at; start, minutes, old and new value, old wall time, old source, register.
+pub(super) const REVISIONS: Shape = Shape {
+    head: "INSERT INTO revision (meter, dataset, seen_at, start, minutes, old_value, new_value, old_local_seconds, old_source, register) VALUES ",
+    shared: 3,
+    own: 7,
     tail: "",
     chunk: 336,
     often: 1,
@@ -88,7 +108,7 @@ pub(super) const HOURS: Shape = Shape {
 
 /// Every shape, for the test that prepares them.
 #[cfg(test)]
-pub(super) const ALL: [Shape; 6] = [ENERGY, PEAKS, COVERAGE, REVISIONS, CALENDAR, HOURS];
+pub(super) const ALL: [Shape; 8] = [ENERGY, PEAKS, REGISTERS, BY_CLASS, COVERAGE, REVISIONS, CALENDAR, HOURS];
 
 impl Shape {
     /// The statement for that many rows. Its parameters have no numbers: sqlx asks SQLite for the

@@ -183,6 +183,16 @@ statements! {
         "SELECT day, va, local_seconds, at, source FROM max_power
          WHERE meter = ?1 AND day >= ?2 AND day < ?3 ORDER BY day";
 
+    REGISTERS_HELD =
+        "SELECT read_at, calendar, register, tariff_class, daily, wh, source FROM register_reading
+         WHERE meter = ?1 AND direction = ?2 AND read_at >= ?3 AND read_at <= ?4
+         ORDER BY read_at, calendar, register, tariff_class";
+    COUNTED_HELD =
+        "SELECT day, calendar, tariff_class, wh FROM daily_by_class
+         WHERE meter = ?1 AND direction = ?2 AND day >= ?3 AND day < ?4";
+    COUNTED_REMOVE =
+        "DELETE FROM daily_by_class WHERE meter = ? AND direction = ? AND day = ? AND calendar = ? AND tariff_class = ?";
+
     // Coverage and series.
     /// What an answer meets: day records, the numbers of kinds, whether its series and its line of
     /// the journal are there. It is one row with two JSON arrays, since each value of each row is
@@ -365,11 +375,13 @@ statements! {
     CHECK_VALUES =
         "SELECT (SELECT count(*) FROM load_curve WHERE watts < 0)
               + (SELECT count(*) FROM interval_kind WHERE minutes NOT IN (5, 10, 15, 20, 30, 60))
-              + (SELECT count(*) FROM daily_energy WHERE wh < 0) + (SELECT count(*) FROM max_power WHERE va < 0)";
+              + (SELECT count(*) FROM daily_energy WHERE wh < 0) + (SELECT count(*) FROM max_power WHERE va < 0)
+              + (SELECT count(*) FROM register_reading WHERE wh < 0) + (SELECT count(*) FROM daily_by_class WHERE wh < 0)";
     CHECK_OWNERS =
         "SELECT count(*) FROM (
             SELECT l.meter, k.source FROM load_curve l LEFT JOIN interval_kind k ON k.id = l.kind UNION SELECT meter, source FROM daily_energy
             UNION SELECT meter, source FROM max_power UNION SELECT meter, NULL FROM coverage
+            UNION SELECT meter, source FROM register_reading UNION SELECT meter, NULL FROM daily_by_class
          ) r WHERE r.meter NOT IN (SELECT id FROM meter) OR r.source NOT IN (SELECT id FROM source)";
     CHECK_CURVE_COUNTS =
         "SELECT count(*) FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve = 1
@@ -398,6 +410,26 @@ statements! {
             OR (v.dataset = 5 AND v.stored <> EXISTS (
                 SELECT 1 FROM max_power x WHERE x.meter = v.meter AND x.day = v.day))
             OR (v.dataset IN (3, 4, 5) AND v.state = 0 AND v.stored <> 1)";
+    /// A snapshot may be stamped up to two hours beside its midnight.
+    CHECK_REGISTERS =
+        "SELECT count(*) FROM coverage v JOIN calendar c ON c.day = v.day
+         WHERE v.dataset IN (6, 7) AND ((v.state = 0 AND v.stored <> 1) OR (v.stored = 1 AND NOT EXISTS (
+            SELECT 1 FROM register_reading r
+            WHERE r.meter = v.meter AND r.direction = v.dataset - 6 AND r.daily = 1
+              AND r.read_at BETWEEN c.starts_epoch - 7200 AND c.starts_epoch + 7200)))";
+    /// Energy that does not follow from the registers of its class at the two midnights.
+    CHECK_BY_CLASS =
+        "SELECT count(*) FROM daily_by_class b JOIN calendar c ON c.day = b.day
+         WHERE NOT EXISTS (
+            SELECT 1 FROM register_reading r
+            WHERE r.meter = b.meter AND r.direction = b.direction AND r.daily = 1
+              AND r.calendar = b.calendar AND r.tariff_class = b.tariff_class
+              AND r.read_at BETWEEN c.starts_epoch - 7200 AND c.starts_epoch + 7200)
+            OR NOT EXISTS (
+            SELECT 1 FROM register_reading r
+            WHERE r.meter = b.meter AND r.direction = b.direction AND r.daily = 1
+              AND r.calendar = b.calendar AND r.tariff_class = b.tariff_class
+              AND r.read_at BETWEEN c.starts_epoch + 60 * c.minutes - 7200 AND c.starts_epoch + 60 * c.minutes + 7200)";
     CHECK_CALENDAR = "SELECT day, iso, starts_epoch, minutes FROM calendar ORDER BY day";
 
     // Every value of a series, for comparing and exporting.
@@ -411,4 +443,8 @@ statements! {
     PEAK_READINGS =
         "SELECT x.day, x.va, x.local_seconds, x.at FROM max_power x JOIN meter m ON m.id = x.meter
          WHERE m.prm = ?1 ORDER BY x.day";
+    REGISTER_READINGS =
+        "SELECT r.read_at, r.calendar, r.register, r.tariff_class, r.daily, r.wh
+         FROM register_reading r JOIN meter m ON m.id = r.meter
+         WHERE m.prm = ?1 AND r.direction = ?2 ORDER BY r.read_at, r.calendar, r.register, r.tariff_class";
 }

@@ -63,7 +63,7 @@ async fn a_changed_value_is_updated_and_the_old_one_kept<H: Host>() {
     assert_eq!((committed.inserted, committed.changed), (0, 1));
     assert_eq!(
         world.rows("SELECT * FROM v_revision").await,
-        ["01234567890123|consumption_load_curve|2026-11-17T00:30:00Z|500|510|2026-11-24T07:03:00Z"]
+        ["01234567890123|consumption_load_curve|2026-11-17T00:30:00Z|500|510|2026-11-24T07:03:00Z|-"]
     );
     assert_eq!(world.one("SELECT count(*), sum(watts) FROM load_curve").await, "336|168010");
     world.store_values(Dataset::DailyConsumption, week(), energy(week(), |_| 9)).await;

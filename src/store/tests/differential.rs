@@ -84,6 +84,7 @@ fn series(rng: &mut Rng) -> (MeterId, Dataset) {
 fn values(rng: &mut Rng, dataset: Dataset, covered: Days) -> Values {
     let level = rng.i64(0..3);
     let few = one_of(rng, &[0, 1, 40, 40, 40]);
+    let closing = rng.i32(0..2);
     let mut kept = || rng.u8(..40) < few;
     match dataset {
         Dataset::ConsumptionLoadCurve | Dataset::ProductionLoadCurve => {
@@ -108,6 +109,21 @@ fn values(rng: &mut Rng, dataset: Dataset, covered: Days) -> Values {
             };
             all.retain(|_| kept());
             Values::Energy(all)
+        }
+        Dataset::ConsumptionIndex | Dataset::ProductionIndex => {
+            // A class that changes its name, registers that go back, midnights stamped in winter time, and readings
+            // in between.
+            let class = if covered.first().number() % 4 == 0 { "HPB" } else { "HP" };
+            let midnights = Days::new(covered.first(), covered.end().plus(closing)).unwrap();
+            let mut all = registers(midnights, class, |day| i64::from(day.number() % 900) * 40 + level);
+            all.retain(|_| kept());
+            for reading in &mut all {
+                reading.direction = dataset.direction();
+                let number = paris::day_of(reading.read_at).number();
+                reading.read_at -= if number % 11 == 0 { 3600 } else { 0 };
+                reading.daily = number % 7 != 0;
+            }
+            Values::Registers(all)
         }
     }
 }

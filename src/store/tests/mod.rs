@@ -22,6 +22,7 @@ mod journal;
 mod postgres;
 mod postgres_roles;
 mod postgres_schema;
+mod registers;
 #[path = "../../../tests/postgres/server.rs"]
 pub(super) mod server;
 mod sqlite;
@@ -37,8 +38,9 @@ use super::{
     StoreError, Window,
 };
 use crate::budget::Limits;
+use crate::domain::registers::{Counts, RegisterReading};
 use crate::domain::{
-    Api, CurvePoint, Dataset, Day, DayEnergy, DayState, Days, Interval, PeakPower, Step, Values, paris,
+    Api, CurvePoint, Dataset, Day, DayEnergy, DayState, Days, Direction, Interval, PeakPower, Step, Values, paris,
 };
 
 pub(super) const PRM: &str = "01234567890123";
@@ -73,7 +75,7 @@ pub(super) trait Host: Sized {
     async fn views(&self) -> Vec<String>;
 }
 
-/// A store with one meter and all five series, on some morning.
+/// A store with one meter and all its series, on some morning.
 pub(super) struct World<H: Host> {
     pub(super) host: H,
     pub(super) store: H::Store,
@@ -126,6 +128,28 @@ pub(super) fn energy(days: Days, wh: impl Fn(Day) -> i64) -> Values {
 pub(super) fn peaks(days: Days, va: i64) -> Values {
     let peak = |day| PeakPower { day, va, local_seconds: Some(68_400), at: Some(paris::start_of(day) + 68_400) };
     Values::Peaks(days.iter().map(peak).collect())
+}
+
+/// What a register for everything and two for a calendar show at the midnights that open these days.
+pub(super) fn registers(midnights: Days, class: &str, wh: impl Fn(Day) -> i64) -> Vec<RegisterReading> {
+    let reading = |day, calendar: &str, class: &str, register: &str, wh| RegisterReading {
+        direction: Direction::Consumption,
+        read_at: paris::start_of(day),
+        daily: true,
+        counts: Counts::of(calendar.into(), class.into()),
+        register: register.into(),
+        wh,
+    };
+    let at = |day| {
+        let wh = wh(day);
+        let (peak, off_peak) = (wh - wh / 3, wh / 3);
+        [
+            reading(day, "", "", "EAS T", wh),
+            reading(day, "DI000002", class, "EAS D1", 7_000 + peak),
+            reading(day, "DI000002", "HC", "EAS D2", off_peak),
+        ]
+    };
+    midnights.iter().flat_map(at).collect()
 }
 
 impl<H: Host> World<H> {

@@ -96,7 +96,7 @@ async fn each_role_can_do_its_work_and_no_more() {
     world.store.settle(end, Vec::new()).await.unwrap();
     world.store.tidy().await.unwrap();
     world.store.resume("enedis").await.unwrap();
-    assert_eq!(world.store.status().await.unwrap().len(), 5);
+    assert_eq!(world.store.status().await.unwrap().len(), Dataset::ALL.len());
     world.sound().await;
 
     let mut writer = roles.connect("").await;

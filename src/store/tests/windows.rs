@@ -45,7 +45,7 @@ async fn each_day_of_the_window_has_a_row_and_runs_are_gaps<H: Host>() {
         ["2026-11-10|2026-11-14|5|missing", "2026-11-16|2026-11-16|1|partial", "2026-11-18|2026-11-23|6|missing"]
     );
     let status = world.store.status().await.unwrap();
-    assert_eq!(status.len(), 5);
+    assert_eq!(status.len(), Dataset::ALL.len());
     assert_eq!(
         (status[0].gaps, status[0].newest_day, status[0].oldest_day),
         (3, Some(day("2026-11-17")), Some(day("2026-11-15")))

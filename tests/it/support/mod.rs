@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use linkyd::budget::Limits;
 use linkyd::client::{Transport, TransportError};
 use linkyd::clock::{Calendar, Clock, ManualClock};
+use linkyd::domain::registers::Counts;
 use linkyd::domain::{Api, Dataset, Day, Days, Kind, Prm, Values, paris};
 use linkyd::engine::{ActiveMeter, ActiveSource, Engine, Report, Selection};
 use linkyd::plan;
@@ -368,6 +369,27 @@ impl Rig {
                     assert!(instants(value).is_none_or(|stored| stored == at), "{dataset} {}", value.day);
                 }
             }
+            Values::Registers(readings) => {
+                let row = |at, counts: &Counts, register: &str, wh| {
+                    let (calendar, class) = counts.columns();
+                    (at, calendar.to_owned(), register.to_owned(), class.to_owned(), wh)
+                };
+                let stored: Vec<_> = readings.iter().map(|r| row(r.read_at, &r.counts, &r.register, r.wh)).collect();
+                // Where the midnight at the end of a span is answered, it is kept.
+                let end = if world.rules.registers.with_end { days.end().next() } else { days.end() };
+                let days = Days::new(days.first(), end).unwrap();
+                let truth = world.registers(prm, dataset.direction(), days, as_of);
+                let mut truth: Vec<_> = truth
+                    .into_iter()
+                    .map(|value| {
+                        let (calendar, class) = value.counts.unwrap_or_default();
+                        let counts = Counts::of(calendar, class.to_owned());
+                        row(paris::start_of(value.midnight), &counts, &value.register, value.wh)
+                    })
+                    .collect();
+                truth.sort();
+                assert_same(&stored, &truth, dataset);
+            }
         }
     }
 
@@ -407,7 +429,11 @@ impl Rig {
 
     /// How many calls a whole history takes at the least.
     pub(crate) fn fewest(&self, dataset: Dataset) -> usize {
-        let longest = if dataset.kind() == Kind::LoadCurve { 7 } else { 365 };
+        let longest = match dataset.kind() {
+            Kind::LoadCurve => 7,
+            Kind::DailyEnergy | Kind::MaxPower => 365,
+            Kind::Registers => 31,
+        };
         usize::try_from(self.window(dataset).len()).unwrap().div_ceil(longest)
     }
 

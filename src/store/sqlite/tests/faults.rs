@@ -29,7 +29,7 @@ async fn a_second_linkyd_is_told_who_is_at_work_and_readers_are_not_stopped() {
     let error = open(&world.path(), Mode::Write).await.unwrap_err();
     assert!(matches!(&error, StoreError::Busy { reason, .. } if reason.contains("`linkyd sync`")), "{error}");
     let reader = open(&world.path(), Mode::Read).await.unwrap();
-    assert_eq!(reader.status().await.unwrap().len(), 5);
+    assert_eq!(reader.status().await.unwrap().len(), Dataset::ALL.len());
     assert!(matches!(reader.set_up(&setup()).await, Err(StoreError::NotWritable { .. })));
     let path = world.path();
     let World { host: Sqlite { folder, .. }, store, .. } = world;

@@ -30,7 +30,7 @@ async fn child() {
             let count = rows(&mut conn, "SELECT count(*) FROM v_load_curve").await.unwrap();
             assert!(!writes(&path).await);
             let store = SqliteStore::open(&path, Mode::Read, "linkyd status").await.unwrap();
-            assert_eq!(store.status().await.unwrap().len(), 5);
+            assert_eq!(store.status().await.unwrap().len(), Dataset::ALL.len());
             let error = SqliteStore::open(&path, Mode::Write, "linkyd sync").await.unwrap_err();
             assert!(matches!(error, StoreError::NotWritable { .. }), "{error}");
             println!("rows={}", count[0]);
