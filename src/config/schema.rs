@@ -46,7 +46,7 @@ pub const LIMITS_OF_EVERY_KIND: [&str; 5] =
     ["requests_per_second", "requests_per_hour", "requests_per_day", "reserved_per_day", "negotiated"];
 
 /// Every key; `*` stands for a name of the operator's, a dataset or the position of a meter.
-pub const KEYS: [&str; 39] = [
+pub const KEYS: [&str; 41] = [
     METERS_FILE,
     "database.url",
     "database.password",
@@ -74,6 +74,8 @@ pub const KEYS: [&str; 39] = [
     "schedule.every.daily_consumption",
     "schedule.every.daily_production",
     "schedule.every.daily_max_power",
+    "schedule.every.consumption_index",
+    "schedule.every.production_index",
     "log.filter",
     "log.format",
     "http.listen",

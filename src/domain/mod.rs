@@ -17,6 +17,7 @@ pub mod paris;
 pub mod personal;
 pub mod prm;
 pub mod reading;
+pub mod reconcile;
 pub mod registers;
 pub mod series;
 pub mod services;

@@ -18,6 +18,7 @@ mod error;
 mod facts;
 mod holes;
 pub mod lock;
+mod offpeak;
 mod open;
 pub mod postgres;
 mod setup;
@@ -32,7 +33,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use crate::budget::Limits;
-use crate::domain::{Dataset, Day};
+use crate::domain::reconcile::DayThreefold;
+use crate::domain::{Dataset, Day, Direction};
 use crate::source::Pool;
 
 pub use call::{Answer, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
@@ -137,6 +139,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The calls of a source's account since then (machine, ms) that brought no token, whose token was
     /// refused, or that were refused with one of these codes.
     async fn refused_tokens(&self, source: SourceId, since_ms: i64, codes: &[&str]) -> Result<i64, StoreError>;
+
+    /// The energy of days from `first` on as each dataset tells it, of configured meters, where there is more than one
+    /// way to know it: meters by name.
+    async fn energy_of_days(&self, _first: Day) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// The calls of the journal after that line by how they ended ([`JournalTally`]).
     async fn call_tally(&self, after: CallId) -> Result<Tallied, StoreError> {

@@ -8,6 +8,7 @@
 mod calls;
 mod consent;
 mod machine;
+mod reconcile;
 mod server;
 
 use std::fmt::Write as _;
@@ -23,6 +24,7 @@ use super::render::{Align, Cell, Table, Tone, number};
 use super::{Trouble, colours, wiring};
 use crate::clock::Clock;
 use crate::config::{self, Environment, Loaded, Secrets};
+use crate::domain::paris;
 use crate::exit::Exit;
 use crate::observe::{Surroundings, mask};
 use crate::source::{Grant, conso_api};
@@ -188,6 +190,13 @@ async fn sources(
                 findings.extend(consent::of_status(&series));
                 for active in &sources {
                     findings.extend(consent::of_subscriptions(&*active.source, &series));
+                }
+                match store.energy_of_days(paris::today(clock.now()).plus(-reconcile::DAYS)).await {
+                    Ok(days) => findings.extend(reconcile::findings(&days)),
+                    Err(error) => {
+                        let trouble = Trouble::from(error);
+                        findings.push(Finding::new("energy", Verdict::from(&trouble), trouble.message));
+                    }
                 }
             }
             Err(error) => {

@@ -70,7 +70,7 @@ fn the_example_works_with_everything_on() {
         .replace("/etc/linkyd/med.secret", &secret.display().to_string())
         .replace("client_id = \"\"", "client_id = \"app\"");
     let config = world.load(&text).unwrap().config;
-    assert_eq!((config.schedule.every.len(), config.meters.len()), (5, 2));
+    assert_eq!((config.schedule.every.len(), config.meters.len()), (crate::domain::Dataset::ALL.len(), 2));
     let kinds: Vec<SourceKind> = config.sources.iter().map(SourceConfig::kind).collect();
     assert_eq!(kinds, [SourceKind::Enedis, SourceKind::ConsoApi, SourceKind::MyElectricalData]);
     // What the example says of the gateways are their defaults.

@@ -18,8 +18,9 @@ use crate::store::postgres::{Address, PostgresStore, TimeOf};
 use crate::store::tests::server::{Database, Server};
 use crate::store::tests::{Host, Sqlite, World};
 
-/// Tables that each database brings along, and those that it makes of the days it holds.
-const MADE: [&str; 6] = ["direction", "dataset", "day_state", "series_state", "calendar", "clock_hour"];
+/// Tables that each database brings along, and those that it makes of what it holds.
+const MADE: [&str; 8] =
+    ["direction", "dataset", "day_state", "series_state", "calendar", "clock_hour", "offpeak", "offpeak_slot"];
 
 fn table(name: &str) -> &'static Table {
     TABLES.iter().find(|table| table.name == name).unwrap()
@@ -66,6 +67,7 @@ fn may_be_empty(table: &str, column: &str) -> bool {
         "at" => table == "max_power",
         "api" => matches!(table, "call" | "learnt"),
         "source" | "granted_at" | "learnt" => table == "consent",
+        "register" => table == "revision",
         "meter" | "dataset" => table == "call",
         _ => false,
     }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use super::connect::Link;
 use super::transaction::{Kind, Patience};
 use super::types::{Date, Stamp};
-use super::{PostgresStore, calendar, errors, sql};
+use super::{PostgresStore, calendar, errors, offpeak, sql};
 use crate::domain::Day;
 use crate::store::StoreError;
 use crate::store::copy::{Bulk, Cells, Chunk, Held, TABLES, Table, Type, Written};
@@ -95,6 +95,7 @@ async fn size(link: &mut Link) -> Result<u64, StoreError> {
 
 async fn prepare(link: &mut Link, held: Held) -> Result<(), StoreError> {
     calendar::hold(link, held.days, held.hours).await?;
+    offpeak::learn(link).await?;
     for table in TABLES.iter().filter(|table| table.numbered) {
         let name = table.name;
         let next = format!(

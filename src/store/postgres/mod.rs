@@ -20,6 +20,7 @@ mod errors;
 mod examine;
 mod facts;
 mod ledger;
+mod offpeak;
 mod readings;
 mod schema;
 mod setup;
@@ -55,7 +56,8 @@ use super::{
 };
 use crate::budget::Limits;
 use crate::clock::Clock;
-use crate::domain::{Dataset, Day, Prm, Values};
+use crate::domain::reconcile::DayThreefold;
+use crate::domain::{Dataset, Day, Direction, Prm, Values};
 use crate::source::Pool;
 
 /// The store on a PostgreSQL server.
@@ -285,6 +287,13 @@ impl Store for PostgresStore {
         let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
         self.read(Kind::Read, Patience::Long, (source, since_ms, codes), |link, (skew, (source, since, codes)), _| {
             Box::pin(ledger::refused_tokens(link, skew, *source, *since, codes))
+        })
+        .await
+    }
+
+    async fn energy_of_days(&self, first: Day) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {
+        self.read(Kind::Survey, Patience::Short, first, |link, (_, first), _| {
+            Box::pin(status::energy_of_days(link, *first))
         })
         .await
     }

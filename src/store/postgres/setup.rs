@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::connect::Link;
 use super::types::{i2, i4};
-use super::{consents, sql};
+use super::{consents, offpeak, sql};
 use crate::store::{MeterSetup, Setup, SourceSetup, StoreError, Switch};
 
 /// A known source: name, kind, account, direct, credentials, configured.
@@ -54,6 +54,7 @@ pub(super) async fn set_up(
         .execute(&mut link.conn)
         .await?;
     link.query(sql::SERIES_LEAVE).bind(prms).bind(datasets).execute(&mut link.conn).await?;
+    offpeak::learn(link).await?;
     Ok(earlier.cloned().unwrap_or(renewed))
 }
 

@@ -197,6 +197,17 @@ statements! {
         "DELETE FROM elsewhere e USING unnest($1::int4[], $2::int2[], $3::int4[]) w(meter, dataset, source)
          WHERE e.meter = w.meter AND e.dataset = w.dataset AND e.source = w.source";
 
+    // Off-peak hours.
+    OFFPEAK_NEW =
+        "SELECT DISTINCT k.offpeak_hours COLLATE \"C\" FROM contract k
+         WHERE k.offpeak_hours IS NOT NULL AND NOT EXISTS (SELECT 1 FROM offpeak o WHERE o.text = k.offpeak_hours)
+         ORDER BY 1";
+    OFFPEAK_ADD = "INSERT INTO offpeak (text, kind) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    OFFPEAK_SLOTS_ADD =
+        "INSERT INTO offpeak_slot (text, season, from_minute, to_minute)
+         SELECT $1, w.season, w.from_minute, w.to_minute
+         FROM unnest($2::int2[], $3::int4[], $4::int4[]) w(season, from_minute, to_minute) ON CONFLICT DO NOTHING";
+
     // Calendar.
     CALENDAR_ENDS =
         "SELECT (SELECT min(day) FROM calendar), (SELECT max(day) FROM calendar),
@@ -586,6 +597,12 @@ statements! {
              FROM series s JOIN coverage v ON v.meter = s.meter AND v.dataset = s.dataset
              WHERE s.configured AND v.state <> 0 AND v.day >= s.first_day AND v.day < s.end_day
          ) open GROUP BY meter, dataset, state";
+
+    ENERGY_OF_DAYS =
+        "SELECT v.meter, v.direction, v.day, v.daily_wh::float8, v.curve_wh, v.index_wh::float8
+         FROM meter m JOIN v_reconciliation v ON v.prm = m.prm
+         WHERE m.configured AND v.day >= $1 AND num_nonnulls(v.daily_wh, v.curve_wh, v.index_wh) > 1
+         ORDER BY m.position, v.direction, v.day";
 
     // Checks; each counts or names what must not be.
     CHECK_OVERLAP =

@@ -8,7 +8,8 @@ use super::connect::Link;
 use super::facts::{dataset_of, day_state, prm_of, series_state};
 use super::sql;
 use super::types::{Date, Stamp, day, seconds};
-use crate::domain::{Day, DayState, Days};
+use crate::domain::reconcile::DayThreefold;
+use crate::domain::{Day, DayState, Days, Direction};
 use crate::store::{SeriesStatus, StoreError};
 
 /// The days of a window in one state: how many, in how many runs, the next try; and how many of them
@@ -127,4 +128,18 @@ async fn open(link: &mut Link) -> Result<BTreeMap<(i32, i16), Open>, StoreError>
         open.trail += trail;
     }
     Ok(all)
+}
+
+/// The energy of days as each dataset tells it.
+pub(super) async fn energy_of_days(
+    link: &mut Link,
+    first: Day,
+) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {
+    type Row = (String, String, Date, Option<f64>, Option<f64>, Option<f64>);
+    let rows: Vec<Row> = link.query_as(sql::ENERGY_OF_DAYS).bind(Date(first)).fetch_all(&mut link.conn).await?;
+    let day = |(meter, direction, day, daily_wh, curve_wh, index_wh): Row| {
+        let direction = Direction::ALL.into_iter().find(|known| known.name() == direction)?;
+        Some((meter, direction, DayThreefold { day: day.0, daily_wh, curve_wh, index_wh }))
+    };
+    Ok(rows.into_iter().filter_map(day).collect())
 }

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::batch::Batch;
-use super::{SqliteStore, calendar};
+use super::{SqliteStore, calendar, offpeak};
 use crate::store::copy::{Bulk, Cells, Chunk, Held, TABLES, Table, Written};
 use crate::store::{Store as _, StoreError};
 
@@ -70,7 +70,13 @@ impl Bulk for SqliteStore {
     }
 
     async fn prepare(&self, held: Held) -> Result<(), StoreError> {
-        self.write(move |conn| Box::pin(calendar::hold(conn, held.days, held.hours))).await?;
+        self.write(move |conn| {
+            Box::pin(async move {
+                calendar::hold(&mut *conn, held.days, held.hours).await?;
+                offpeak::learn(conn).await
+            })
+        })
+        .await?;
         self.tidy().await
     }
 }

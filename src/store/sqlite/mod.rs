@@ -17,6 +17,7 @@ mod effects;
 mod errors;
 mod facts;
 mod ledger;
+mod offpeak;
 mod provenance;
 mod readings;
 mod rows;
@@ -47,7 +48,8 @@ use super::{
     Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
 };
 use crate::budget::Limits;
-use crate::domain::{Dataset, Day, Prm, Values};
+use crate::domain::reconcile::DayThreefold;
+use crate::domain::{Dataset, Day, Direction, Prm, Values};
 use crate::source::Pool;
 
 /// The store in one SQLite file.
@@ -293,6 +295,10 @@ impl Store for SqliteStore {
         let codes = serde_json::json!(codes).to_string();
         self.read(move |conn| Box::pin(async move { ledger::refused_tokens(conn, source, since_ms, &codes).await }))
             .await
+    }
+
+    async fn energy_of_days(&self, first: Day) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {
+        self.read(move |conn| Box::pin(status::energy_of_days(conn, first))).await
     }
 
     async fn call_tally(&self, after: CallId) -> Result<Tallied, StoreError> {

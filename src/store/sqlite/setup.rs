@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::SqliteConnection;
 
-use super::{calendar, consents, sql};
+use super::{calendar, consents, offpeak, sql};
 use crate::domain::{Days, Kind};
 use crate::store::{Setup, StoreError, Switch, Window};
 
@@ -69,6 +69,7 @@ pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result
     for (meter, dataset) in known.into_iter().filter(|series| !wanted.contains(series)) {
         sqlx::query(sql::SERIES_LEAVES).bind(meter).bind(dataset).execute(&mut *conn).await?;
     }
+    offpeak::learn(conn).await?;
     Ok(renewed)
 }
 

@@ -127,6 +127,13 @@ statements! {
     SERIES_CONFIGURED = "SELECT meter, dataset FROM series WHERE configured = 1";
     SERIES_LEAVES = "UPDATE series SET configured = 0 WHERE meter = ?1 AND dataset = ?2";
 
+    // Off-peak hours.
+    OFFPEAK_NEW =
+        "SELECT DISTINCT k.offpeak_hours FROM contract k
+         WHERE k.offpeak_hours IS NOT NULL AND NOT EXISTS (SELECT 1 FROM offpeak o WHERE o.text = k.offpeak_hours)";
+    OFFPEAK_ADD = "INSERT INTO offpeak (text, kind) VALUES (?1, ?2)";
+    OFFPEAK_SLOT_ADD = "INSERT INTO offpeak_slot (text, season, from_minute, to_minute) VALUES (?1, ?2, ?3, ?4)";
+
     // Calendar.
     // A look-up of a key each; min() and max() side by side would walk the table.
     CALENDAR_ENDS =
@@ -354,6 +361,13 @@ statements! {
          WHERE s.configured = 1 AND (v.state = 0 OR (v.day >= s.first_day AND v.day < s.end_day))
          GROUP BY v.meter, v.dataset, v.state";
     STATUS_GAPS = "SELECT prm, dataset, count(*) FROM v_gap GROUP BY prm, dataset";
+
+    ENERGY_OF_DAYS =
+        "SELECT v.meter, v.direction, v.day, v.daily_wh * 1.0, v.curve_wh, v.index_wh * 1.0
+         FROM meter m CROSS JOIN v_reconciliation v ON v.prm = m.prm
+         WHERE m.configured = 1 AND v.day >= ?1
+           AND (v.daily_wh IS NOT NULL) + (v.curve_wh IS NOT NULL) + (v.index_wh IS NOT NULL) > 1
+         ORDER BY m.position, v.direction, v.day";
 
     // Checks; each counts or names what must not be.
     CHECK_OVERLAP =

@@ -6,7 +6,8 @@ use sqlx::SqliteConnection;
 
 use super::facts::{dataset_of, prm_of, series_state};
 use super::sql;
-use crate::domain::{Day, DayState};
+use crate::domain::reconcile::DayThreefold;
+use crate::domain::{Day, DayState, Direction};
 use crate::store::{SeriesStatus, StoreError};
 
 type SeriesRow = (
@@ -85,4 +86,18 @@ async fn tallies(conn: &mut SqliteConnection) -> Result<Tallies, StoreError> {
         all.entry((meter, dataset)).or_default().insert(state, tally);
     }
     Ok(all)
+}
+
+/// The energy of days as each dataset tells it.
+pub(super) async fn energy_of_days(
+    conn: &mut SqliteConnection,
+    first: Day,
+) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {
+    type Row = (String, String, String, Option<f64>, Option<f64>, Option<f64>);
+    let rows: Vec<Row> = sqlx::query_as(sql::ENERGY_OF_DAYS).bind(first.to_string()).fetch_all(conn).await?;
+    let day = |(meter, direction, day, daily_wh, curve_wh, index_wh): Row| {
+        let direction = Direction::ALL.into_iter().find(|known| known.name() == direction)?;
+        Some((meter, direction, DayThreefold { day: day.parse().ok()?, daily_wh, curve_wh, index_wh }))
+    };
+    Ok(rows.into_iter().filter_map(day).collect())
 }

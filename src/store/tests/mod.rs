@@ -19,6 +19,7 @@ mod answers;
 mod consents;
 mod differential;
 mod journal;
+mod offpeak;
 mod postgres;
 mod postgres_roles;
 mod postgres_schema;
@@ -67,6 +68,9 @@ pub(super) trait Host: Sized {
     /// NULL, instants and days as in the views of a file, 1 and 0 for yes and no, and no fraction where
     /// there is none, since a column of a file may hold whole and other numbers.
     async fn rows(&self, sql: &str) -> Vec<String>;
+
+    /// Changes something behind the store's back.
+    async fn run(&self, sql: &str);
 
     /// The columns of a view, by name.
     async fn columns(&self, view: &str) -> Vec<String>;

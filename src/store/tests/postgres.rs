@@ -46,6 +46,10 @@ impl Host for Postgres {
         rows(&mut self.database.connect().await, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
+    async fn run(&self, sql: &str) {
+        self.database.run(sql).await;
+    }
+
     async fn columns(&self, view: &str) -> Vec<String> {
         self.rows(&format!(
             "SELECT attname::text FROM pg_attribute WHERE attrelid = '{view}'::regclass AND attnum > 0 ORDER BY attnum"

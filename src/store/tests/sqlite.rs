@@ -37,6 +37,11 @@ impl Host for Sqlite {
         rows(&mut dashboard(&self.path).await.unwrap(), sql).await.unwrap()
     }
 
+    async fn run(&self, sql: &str) {
+        let mut conn = SqliteConnectOptions::new().filename(&self.path).connect().await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.unwrap();
+    }
+
     async fn columns(&self, view: &str) -> Vec<String> {
         self.rows(&format!("SELECT name FROM pragma_table_info('{view}')")).await
     }

@@ -1,0 +1,27 @@
+//! What contracts say about off-peak hours, as slots that views can join.
+
+use super::connect::Link;
+use super::sql;
+use super::types::i2;
+use crate::store::StoreError;
+use crate::store::offpeak::Meaning;
+
+/// Reads each text of a contract that has not been read yet. Whoever stores a contract calls it in the same
+/// transaction; where two do so at once, the second waits and finds it read.
+pub(super) async fn learn(link: &mut Link) -> Result<(), StoreError> {
+    let texts: Vec<(String,)> = link.query_as(sql::OFFPEAK_NEW).fetch_all(&mut link.conn).await?;
+    for (text,) in texts {
+        let meaning = Meaning::of(&text);
+        let add = link.query(sql::OFFPEAK_ADD).bind(text.clone()).bind(i2(meaning.kind));
+        add.execute(&mut link.conn).await?;
+        let pieces = || meaning.pieces.iter();
+        link.query(sql::OFFPEAK_SLOTS_ADD)
+            .bind(text)
+            .bind(pieces().map(|piece| i2(piece.season)).collect::<Vec<_>>())
+            .bind(pieces().map(|piece| piece.from).collect::<Vec<_>>())
+            .bind(pieces().map(|piece| piece.to).collect::<Vec<_>>())
+            .execute(&mut link.conn)
+            .await?;
+    }
+    Ok(())
+}

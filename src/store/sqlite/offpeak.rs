@@ -1,0 +1,22 @@
+//! What contracts say about off-peak hours, as slots that views can join.
+
+use sqlx::SqliteConnection;
+
+use super::sql;
+use crate::store::StoreError;
+use crate::store::offpeak::Meaning;
+
+/// Reads each text of a contract that has not been read yet. Whoever stores a contract calls it in the same
+/// transaction.
+pub(super) async fn learn(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    let texts: Vec<(String,)> = sqlx::query_as(sql::OFFPEAK_NEW).fetch_all(&mut *conn).await?;
+    for (text,) in texts {
+        let meaning = Meaning::of(&text);
+        sqlx::query(sql::OFFPEAK_ADD).bind(&text).bind(meaning.kind).execute(&mut *conn).await?;
+        for piece in meaning.pieces {
+            let add = sqlx::query(sql::OFFPEAK_SLOT_ADD).bind(&text).bind(piece.season);
+            add.bind(piece.from).bind(piece.to).execute(&mut *conn).await?;
+        }
+    }
+    Ok(())
+}
