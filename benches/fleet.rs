@@ -10,7 +10,7 @@ mod figures;
 #[path = "support/fleet.rs"]
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 use linkyd::domain::{Coverage, Dataset, Day, DayRecord, DayState, Days, Prm, SeriesState, paris};
@@ -24,6 +24,9 @@ use support::{THREE, enedis, forget_peak, memory};
 
 /// Some morning.
 const NOW: &str = "2026-11-24T07:30:00Z";
+
+/// What ten thousand calls an hour leave.
+const ALLOWANCE: Allowance = Allowance { today: 150_000, per_day: 200_000, newest: true };
 
 /// Calls that are refused one after the other.
 const REFUSALS: usize = 200;
@@ -66,25 +69,26 @@ fn fleet(meters: usize, datasets: &[Dataset], known: Known) -> Outcome {
     for (active, part) in parts(&sources, &meters_configured, facts) {
         let knowledge = Knowledge::new(part, BTreeMap::new());
         let calls = knowledge.calls(active, &Chosen::default(), now);
-        let allowance = Allowance { today: 150_000, per_day: 200_000, newest: true };
-        planned = Some((order::order(calls, Some(allowance)), knowledge, active));
+        planned = Some((order::order(calls, Some(ALLOWANCE)), knowledge, active));
     }
     let took = watch.elapsed().as_secs_f64();
     let peak = memory("VmHWM")? - before;
     let (calls, knowledge, active) = planned.ok_or("one source")?;
     let mut again = Vec::new();
-    for call in calls.iter().take(REFUSALS) {
+    let mut queue = VecDeque::from(calls);
+    let refused: Vec<usize> = queue.iter().take(REFUSALS).map(|call| call.series).collect();
+    for series in refused {
         let watch = StopWatch::default();
-        let touched = BTreeSet::from([call.series]);
-        let fresh = knowledge.calls_again(active, &Chosen::default(), now, &touched);
-        let _ = fresh.ok_or("a meter can be planned alone")?;
+        let fresh = knowledge.calls_again(active, &Chosen::default(), now, &BTreeSet::from([series]));
+        let (fresh, series) = fresh.ok_or("a meter can be planned alone")?;
+        order::renew(&mut queue, fresh, &series, Some(ALLOWANCE));
         again.push(watch.elapsed().as_secs_f64() * 1e3);
     }
     let name = format!("{known:?}");
     let fleet = format!("{meters} x {}", datasets.len());
     line(&format!(
         "{fleet:<17} {name:<20} {:>9} {held:>10.0} {took:>10.2} {peak:>9.0} {:>10.3}",
-        calls.len(),
+        queue.len(),
         median(again)
     ))
 }

@@ -2,7 +2,7 @@
 //!
 //! 10,000 meters with two years of coverage and thirty days of half-hours, written through the store's bulk path
 //! into a private server that waits for its disk. `METERS=200` makes it small, `FULL=1` adds the half-hours of
-//! both years (350 million rows and 30 GB).
+//! both years (350 million rows and 30 GB), `EXPLAIN=1` shows how the server finds the rows.
 
 #[path = "support/figures.rs"]
 mod figures;
@@ -261,6 +261,11 @@ async fn views(database: &Database, meters: i64) -> Outcome {
             let watch = StopWatch::default();
             rows = count(&mut conn, query).await?;
             took.push(watch.elapsed().as_secs_f64() * 1e3);
+        }
+        if std::env::var("EXPLAIN").is_ok_and(|all| all == "1") {
+            let query = format!("EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM {view} WHERE meter = 'meter 1' AND {within}");
+            let plan: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(query)).fetch_all(&mut conn).await?;
+            plan.iter().try_for_each(|(step,)| line(step))?;
         }
         let first = took.first().copied().unwrap_or(f64::NAN);
         let worst = took.iter().copied().fold(0.0, f64::max);

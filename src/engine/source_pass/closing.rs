@@ -30,7 +30,7 @@ impl SourcePass<'_> {
             self.knowledge.learn(effect);
         }
         // Another instance may find something out between the look and this.
-        let seen = self.knowledge.series.iter().map(|s| ((s.meter, s.dataset), s.seen)).collect();
+        let seen = effects.iter().filter_map(|effect| self.seen_of(effect)).collect();
         self.engine.store.apply_known(effects, seen).await?;
         let now = self.engine.calendar.now();
         self.engine.store.open_windows(&self.knowledge.windows(self.active, now), now.timestamp()).await?;
@@ -47,6 +47,13 @@ impl SourcePass<'_> {
         self.report.interruptions.extend(self.interruption.clone());
         self.report.meters = self.meters(&left).await?;
         Ok(self.report)
+    }
+
+    /// The series that an effect is about, and its counter as it was when that was concluded.
+    fn seen_of(&self, effect: &Effect) -> Option<(serving::SeriesKey, i64)> {
+        let Effect::Series { meter, dataset, .. } = effect else { return None };
+        let series = self.knowledge.series.get(self.knowledge.index_of((*meter, *dataset))?)?;
+        Some(((*meter, *dataset), series.seen))
     }
 
     /// The new state of a series that took part, where it has one.
