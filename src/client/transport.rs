@@ -28,9 +28,15 @@ const IDLE: Duration = Duration::from_secs(20);
 /// Why no answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum TransportError {
-    /// No connection: DNS, refused, unroutable.
+    /// No connection: refused, unroutable.
     #[error("no connection")]
     Unreachable,
+    /// The name has no address.
+    #[error("no address for the name")]
+    Dns,
+    /// The proxy does not let through.
+    #[error("the proxy does not let through")]
+    Proxy,
     /// The other side could not prove who it is, or speaks no acceptable TLS.
     #[error("no trustworthy TLS connection")]
     Tls,
@@ -51,6 +57,8 @@ impl TransportError {
     pub fn trouble(self) -> Own {
         match self {
             Self::Unreachable => Own::Unreachable,
+            Self::Dns => Own::Dns,
+            Self::Proxy => Own::Proxy,
             Self::Tls => Own::Tls,
             Self::Timeout => Own::Timeout,
             Self::Cut => Own::Cut,
@@ -167,10 +175,74 @@ fn classify(error: &reqwest::Error) -> TransportError {
         source = inner.source();
     }
     if error.is_connect() {
-        TransportError::Unreachable
+        of_connecting(error)
     } else if error.is_timeout() {
         TransportError::Timeout
     } else {
         TransportError::Cut
+    }
+}
+
+/// Why there is no connection. The types of these errors are nobody's to name, but their words are the same
+/// since they were first written; where they change, all is `Unreachable` again.
+fn of_connecting(error: &dyn std::error::Error) -> TransportError {
+    let mut next = error.source();
+    while let Some(inner) = next {
+        let text = inner.to_string();
+        if text.starts_with("tunnel error") || text.contains("proxy") {
+            return TransportError::Proxy;
+        }
+        if text.starts_with("dns error") {
+            return TransportError::Dns;
+        }
+        next = inner.source();
+    }
+    TransportError::Unreachable
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    fn request(url: &str) -> Request {
+        let authorization = Some(SecretString::from("Bearer x"));
+        Request { form: None, json: None, url: url.parse().unwrap(), headers: Vec::new(), authorization }
+    }
+
+    /// A client that knows no certificate and goes through that proxy, if any.
+    fn client(proxy: Option<&str>) -> HttpTransport {
+        install_tls();
+        let builder = reqwest::Client::builder().tls_certs_only([]).connect_timeout(CONNECT).no_proxy();
+        let builder = match proxy {
+            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy).unwrap()),
+            None => builder,
+        };
+        HttpTransport { client: builder.build().unwrap() }
+    }
+
+    #[tokio::test]
+    async fn what_keeps_a_connection_from_coming_about_is_told_apart() {
+        // A name that no resolver may know.
+        let error = client(None).send(&request("https://meters.invalid/")).await.unwrap_err();
+        assert_eq!(error, TransportError::Dns);
+        // A port that nobody listens on.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = client(None).send(&request(&format!("http://{free}/"))).await.unwrap_err();
+        assert_eq!(error, TransportError::Unreachable);
+        // A proxy that wants to know who asks.
+        let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", proxy.local_addr().unwrap());
+        let answers = tokio::spawn(async move {
+            let (mut stream, _) = proxy.accept().await.unwrap();
+            let mut asked = [0; 1024];
+            let _read = stream.read(&mut asked).await.unwrap();
+            stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.unwrap();
+        });
+        let error = client(Some(&address)).send(&request("https://enedis.example/")).await.unwrap_err();
+        assert_eq!(error, TransportError::Proxy);
+        answers.await.unwrap();
     }
 }

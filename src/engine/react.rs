@@ -133,7 +133,7 @@ pub fn reaches(code: Option<&str>) -> Reaches {
 /// reached, and it failed us.
 #[must_use]
 pub fn counts_as_failure(code: &str) -> bool {
-    !matches!(code, "unreachable" | "tls" | NOT_MADE)
+    !(catalogue::is_unreached(code) || code == NOT_MADE)
         && matches!(
             catalogue::reaction_of(code),
             // A 404 that was taken for an answer is none of the failed calls.

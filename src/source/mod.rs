@@ -305,6 +305,25 @@ pub enum Reaction {
 }
 
 impl Reaction {
+    /// Whether asking again helps without anybody doing something about it.
+    #[must_use]
+    pub fn retry_helps(self) -> bool {
+        match self {
+            Self::Reauth
+            | Self::RetryShort
+            | Self::RetryLater
+            | Self::RetryAt(_)
+            | Self::Burst
+            | Self::Narrow
+            | Self::ClampHistory
+            | Self::ClampActivation
+            | Self::NoData => true,
+            Self::StopDataset | Self::StopApi | Self::StopMeter(_) | Self::Ban | Self::StopApp { .. } | Self::Bug => {
+                false
+            }
+        }
+    }
+
     /// The word for it, in logs and in docs/errors.md.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -221,14 +221,12 @@ async fn journey_of_a_browser(
     let came = wait.answer(&state.expected(), limit, desk).await;
     let given = match came {
         Came::Answer(given) => given,
-        Came::Nothing => Err(Failed::NoAnswer),
+        // It is not noted as answered: what comes later can be pasted.
+        Came::Nothing => return Ok(Ended::Failed(Failed::NoAnswer)),
         Came::Stopped => return Ok(Ended::Stopped { number: None }),
     };
     // It is written down before anything else is done, so that it cannot be lost nor taken twice.
     let Some(answered) = desk.answer(&journey.state).await? else { return Ok(Ended::Stopped { number: None }) };
-    if matches!(given, Err(Failed::NoAnswer)) {
-        return Ok(Ended::Failed(Failed::NoAnswer));
-    }
     if !answered.is_some_and(|answered| answered.first) {
         return Ok(Ended::Failed(Failed::Used));
     }

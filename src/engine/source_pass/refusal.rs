@@ -272,7 +272,7 @@ impl SourcePass<'_> {
     /// only fail for every series.
     fn source_is_down(&mut self, meter: MeterId, refusal: &Refusal, tries: usize) {
         self.faults.push(meter);
-        let no_way = matches!(refusal.code.as_str(), "unreachable" | "tls");
+        let no_way = catalogue::is_unreached(&refusal.code);
         let many = self.faults.len() >= MOST_FAULTS && self.faults.iter().any(|other| *other != meter);
         if many || (no_way && tries > 0 && self.faults.len() > 1) {
             self.interrupt(Stop::Later, None, &react::message(refusal));

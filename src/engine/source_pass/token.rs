@@ -144,7 +144,7 @@ impl SourcePass<'_> {
             _ => Stop::Later,
         };
         // Without a network waiting helps nobody who looks on; a fault of the service may pass.
-        let unreachable = matches!(refusal.code.as_str(), "unreachable" | "tls");
+        let unreachable = catalogue::is_unreached(&refusal.code);
         if stop != Stop::Later || unreachable || until - now_ms > SHORT_PAUSE_MS {
             self.interrupt(stop, Some(until), &react::message(refusal));
         }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::source::enedis::consent::Failed;
 use crate::source::envelope::Shape;
 use crate::source::{Reaches, Reaction};
 
@@ -47,13 +48,50 @@ const REACTIONS: &[(Reaction, &str)] = &[
     (Reaction::Bug, "do not ask again; other days go on"),
 ];
 
+/// Where to look for what an operator sees.
+const SYMPTOMS: &[(&str, &[&str])] = &[
+    ("Nothing comes at all, from no meter", &["dns", "unreachable", "proxy", "tls", "timeout", "900805", "900907"]),
+    ("Identifier or secret are refused", &["INVALID-CLIENT", "UNAUTHORIZED", "900901"]),
+    (
+        "Calls are refused for being too many",
+        &["900804", "900807", "QUOTA-Q3", "QUOTA-Q4", "RATE-LIMIT-EXCEEDED", "banned"],
+    ),
+    ("One dataset of every meter is `not_offered`", &["900908", "900909"]),
+    ("One dataset of one meter is `not_offered`", &["ADAM-ERR0069", "ADAM-ERR0075", "BAD-REQUEST", "ADAM-ERR0123"]),
+    (
+        "A meter is `suspended`",
+        &["ADAM-DC-0008", "ADAM-DC-0007", "ADAM-ERR0061", "STM-ERR-0000019", "UNAUTHORIZED-USER"],
+    ),
+    ("A meter that was shared just now is `failing`", &["consent_settling", "TECHNICAL-ERROR"]),
+    (
+        "A meter cannot be shared",
+        &["consent_no_answer", "consent_refused", "consent_server_error", "consent_not_accepted"],
+    ),
+    ("Days stay `pending`", &["NO-DATA-FOUND", "STM-ERR-0000014", "STM-ERR-0000020"]),
+    ("History ends earlier than expected", &["ADAM-ERR0125", "ADAM-ERR0123", "ADAM-DC-0009"]),
+    ("A web page comes instead of data", &["html", "redirect"]),
+    (
+        "The other side has a fault",
+        &["TECHNICAL-ERROR", "ADAM-DC-0500", "101503", "303001", "cut", "empty", "undecodable"],
+    ),
+    ("Data of somebody else, or of other days", &["wrong_answer"]),
+    ("linkyd asks wrongly", &["INVALID-REQUEST", "ADAM-ERR0002", "900902"]),
+];
+
 /// The whole page.
 #[must_use]
 pub fn markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
-    page.push_str("\n## Reactions\n\n| reaction | what linkyd does |\n| --- | --- |\n");
+    page.push_str("\n## By symptom\n\n| what is seen | codes |\n| --- | --- |\n");
+    for (symptom, codes) in SYMPTOMS {
+        let codes: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
+        line(&mut page, &[symptom, &codes.join(", ")]);
+    }
+    page.push_str(
+        "\n## Reactions\n\n*Helps* says whether asking again does, without anybody doing something about it.\n\n| reaction | what linkyd does | helps |\n| --- | --- | --- |\n",
+    );
     for (reaction, meaning) in REACTIONS {
-        line(&mut page, &[&word(*reaction), meaning]);
+        line(&mut page, &[&word(*reaction), meaning, yes(reaction.retry_helps())]);
     }
     let is_code = |row: &&Row| !row.code.is_empty() && row.at != At::Own;
     page.push_str(
@@ -96,7 +134,17 @@ pub fn markdown() -> String {
     for row in ROWS.iter().filter(|row| row.at == At::Own) {
         line(&mut page, &[&format!("`{}`", row.code), &word(row.reaction), row.advice]);
     }
+    page.push_str(
+        "\n## The consent journey\n\nWhat `linkyd authorize` ends with; its exit codes are in [consent.md](consent.md).\n\n| code | helps | what happened, what to do |\n| --- | --- | --- |\n",
+    );
+    for failed in Failed::every() {
+        line(&mut page, &[&format!("`{}`", failed.code()), yes(failed.retry_helps()), &failed.to_string()]);
+    }
     page
+}
+
+fn yes(helps: bool) -> &'static str {
+    if helps { "yes" } else { "no" }
 }
 
 fn line(page: &mut String, cells: &[&str]) {
@@ -163,6 +211,15 @@ fn shapes(row: &Row) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_index_names_codes_that_the_page_explains() {
+        let page = markdown();
+        let (_, explained) = page.split_once("## Codes").unwrap();
+        for code in SYMPTOMS.iter().flat_map(|(_, codes)| *codes) {
+            assert!(explained.contains(&format!("`{code}`")), "{code}");
+        }
+    }
 
     #[test]
     fn the_page_is_up_to_date() {

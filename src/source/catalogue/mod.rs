@@ -59,6 +59,10 @@ pub enum Endpoint {
 pub enum Own {
     /// No connection.
     Unreachable,
+    /// No address for the name.
+    Dns,
+    /// A proxy that does not let through.
+    Proxy,
     /// No secure connection.
     Tls,
     /// No answer in time.
@@ -83,8 +87,10 @@ pub enum Own {
 
 impl Own {
     /// Every one.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Unreachable,
+        Self::Dns,
+        Self::Proxy,
         Self::Tls,
         Self::Timeout,
         Self::Cut,
@@ -102,6 +108,8 @@ impl Own {
     pub fn code(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",
+            Self::Dns => "dns",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Cut => "cut",
@@ -218,6 +226,12 @@ pub fn named(text: &str, source: &str) -> String {
 pub fn credential_codes() -> Vec<&'static str> {
     let refuses = |row: &&Row| matches!(row.reaction, Reaction::StopApp { credentials: true });
     rows().filter(refuses).map(|row| row.code).filter(|code| !code.is_empty()).collect()
+}
+
+/// Whether a code says that nothing was reached, so that nobody there has failed.
+#[must_use]
+pub fn is_unreached(code: &str) -> bool {
+    [Own::Unreachable, Own::Dns, Own::Proxy, Own::Tls].into_iter().any(|own| own.code() == code)
 }
 
 /// Whether a code says that the application has no subscription to an API, or none that is active.

@@ -364,7 +364,19 @@ pub(super) static ROWS: &[Row] = &[
         "unreachable",
         At::Own,
         Reaction::RetryShort,
-        "The source could not be reached. Check the network and name resolution of this computer, and base_url.",
+        "The source could not be reached. Check the network and the firewall of this computer, and base_url.",
+    ),
+    code(
+        "dns",
+        At::Own,
+        Reaction::RetryShort,
+        "The name of the source was not found. Check the name resolution and the network of this computer, and base_url.",
+    ),
+    code(
+        "proxy",
+        At::Own,
+        Reaction::RetryShort,
+        "The proxy did not let the connection through. Check HTTPS_PROXY and NO_PROXY of this process, and what the proxy allows.",
     ),
     code(
         "tls",
