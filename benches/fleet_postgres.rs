@@ -217,6 +217,7 @@ async fn answers(store: &PostgresStore, calls: &[Call], series: &[SeriesFacts], 
             asked_at: now.timestamp(),
             window_first: call.days.first(),
             effects: Vec::new(),
+            raw: None,
         };
         store.commit(answer).await?;
     }

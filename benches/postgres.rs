@@ -253,6 +253,7 @@ fn answer(call: CallId, meter: MeterId, covered: Days, points: Vec<CurvePoint>) 
         asked_at: paris::start_of(covered.end()) + 30_000,
         window_first: covered.first(),
         effects: Vec::new(),
+        raw: None,
     }
 }
 

@@ -245,6 +245,7 @@ fn answer(call: CallId, meter: MeterId, dataset: Dataset, days: Days, points: Ve
         asked_at: 1_795_000_000,
         window_first: days.first().plus(-700),
         effects: Vec::new(),
+        raw: None,
     }
 }
 

@@ -59,6 +59,25 @@ CREATE TABLE offpeak_slot (
     PRIMARY KEY (text, season, from_minute)
 );
 
+-- Answers as they came, packed (gzip, then base64). `starts` is true where labels name the start of an
+-- interval.
+CREATE TABLE raw_answer (
+    call int8 PRIMARY KEY,
+    asked_at int8 NOT NULL,
+    meter int4 NOT NULL,
+    source int4 NOT NULL,
+    start_day date NOT NULL,
+    end_day date NOT NULL,
+    dataset int2 NOT NULL,
+    starts boolean NOT NULL,
+    api text NOT NULL,
+    body text NOT NULL
+);
+CREATE INDEX raw_answer_by_series ON raw_answer (meter, dataset);
+CREATE INDEX raw_answer_by_age ON raw_answer (asked_at);
+-- It is packed already.
+ALTER TABLE raw_answer ALTER COLUMN body SET STORAGE EXTERNAL;
+
 CREATE OR REPLACE VIEW v_load_curve AS
 SELECT
     m.prm,

@@ -79,6 +79,21 @@ CREATE TABLE offpeak_slot (
     PRIMARY KEY (text, season, from_minute)
 ) WITHOUT ROWID, STRICT;
 
+-- Answers as they came, packed (gzip, then base64). `starts` is 1 where labels name the start of an interval.
+CREATE TABLE raw_answer (
+    call INTEGER PRIMARY KEY,
+    meter INTEGER NOT NULL,
+    dataset INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    start_day INTEGER NOT NULL,
+    end_day INTEGER NOT NULL,
+    asked_at INTEGER NOT NULL,
+    api TEXT NOT NULL,
+    starts INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE INDEX raw_answer_by_series ON raw_answer (meter, dataset, asked_at);
+
 DROP VIEW v_load_curve;
 CREATE VIEW v_load_curve AS
 SELECT

@@ -308,6 +308,24 @@ pub enum DbCommand {
     Check(ReportArgs),
     /// Copy everything into another database, of the same kind or not, and look whether it arrived
     Copy(CopyArgs),
+    /// Read kept answers again and mend what is stored of them; makes no call
+    Replay(ReplayArgs),
+}
+
+/// `linkyd db replay`
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// What to read again.
+    #[command(flatten)]
+    pub narrow: Narrow,
+
+    /// Only say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `linkyd db copy`

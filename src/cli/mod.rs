@@ -27,6 +27,7 @@ mod doctor;
 mod plan;
 mod progress;
 pub mod render;
+mod replay;
 mod resume;
 mod run;
 mod simulate;

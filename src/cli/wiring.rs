@@ -186,6 +186,7 @@ pub(super) fn engine(
     clock: Arc<dyn Clock>,
     at: Option<DateTime<Utc>>,
 ) -> Result<Engine, Trouble> {
+    store.keep_answers(config.database.kept_days);
     Ok(Engine {
         store,
         calendar: Calendar::new(Arc::clone(&clock), at),

@@ -72,6 +72,8 @@ pub struct DatabaseConfig {
     pub url: String,
     /// What it names.
     pub place: Place,
+    /// For how many days answers are kept as they came; 0: not at all.
+    pub kept_days: i32,
 }
 
 /// Which of Enedis' environments a source talks to.

@@ -18,6 +18,8 @@ pub const API: &str = "2026";
 pub const WAKE_AT: &str = "08:00";
 /// `schedule.retry_until`.
 pub const RETRY_UNTIL: &str = "20:00";
+/// `database.raw_answers_keep`.
+pub const RAW_ANSWERS_KEEP: &str = "400d";
 /// `log.filter`.
 pub const LOG_FILTER: &str = "info";
 /// `log.format`.
@@ -46,11 +48,13 @@ pub const LIMITS_OF_EVERY_KIND: [&str; 5] =
     ["requests_per_second", "requests_per_hour", "requests_per_day", "reserved_per_day", "negotiated"];
 
 /// Every key; `*` stands for a name of the operator's, a dataset or the position of a meter.
-pub const KEYS: [&str; 41] = [
+pub const KEYS: [&str; 43] = [
     METERS_FILE,
     "database.url",
     "database.password",
     "database.password_file",
+    "database.raw_answers",
+    "database.raw_answers_keep",
     "source.*.kind",
     "source.*.environment",
     "source.*.base_url",

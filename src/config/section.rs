@@ -24,11 +24,15 @@ pub(super) fn or_default(found: Option<Found<String>>, default: &str) -> Found<S
     found.unwrap_or_else(|| Found { value: default.to_owned(), origin: Origin::Default })
 }
 
+/// The most days for which answers are kept.
+const LONGEST_KEPT: i32 = 9_999;
+
 /// `[database]`
 pub(super) fn database(table: &Table<'_>, environment: &Environment) -> Option<DatabaseConfig> {
+    let kept_days = kept_days(table);
     let url = or_default(table.text("url"), schema::DATABASE_URL);
     if postgres::is_server(&url.value) {
-        return server(table, &url, environment);
+        return server(table, &url, kept_days?, environment);
     }
     let complaint = match url.value.strip_prefix("sqlite://") {
         None => "url must begin with sqlite:// or postgres://, as in sqlite:///var/lib/linkyd/linkyd.db",
@@ -36,15 +40,29 @@ pub(super) fn database(table: &Table<'_>, environment: &Environment) -> Option<D
         Some(path) if path.contains(['?', '%']) => "url must be sqlite:// and a path, without ? and %",
         Some(path) => {
             let place = Place::File(PathBuf::from(path));
-            return Some(DatabaseConfig { place, url: url.value.clone() });
+            return Some(DatabaseConfig { place, url: url.value.clone(), kept_days: kept_days? });
         }
     };
     table.reader.problem(&url.origin, complaint);
     None
 }
 
+/// For how many days answers are kept.
+fn kept_days(table: &Table<'_>) -> Option<i32> {
+    let wanted = table.flag("raw_answers").is_none_or(|found| found.value);
+    let keep = or_default(table.text("raw_answers_keep"), schema::RAW_ANSWERS_KEEP);
+    let days =
+        keep.value.strip_suffix('d').and_then(|n| n.parse().ok()).filter(|days| (1..=LONGEST_KEPT).contains(days));
+    if days.is_none() {
+        let given = quoted(&keep.value);
+        let message = format!("raw_answers_keep = {given} is no number of days; write \"1d\" to \"{LONGEST_KEPT}d\"");
+        table.reader.problem(&keep.origin, &message);
+    }
+    days.map(|days| if wanted { days } else { 0 })
+}
+
 /// A database on a server. Its password is read for every command, since none works without it.
-fn server(table: &Table<'_>, url: &Found<String>, environment: &Environment) -> Option<DatabaseConfig> {
+fn server(table: &Table<'_>, url: &Found<String>, kept_days: i32, environment: &Environment) -> Option<DatabaseConfig> {
     let before = table.reader.problem_count();
     let password = secret::find(table, "database", "password", environment, Secrets::Read);
     if table.reader.problem_count() > before {
@@ -52,7 +70,7 @@ fn server(table: &Table<'_>, url: &Found<String>, environment: &Environment) -> 
     }
     match Address::parse(&url.value, password.as_ref()) {
         Ok(address) => {
-            Some(DatabaseConfig { url: address.shown().to_owned(), place: Place::Server(Box::new(address)) })
+            Some(DatabaseConfig { url: address.shown().to_owned(), place: Place::Server(Box::new(address)), kept_days })
         }
         Err(error) => {
             table.reader.problem(&url.origin, &format!("url {error}"));

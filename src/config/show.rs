@@ -112,6 +112,10 @@ fn sections(loaded: &Loaded) -> Vec<Section> {
     if *loaded.provenance.origin("database.password") != Origin::Default {
         database.push(("password", json!("***")));
     }
+    database.push(("raw_answers", json!(config.database.kept_days > 0)));
+    if config.database.kept_days > 0 {
+        database.push(("raw_answers_keep", json!(format!("{}d", config.database.kept_days))));
+    }
     let mut all = vec![top, named("database", database)];
     for source in &config.sources {
         let path = format!("source.{}", source.name);

@@ -207,6 +207,25 @@ impl DayRecord {
         }
     }
 
+    /// The record of a day of which so much is stored, whoever stored it: nothing was asked. A complete day that turns
+    /// out not to be whole is asked for again.
+    #[must_use]
+    pub fn recounted(self, seen: DayObservation) -> Self {
+        let counted = Self { stored: seen.stored, expected: seen.expected.or(self.expected), ..self };
+        if seen.whole {
+            return Self {
+                state: DayState::Complete,
+                next_try: None,
+                first_left_out: None,
+                certain: false,
+                last_try: false,
+                ..counted
+            };
+        }
+        let lost = self.state == DayState::Complete;
+        Self { state: if lost { DayState::Missing } else { self.state }, ..counted }
+    }
+
     /// Whether the day is asked for by itself at `now`: it was never asked, or its next try is due.
     #[must_use]
     pub fn due(&self, now: i64) -> bool {

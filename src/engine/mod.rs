@@ -12,6 +12,7 @@ mod outlook;
 pub mod pass;
 pub mod prospect;
 pub mod react;
+pub mod replay;
 pub mod report;
 pub mod serving;
 mod source_pass;

@@ -6,7 +6,7 @@ use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SameDay, Seri
 
 use crate::source::Pool;
 
-use super::{Activation, CallId, Learnt, MeterId, SourceId, SourceState};
+use super::{Activation, CallId, Learnt, MeterId, Raw, SourceId, SourceState};
 
 /// A call that is about to be made.
 #[derive(Debug, Clone)]
@@ -176,6 +176,8 @@ pub struct Answer {
     pub window_first: Day,
     /// What else it taught.
     pub effects: Vec<Effect>,
+    /// The answer as it came, where it had a body.
+    pub raw: Option<Raw>,
 }
 
 /// What storing an answer changed.

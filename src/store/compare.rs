@@ -216,6 +216,19 @@ pub(super) fn records(answer: &Answer, before: &[(Day, DayRecord)], seen: &[DayO
     (days, changed)
 }
 
+/// The same where nothing was asked, and only what is stored is counted anew.
+pub(super) fn recounted(answer: &Answer, before: &[(Day, DayRecord)], seen: &[DayObservation]) -> (Records, Records) {
+    let known = |day: Day| before.binary_search_by_key(&day, |(d, _)| *d).ok().and_then(|i| before.get(i)).map(|b| b.1);
+    let days: Records = answer
+        .covered
+        .iter()
+        .zip(seen)
+        .map(|(day, seen)| (day, known(day).unwrap_or_else(DayRecord::missing).recounted(*seen)))
+        .collect();
+    let changed = days.iter().filter(|(day, new)| known(*day) != Some(*new)).copied().collect();
+    (days, changed)
+}
+
 /// Start (epoch) and minutes of the newest interval of an answer, where it has intervals.
 pub(super) fn newest(answer: &Answer) -> Option<(i64, i64)> {
     match &answer.values {

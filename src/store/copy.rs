@@ -294,6 +294,22 @@ pub const TABLES: &[Table] = &[
         ],
     ),
     table(
+        "raw_answer",
+        1,
+        &[
+            long("call"),
+            int("meter"),
+            small("dataset"),
+            int("source"),
+            day("start_day"),
+            day("end_day"),
+            long("asked_at"),
+            text("api"),
+            flag("starts"),
+            text("body"),
+        ],
+    ),
+    table(
         "register_reading",
         6,
         &[

@@ -21,6 +21,7 @@ pub mod lock;
 mod offpeak;
 mod open;
 pub mod postgres;
+mod raw;
 mod setup;
 pub mod sqlite;
 mod status;
@@ -42,6 +43,7 @@ pub use consents::{Answered, Authorisation, EndKnown, Journey, WARNED_AT_DAYS, W
 pub use error::StoreError;
 pub use facts::{Activation, Facts, FailedCall, Learnt, SeriesFacts, SourceFacts, SourceState, Standing};
 pub use open::{Database, Finding, Mode, Place};
+pub use raw::{KEPT_DAYS, KeptAnswer, Raw};
 pub use setup::{MeterSetup, Setup, SourceSetup, Switch, Window};
 pub use status::{Pause, SeriesStatus, SourceStatus, Spent};
 pub use tally::{CallTally, DURATIONS_MS, JournalTally, Tallied};
@@ -140,6 +142,25 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// refused, or that were refused with one of these codes.
     async fn refused_tokens(&self, source: SourceId, since_ms: i64, codes: &[&str]) -> Result<i64, StoreError>;
 
+    /// For how many days answers are kept as they came; 0: not at all. [`KEPT_DAYS`] where nothing is said.
+    fn keep_answers(&self, _days: i32) {}
+
+    /// The series of which answers are kept.
+    async fn kept_series(&self) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// The kept answers of a series, in the order of their calls.
+    async fn kept(&self, _meter: MeterId, _dataset: Dataset) -> Result<Vec<KeptAnswer>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Stores values that were read again from a kept answer: as [`Store::commit`] does, but no call brought them, so
+    /// the journal and the series stay as they are, and the records of the days only say anew what is stored.
+    async fn restore(&self, _again: Answer) -> Result<Committed, StoreError> {
+        Ok(Committed::default())
+    }
+
     /// The energy of days from `first` on as each dataset tells it, of configured meters, where there is more than one
     /// way to know it: meters by name.
     async fn energy_of_days(&self, _first: Day) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {
@@ -175,6 +196,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The journeys that brought an authorisation whose meter is not known yet, the newest first.
     async fn unfinished_journeys(&self) -> Result<Vec<Journey>, StoreError>;
 
-    /// Leaves the file as small and as readable as it can be, after a pass.
+    /// Forgets answers that are older than they are kept, and leaves the file as small and as readable as it can be,
+    /// after a pass.
     async fn tidy(&self) -> Result<(), StoreError>;
 }

@@ -70,6 +70,8 @@ mod reactions_token;
 #[cfg(test)]
 mod registers;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod simulated_answers;

@@ -169,6 +169,8 @@ fn show_hides_secrets_and_names_origins() {
     insta::assert_snapshot!(text, @r#"
     [database]
     url = "sqlite://linkyd.db"  # default
+    raw_answers = true          # default
+    raw_answers_keep = "400d"   # default
 
     [source.enedis]
     kind = "enedis"                                  # default

@@ -11,7 +11,7 @@ use crate::domain::{Day, Days, SeriesState, Values};
 use crate::plan;
 use crate::source::catalogue::{self, Own};
 use crate::source::{Reaction, Refusal, Reply, Response};
-use crate::store::{Activation, Answer, CallEnd, Effect, Learnt, SourceState, StoreError};
+use crate::store::{Activation, Answer, CallEnd, Effect, Learnt, Raw, SourceState, StoreError};
 
 /// What an answer is about.
 #[derive(Clone, Copy)]
@@ -50,7 +50,7 @@ impl SourcePass<'_> {
             self.turned_away.clear();
         }
         match read {
-            Ok((covered, values)) => self.store_answer(flight, end, covered, values, told).await,
+            Ok((covered, values, raw)) => self.store_answer(flight, end, covered, (values, Some(raw)), told).await,
             Err(refusal) => self.refused(flight, end, refusal, told).await,
         }
     }
@@ -70,8 +70,8 @@ impl SourcePass<'_> {
         told.collect()
     }
 
-    /// The days that an answer covers, whether it tells which of them there are not, and its values.
-    fn read(&self, flight: Flight, response: &Response) -> Result<(Covered, Values), Refusal> {
+    /// The days that an answer covers, whether it tells which of them there are not, its values, and itself.
+    fn read(&self, flight: Flight, response: &Response) -> Result<(Covered, Values, Raw), Refusal> {
         let Some(series) = self.knowledge.series.get(flight.call.series) else {
             return Err(catalogue::own(Own::Undecodable, None, ""));
         };
@@ -100,7 +100,8 @@ impl SourcePass<'_> {
                     return Err(catalogue::own(Own::Undecodable, Some(response.status), ""));
                 }
                 let exact = body.exact && self.is_exact(flight);
-                Ok((Covered { days, exact }, decoded.values))
+                let raw = Raw::of(body.api, expected.label, body.bytes);
+                Ok((Covered { days, exact }, decoded.values, raw))
             }
         }
     }
@@ -111,7 +112,7 @@ impl SourcePass<'_> {
         flight: Flight,
         end: CallEnd,
         covered: Covered,
-        values: Values,
+        (values, raw): (Values, Option<Raw>),
         told: Vec<Effect>,
     ) -> Result<(), StoreError> {
         let now = self.engine.calendar.now();
@@ -132,6 +133,7 @@ impl SourcePass<'_> {
             asked_at: flight.asked_at,
             window_first: served.unwrap_or(covered.first()),
             effects: self.lessons(flight, begins).into_iter().chain(told).collect(),
+            raw,
         };
         let effects = answer.effects.clone();
         let committed = match self.engine.store.commit(answer).await {

@@ -56,7 +56,7 @@ impl SourcePass<'_> {
         if consequence.next == Next::Nothing {
             let none = Values::none(flight.dataset.kind());
             let covered = Covered { days: flight.span.days(), exact: self.is_exact(flight) };
-            return self.store_answer(flight, end, covered, none, told).await;
+            return self.store_answer(flight, end, covered, (none, None), told).await;
         }
         self.tell_of(flight, &refusal, end.status);
         // A call that left before a pause was asked for tells of the same event, unless it tells of worse.

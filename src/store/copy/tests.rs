@@ -42,7 +42,6 @@ fn may_be_empty(table: &str, column: &str) -> bool {
         | "last_success_at"
         | "step"
         | "first_day"
-        | "end_day"
         | "until"
         | "segment"
         | "subscribed_va"
@@ -55,7 +54,6 @@ fn may_be_empty(table: &str, column: &str) -> bool {
         | "next_try"
         | "local_seconds"
         | "old_local_seconds"
-        | "start_day"
         | "outcome"
         | "status"
         | "row_count"
@@ -68,6 +66,7 @@ fn may_be_empty(table: &str, column: &str) -> bool {
         "api" => matches!(table, "call" | "learnt"),
         "source" | "granted_at" | "learnt" => table == "consent",
         "register" => table == "revision",
+        "start_day" | "end_day" => table != "raw_answer",
         "meter" | "dataset" => table == "call",
         _ => false,
     }

@@ -81,16 +81,11 @@ pub(super) async fn commit(
         let hours = (answer.dataset.kind() == Kind::LoadCurve).then_some(answer.covered);
         calendar::hold(link, Some(answer.covered), hours).await?;
     }
-    let empty = before.iter().all(|(_, record)| record.stored == 0);
-    let stored = match &answer.values {
-        Values::Curve(points) => curve(link, answer, points, empty, kinds).await?,
-        Values::Energy(days) => energy(link, answer, days, empty).await?,
-        Values::Peaks(days) => peaks(link, answer, days, empty).await?,
-        Values::Registers(readings) => registers::put(link, answer, readings).await?,
-    };
+    let stored = values(link, answer, &before, kinds).await?;
     let (days, changed) = compare::records(answer, &before, &stored.seen);
     cover(link, answer, &changed).await?;
     keep(link, answer, &stored.revisions).await?;
+    raw(link, answer).await?;
     let mut seen = noted(link, answer).await?;
     if !answer.effects.is_empty() {
         effects::of_series(link, skew, &answer.effects).await?;
@@ -98,6 +93,71 @@ pub(super) async fn commit(
         (seen,) = counter.fetch_one(&mut link.conn).await?;
     }
     Ok(Committed { inserted: stored.inserted, changed: stored.changed, days, seen, doubts: stored.doubts })
+}
+
+/// Stores values that were read again from a kept answer.
+pub(super) async fn restore(
+    link: &mut Link,
+    answer: &Answer,
+    earlier: Option<&Committed>,
+) -> Result<Committed, StoreError> {
+    let (meter, dataset) = (i4(answer.meter.0), i2(answer.dataset.id()));
+    let (_, _, _, _, minutes, summers, ids): MeetsRow = link
+        .query_as(sql::ANSWER_MEETS)
+        .bind(meter)
+        .bind(dataset)
+        .bind(i4(answer.source.0))
+        .bind(answer.end.call.0)
+        .fetch_one(&mut link.conn)
+        .await?;
+    let shapes = minutes.unwrap_or_default().into_iter().zip(summers.unwrap_or_default());
+    let kinds: Kinds = shapes.zip(ids.unwrap_or_default()).collect();
+    let before = days_before(link, answer).await?;
+    let hours = (answer.dataset.kind() == Kind::LoadCurve).then_some(answer.covered);
+    calendar::hold(link, Some(answer.covered), hours).await?;
+    let Stored { inserted, changed, seen, revisions, doubts } = values(link, answer, &before, kinds).await?;
+    let (days, differ) = compare::recounted(answer, &before, &seen);
+    cover(link, answer, &differ).await?;
+    keep(link, answer, &revisions).await?;
+    link.query(sql::SERIES_TOLD).bind(meter).bind(dataset).execute(&mut link.conn).await?;
+    let committed = Committed { inserted, changed, days, seen: 0, doubts };
+    // Where an attempt was committed whose end nobody heard of, this one finds nothing to do.
+    Ok(earlier.filter(|_| inserted + changed == 0).cloned().unwrap_or(committed))
+}
+
+/// Compares the values with the stored ones, and stores them.
+async fn values(
+    link: &mut Link,
+    answer: &Answer,
+    before: &[(Day, DayRecord)],
+    kinds: Kinds,
+) -> Result<Stored, StoreError> {
+    let empty = before.iter().all(|(_, record)| record.stored == 0);
+    match &answer.values {
+        Values::Curve(points) => curve(link, answer, points, empty, kinds).await,
+        Values::Energy(days) => energy(link, answer, days, empty).await,
+        Values::Peaks(days) => peaks(link, answer, days, empty).await,
+        Values::Registers(readings) => registers::put(link, answer, readings).await,
+    }
+}
+
+/// Keeps the answer as it came.
+async fn raw(link: &mut Link, answer: &Answer) -> Result<(), StoreError> {
+    let Some(raw) = &answer.raw else { return Ok(()) };
+    link.query(sql::RAW_ADD)
+        .bind(answer.end.call.0)
+        .bind(i4(answer.meter.0))
+        .bind(i2(answer.dataset.id()))
+        .bind(i4(answer.source.0))
+        .bind(Date(answer.covered.first()))
+        .bind(Date(answer.covered.end()))
+        .bind(answer.asked_at)
+        .bind(raw.api.name())
+        .bind(raw.starts() == 1)
+        .bind(raw.body.clone())
+        .execute(&mut link.conn)
+        .await?;
+    Ok(())
 }
 
 /// The records of the days covered, and of the day before them: its last interval may reach into

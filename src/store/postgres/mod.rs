@@ -21,6 +21,7 @@ mod examine;
 mod facts;
 mod ledger;
 mod offpeak;
+mod raw;
 mod readings;
 mod schema;
 mod setup;
@@ -36,6 +37,7 @@ mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use async_trait::async_trait;
 use chrono::Datelike as _;
@@ -50,9 +52,9 @@ use self::facts::Asked;
 use self::skew::Skew;
 use self::transaction::{Kind, Patience, Work};
 use super::{
-    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Finding, Journey, MeterId, Mode,
-    NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied,
-    Warning, Window,
+    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Finding, Journey, KEPT_DAYS,
+    KeptAnswer, MeterId, Mode, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store,
+    StoreError, Switch, Tallied, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::clock::Clock;
@@ -66,6 +68,8 @@ pub struct PostgresStore {
     server: Arc<Server>,
     skew: Arc<Skew>,
     mode: Mode,
+    /// For how many days answers are kept as they came.
+    kept_days: AtomicI32,
 }
 
 impl PostgresStore {
@@ -83,7 +87,7 @@ impl PostgresStore {
         if mode != Mode::Read {
             schema::years(&server, Patience::Short, year, year + schema::YEARS_AHEAD).await?;
         }
-        Ok(Self { skew: Arc::clone(&server.skew), server, mode })
+        Ok(Self { skew: Arc::clone(&server.skew), server, mode, kept_days: KEPT_DAYS.into() })
     }
 
     /// Whether there are tables of linkyd's.
@@ -227,7 +231,8 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn commit(&self, answer: Answer) -> Result<Committed, StoreError> {
+    async fn commit(&self, mut answer: Answer) -> Result<Committed, StoreError> {
+        answer.raw = answer.raw.filter(|_| self.kept_days.load(Ordering::Relaxed) > 0);
         self.write(answer, |link, (skew, answer), earlier| Box::pin(commit::commit(link, skew, answer, earlier))).await
     }
 
@@ -291,6 +296,25 @@ impl Store for PostgresStore {
         .await
     }
 
+    fn keep_answers(&self, days: i32) {
+        self.kept_days.store(days, Ordering::Relaxed);
+    }
+
+    async fn kept_series(&self) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
+        self.read(Kind::Survey, Patience::Short, (), |link, _, _| Box::pin(raw::series(link))).await
+    }
+
+    async fn kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<KeptAnswer>, StoreError> {
+        self.read(Kind::Survey, Patience::Short, (meter, dataset), |link, (_, (meter, dataset)), _| {
+            Box::pin(raw::kept(link, *meter, *dataset))
+        })
+        .await
+    }
+
+    async fn restore(&self, again: Answer) -> Result<Committed, StoreError> {
+        self.write(again, |link, (_, again), earlier| Box::pin(commit::restore(link, again, earlier))).await
+    }
+
     async fn energy_of_days(&self, first: Day) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {
         self.read(Kind::Survey, Patience::Short, first, |link, (_, first), _| {
             Box::pin(status::energy_of_days(link, *first))
@@ -339,6 +363,7 @@ impl Store for PostgresStore {
 
     async fn tidy(&self) -> Result<(), StoreError> {
         // The server looks after its files by itself.
-        Ok(())
+        let days = self.kept_days.load(Ordering::Relaxed);
+        self.write(days, |link, (_, days), _| Box::pin(raw::prune(link, *days))).await
     }
 }

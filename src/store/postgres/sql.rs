@@ -329,6 +329,17 @@ statements! {
          FROM unnest($3::date[], $4::int8[], $5::int4[], $6::timestamptz[]) w(day, va, local_seconds, at)
          ON CONFLICT (meter, day) DO UPDATE
          SET va = excluded.va, local_seconds = excluded.local_seconds, at = excluded.at, source = excluded.source";
+    RAW_ADD =
+        "INSERT INTO raw_answer (call, meter, dataset, source, start_day, end_day, asked_at, api, starts, body)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
+    RAW_PRUNE =
+        "DELETE FROM raw_answer WHERE asked_at < (SELECT max(asked_at) FROM raw_answer) - 86400 * $1::int8";
+    RAW_SERIES = "SELECT DISTINCT meter, dataset FROM raw_answer ORDER BY meter, dataset";
+    RAW_KEPT =
+        "SELECT k.call, m.prm, m.name, k.source, s.direct, k.start_day, k.end_day, k.asked_at, k.api, k.starts, k.body
+         FROM raw_answer k JOIN meter m ON m.id = k.meter JOIN source s ON s.id = k.source
+         WHERE k.meter = $1 AND k.dataset = $2 ORDER BY k.call";
+    SERIES_TOLD = "UPDATE series SET seen = seen + 1 WHERE meter = $1 AND dataset = $2";
     REGISTERS_HELD =
         "SELECT read_at, calendar, register, tariff_class, daily, wh, source FROM register_reading
          WHERE meter = $1 AND direction = $2 AND read_at >= $3 AND read_at <= $4
@@ -632,6 +643,7 @@ statements! {
             UNION SELECT meter, source FROM daily_energy
             UNION SELECT meter, source FROM max_power UNION SELECT meter, NULL FROM coverage
             UNION SELECT meter, source FROM register_reading UNION SELECT meter, NULL FROM daily_by_class
+            UNION SELECT meter, source FROM raw_answer
          ) r WHERE r.meter NOT IN (SELECT id FROM meter) OR r.source NOT IN (SELECT id FROM source)";
     CHECK_CURVE_COUNTS =
         "SELECT count(*) FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve

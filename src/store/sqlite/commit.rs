@@ -73,23 +73,59 @@ pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Resu
         let (meter, dataset) = (answer.meter.0, answer.dataset.id());
         batch = batch.then(sql::SERIES_ADD).bind(meter).bind(dataset).bind(answer.source.0).seldom();
     }
-    let (batch, stored) = match &answer.values {
-        Values::Curve(points) => curve(conn, batch, answer, points, before.is_empty(), before.kinds.clone()).await?,
-        Values::Energy(days) => energy(conn, batch, answer, days, before.is_empty()).await?,
-        Values::Peaks(days) => peaks(conn, batch, answer, days, before.is_empty()).await?,
-        Values::Registers(readings) => registers::put(conn, batch, answer, readings).await?,
-    };
-    let (batch, days) = cover(batch, answer, &before.days, &stored.seen);
+    let (batch, stored) = values(conn, batch, answer, &before).await?;
+    let (days, changed) = compare::records(answer, &before.days, &stored.seen);
+    let batch = cover(batch, answer, &changed);
     let batch = keep(batch, answer, &stored.revisions);
-    let batch = effects::add(noted(batch, answer), &answer.effects);
+    let batch = effects::add(noted(raw(batch, answer), answer), &answer.effects);
     batch.then(sql::COMMIT).execute(conn).await?;
-    Ok(End::Committed(Committed {
-        inserted: stored.inserted,
-        changed: stored.changed,
-        days,
-        seen: 0,
-        doubts: stored.doubts,
-    }))
+    let Stored { inserted, changed, doubts, .. } = stored;
+    Ok(End::Committed(Committed { inserted, changed, days, seen: 0, doubts }))
+}
+
+/// Stores values that were read again from a kept answer: a whole transaction.
+pub(super) async fn restore(conn: &mut SqliteConnection, answer: &Answer) -> Result<End<Committed>, StoreError> {
+    let before = before(conn, answer).await?;
+    let hours = (answer.dataset.kind() == Kind::LoadCurve).then_some(answer.covered);
+    calendar::hold(conn, Some(answer.covered), hours).await?;
+    let (batch, stored) = values(conn, Batch::new(), answer, &before).await?;
+    let (days, changed) = compare::recounted(answer, &before.days, &stored.seen);
+    let batch = keep(cover(batch, answer, &changed), answer, &stored.revisions);
+    batch.then(sql::COMMIT).execute(conn).await?;
+    let Stored { inserted, changed, doubts, .. } = stored;
+    Ok(End::Committed(Committed { inserted, changed, days, seen: 0, doubts }))
+}
+
+/// Compares the values with the stored ones, and adds what stores them.
+async fn values(
+    conn: &mut SqliteConnection,
+    batch: Batch,
+    answer: &Answer,
+    before: &Before,
+) -> Result<(Batch, Stored), StoreError> {
+    match &answer.values {
+        Values::Curve(points) => curve(conn, batch, answer, points, before.is_empty(), before.kinds.clone()).await,
+        Values::Energy(days) => energy(conn, batch, answer, days, before.is_empty()).await,
+        Values::Peaks(days) => peaks(conn, batch, answer, days, before.is_empty()).await,
+        Values::Registers(readings) => registers::put(conn, batch, answer, readings).await,
+    }
+}
+
+/// Adds what keeps the answer as it came.
+fn raw(batch: Batch, answer: &Answer) -> Batch {
+    let Some(raw) = &answer.raw else { return batch };
+    batch
+        .then(sql::RAW_ADD)
+        .bind(answer.end.call.0)
+        .bind(answer.meter.0)
+        .bind(answer.dataset.id())
+        .bind(answer.source.0)
+        .bind(answer.covered.first().number())
+        .bind(answer.covered.end().number())
+        .bind(answer.asked_at)
+        .bind(raw.api.name())
+        .bind(raw.starts())
+        .bind(&raw.body)
 }
 
 /// Begins the transaction and looks at what is there.
@@ -163,16 +199,10 @@ fn noted(batch: Batch, answer: &Answer) -> Batch {
         .bind(answer.end.call.0)
 }
 
-/// Adds what writes the records of the days covered, those that changed in one statement.
-fn cover(
-    batch: Batch,
-    answer: &Answer,
-    before: &[(Day, DayRecord)],
-    seen: &[DayObservation],
-) -> (Batch, Vec<(Day, DayRecord)>) {
-    let (days, changed) = compare::records(answer, before, seen);
+/// Adds what writes the records of days that changed, in one statement.
+fn cover(batch: Batch, answer: &Answer, changed: &[(Day, DayRecord)]) -> Batch {
     let shared = [answer.meter.0, answer.dataset.id()];
-    let batch = rows::COVERAGE.add(batch, &shared, &changed, |batch, (day, record)| {
+    rows::COVERAGE.add(batch, &shared, changed, |batch, (day, record)| {
         batch
             .bind(day.number())
             .bind(record.state.id())
@@ -183,8 +213,7 @@ fn cover(
             .bind(record.next_try)
             .bind(record.certain)
             .bind(record.last_try)
-    });
-    (batch, days)
+    })
 }
 
 /// Compares intervals with the stored ones, and adds what stores them.

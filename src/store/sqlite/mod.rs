@@ -19,6 +19,7 @@ mod facts;
 mod ledger;
 mod offpeak;
 mod provenance;
+mod raw;
 mod readings;
 mod rows;
 mod schema;
@@ -31,6 +32,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
@@ -44,8 +46,9 @@ pub use super::{Finding, Mode};
 use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::{
-    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Journey, MeterId, NewCall, Pause,
-    Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
+    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Journey, KEPT_DAYS, KeptAnswer,
+    MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch,
+    Tallied, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::domain::reconcile::DayThreefold;
@@ -60,6 +63,8 @@ pub struct SqliteStore {
     writer: Option<Arc<Mutex<Connection>>>,
     reader: Arc<Mutex<Connection>>,
     lock: std::sync::Mutex<Option<ProcessLock>>,
+    /// For how many days answers are kept as they came.
+    kept_days: AtomicI32,
 }
 
 /// The file that a `sqlite://…` address names, or what is wrong with the address.
@@ -94,13 +99,20 @@ impl SqliteStore {
                 return Err(StoreError::Older { place, found: version, known: schema::NEWEST });
             }
             let reader = Arc::new(Mutex::new(reader));
-            return Ok(Self { path: path.to_owned(), place, writer: None, reader, lock: None.into() });
+            return Ok(Self {
+                path: path.to_owned(),
+                place,
+                writer: None,
+                reader,
+                lock: None.into(),
+                kept_days: KEPT_DAYS.into(),
+            });
         }
         let writer = prepare(path, &place, version).await.map_err(|e| errors::explain(&place, e))?;
         // Opened again: what it saw of an empty file was no WAL yet.
         let reader = Connection::open(path, &place, Access::Read).await?;
         let (writer, reader) = (Some(Arc::new(Mutex::new(writer))), Arc::new(Mutex::new(reader)));
-        Ok(Self { path: path.to_owned(), place, writer, reader, lock: lock.into() })
+        Ok(Self { path: path.to_owned(), place, writer, reader, lock: lock.into(), kept_days: KEPT_DAYS.into() })
     }
 
     /// Gives up the lock that [`SqliteStore::open`] took: from now on whoever uses this store takes
@@ -250,7 +262,8 @@ impl Store for SqliteStore {
         self.write_whole(move |conn| Box::pin(async move { ledger::reserve(conn, &call, &limits, now_ms).await })).await
     }
 
-    async fn commit(&self, answer: Answer) -> Result<Committed, StoreError> {
+    async fn commit(&self, mut answer: Answer) -> Result<Committed, StoreError> {
+        answer.raw = answer.raw.filter(|_| self.kept_days.load(Ordering::Relaxed) > 0);
         self.write_whole(move |conn| Box::pin(async move { commit::commit(conn, &answer).await })).await
     }
 
@@ -297,6 +310,22 @@ impl Store for SqliteStore {
             .await
     }
 
+    fn keep_answers(&self, days: i32) {
+        self.kept_days.store(days, Ordering::Relaxed);
+    }
+
+    async fn kept_series(&self) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
+        self.read(|conn| Box::pin(raw::series(conn))).await
+    }
+
+    async fn kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<KeptAnswer>, StoreError> {
+        self.read(move |conn| Box::pin(raw::kept(conn, meter, dataset))).await
+    }
+
+    async fn restore(&self, again: Answer) -> Result<Committed, StoreError> {
+        self.write_whole(move |conn| Box::pin(async move { commit::restore(conn, &again).await })).await
+    }
+
     async fn energy_of_days(&self, first: Day) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {
         self.read(move |conn| Box::pin(status::energy_of_days(conn, first))).await
     }
@@ -339,6 +368,18 @@ impl Store for SqliteStore {
 
     async fn tidy(&self) -> Result<(), StoreError> {
         let Some(writer) = self.writer.as_ref().map(Arc::clone) else { return Ok(()) };
+        let days = self.kept_days.load(Ordering::Relaxed);
+        let pruned = self.write(move |conn| {
+            Box::pin(async move {
+                sqlx::query(sql::RAW_PRUNE).bind(days).execute(conn).await?;
+                Ok(())
+            })
+        });
+        match pruned.await {
+            // Somebody else writes just now: the next pass is soon enough.
+            Ok(()) | Err(StoreError::Busy { .. }) => {}
+            Err(error) => return Err(error),
+        }
         let reader = Arc::clone(&self.reader);
         let tidied = tokio::spawn(async move {
             let done = writer.lock().await.checkpoint().await;

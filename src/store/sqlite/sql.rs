@@ -200,6 +200,17 @@ statements! {
     COUNTED_REMOVE =
         "DELETE FROM daily_by_class WHERE meter = ? AND direction = ? AND day = ? AND calendar = ? AND tariff_class = ?";
 
+    // Answers as they came.
+    RAW_ADD =
+        "INSERT INTO raw_answer (call, meter, dataset, source, start_day, end_day, asked_at, api, starts, body)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    RAW_PRUNE = "DELETE FROM raw_answer WHERE asked_at < (SELECT max(asked_at) FROM raw_answer) - 86400 * ?1";
+    RAW_SERIES = "SELECT DISTINCT meter, dataset FROM raw_answer ORDER BY meter, dataset";
+    RAW_KEPT =
+        "SELECT k.call, m.prm, m.name, k.source, s.direct, k.start_day, k.end_day, k.asked_at, k.api, k.starts, k.body
+         FROM raw_answer k JOIN meter m ON m.id = k.meter JOIN source s ON s.id = k.source
+         WHERE k.meter = ?1 AND k.dataset = ?2 ORDER BY k.call";
+
     // Coverage and series.
     /// What an answer meets: day records, the numbers of kinds, whether its series and its line of
     /// the journal are there. It is one row with two JSON arrays, since each value of each row is
@@ -396,6 +407,7 @@ statements! {
             SELECT l.meter, k.source FROM load_curve l LEFT JOIN interval_kind k ON k.id = l.kind UNION SELECT meter, source FROM daily_energy
             UNION SELECT meter, source FROM max_power UNION SELECT meter, NULL FROM coverage
             UNION SELECT meter, source FROM register_reading UNION SELECT meter, NULL FROM daily_by_class
+            UNION SELECT meter, source FROM raw_answer
          ) r WHERE r.meter NOT IN (SELECT id FROM meter) OR r.source NOT IN (SELECT id FROM source)";
     CHECK_CURVE_COUNTS =
         "SELECT count(*) FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve = 1

@@ -243,6 +243,7 @@ fn event(rng: &mut Rng, first: Day, now: i64) -> Event {
                 asked_at: now,
                 window_first: first.plus(rng.i32(0..10)),
                 effects: (0..rng.usize(..2)).map(|_| effect(rng, first, now)).collect(),
+                raw: None,
             };
             Event::Answered(NewCall { asks: Some((meter, dataset, covered)), ..call }, Box::new(answer))
         }

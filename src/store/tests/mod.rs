@@ -27,6 +27,7 @@ mod registers;
 #[path = "../../../tests/postgres/server.rs"]
 pub(super) mod server;
 mod sqlite;
+mod upgrade;
 mod views;
 mod windows;
 
@@ -229,6 +230,7 @@ impl<H: Host> World<H> {
             asked_at: self.now(),
             window_first: day("2024-11-09"),
             effects: Vec::new(),
+            raw: None,
         }
     }
 

@@ -285,6 +285,17 @@ impl Rig {
         rows.iter().map(|row| row.get(0)).collect()
     }
 
+    /// Changes something behind the store's back.
+    pub(crate) async fn run(&self, statement: &str) {
+        use sqlx::ConnectOptions as _;
+        if let Some(server) = &self.server {
+            return server.run(statement).await;
+        }
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.folder.path().join("linkyd.db"));
+        let mut conn = options.connect().await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut conn).await.unwrap();
+    }
+
     /// Moves on to the next morning at the given Paris time.
     pub(crate) fn next_morning(&self, hour: u32, minute: u32) {
         let tomorrow = paris::today(self.clock.now()).next();

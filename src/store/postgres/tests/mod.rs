@@ -126,6 +126,7 @@ fn answer(call: CallId, lease: Option<Lease>, dataset: Dataset, covered: Days, v
         asked_at: NOW,
         window_first: day("2024-11-09"),
         effects: Vec::new(),
+        raw: None,
     }
 }
 

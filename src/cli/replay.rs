@@ -1,0 +1,96 @@
+//! `linkyd db replay`: reads kept answers again with today's decoder, without a call.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::args::ReplayArgs;
+use super::render::number;
+use super::{Trouble, wiring};
+use crate::clock::Clock;
+use crate::config::Loaded;
+use crate::domain::{Day, Days};
+use crate::engine::replay::{Replayed, differences, replay, restore};
+use crate::exit::Exit;
+use crate::store::{Database, Mode};
+
+const COMMAND: &str = "linkyd db replay";
+
+pub(super) async fn run(args: &ReplayArgs, loaded: &Loaded, clock: &Arc<dyn Clock>) -> Result<Exit, Trouble> {
+    let place = &loaded.config.database.place;
+    let stop = wiring::stop_on_signals()?;
+    let mode = if args.dry_run { Mode::Read } else { Mode::Write };
+    let database = match mode {
+        Mode::Read => Database::open(place, mode, COMMAND, clock).await?,
+        _ => match wiring::open_in_turn(place, mode, COMMAND, &stop, clock).await? {
+            Some(database) => database,
+            None => return Ok(Exit::Done),
+        },
+    };
+    let store = database.store();
+    let only = match (args.narrow.from, args.narrow.to) {
+        (None, None) => None,
+        (from, to) => Days::new(
+            from.unwrap_or_else(|| Day::from_number(0)),
+            to.map_or_else(|| Day::from_number(90_000), Day::next),
+        ),
+    };
+    let which = &args.narrow.which;
+    let (mut series, mut text) = (Vec::new(), String::new());
+    for (meter, dataset) in store.kept_series().await? {
+        if stop.is_cancelled() || !(which.datasets.is_empty() || which.datasets.contains(&dataset)) {
+            continue;
+        }
+        let kept = store.kept(meter, dataset).await?;
+        let Some(one) = kept.first() else { continue };
+        if !(which.prms.is_empty() || which.prms.contains(&one.prm)) {
+            continue;
+        }
+        let (prm, name) = (one.prm.clone(), one.name.clone());
+        let Replayed { answers, unreadable, pieces } = replay(dataset.kind(), &kept, only);
+        let (lacked, differed) = if args.dry_run {
+            differences(&database.readings(&prm, dataset).await?, &pieces)
+        } else {
+            restore(&*store, &kept, pieces, clock.now().timestamp()).await?
+        };
+        let count = |n: u64| number::thousands(i64::try_from(n).unwrap_or(i64::MAX));
+        let read = count(answers as u64);
+        let _infallible = writeln!(
+            text,
+            "{name} {dataset}: {read} answers, {} values lacked, {} differed",
+            count(lacked),
+            count(differed)
+        );
+        for odd in &unreadable {
+            let _infallible = writeln!(text, "  call {} ({}) is skipped: {}", odd.call.0, odd.days, odd.why);
+        }
+        let skipped: Vec<_> = unreadable
+            .iter()
+            .map(|odd| json!({"call": odd.call.0, "days": odd.days.to_string(), "why": odd.why}))
+            .collect();
+        series.push(json!({
+            "prm": prm.full(), "name": name, "dataset": dataset.name(), "answers": answers,
+            "lacked": lacked, "differed": differed, "skipped": skipped,
+        }));
+    }
+    if !args.dry_run {
+        store.tidy().await?;
+    }
+    let mut out = io::stdout().lock();
+    if args.json {
+        writeln!(out, "{:#}", json!({"dry_run": args.dry_run, "series": series}))?;
+    } else if series.is_empty() {
+        writeln!(out, "No answer is kept of that; database.raw_answers says whether they are.")?;
+    } else {
+        out.write_all(text.as_bytes())?;
+        let done = if args.dry_run {
+            "Nothing was changed."
+        } else {
+            "What lacked or differed is as the answers say; see v_revision."
+        };
+        writeln!(out, "{done}")?;
+    }
+    Ok(Exit::Done)
+}

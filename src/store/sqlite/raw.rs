@@ -1,0 +1,48 @@
+//! Answers as they came.
+
+use sqlx::SqliteConnection;
+
+use super::facts::{dataset_of, prm_of};
+use super::sql;
+use crate::domain::{Api, Dataset, Day, Days};
+use crate::source::Label;
+use crate::store::{CallId, KeptAnswer, MeterId, Raw, SourceId, StoreError};
+
+/// A kept answer: call, PRM, name, source, direct, days, instant, API, label, body.
+type Row = (i64, String, String, i64, bool, i32, i32, i64, String, bool, String);
+
+/// The series of which answers are kept.
+pub(super) async fn series(conn: &mut SqliteConnection) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
+    let rows: Vec<(i64, i64)> = sqlx::query_as(sql::RAW_SERIES).fetch_all(conn).await?;
+    rows.into_iter().map(|(meter, dataset)| Ok((MeterId(meter), dataset_of(dataset)?))).collect()
+}
+
+/// Those of one series.
+pub(super) async fn kept(
+    conn: &mut SqliteConnection,
+    meter: MeterId,
+    dataset: Dataset,
+) -> Result<Vec<KeptAnswer>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(sql::RAW_KEPT).bind(meter.0).bind(dataset.id()).fetch_all(conn).await?;
+    let mut all = Vec::with_capacity(rows.len());
+    for (call, prm, name, source, direct, first, end, asked_at, api, starts, body) in rows {
+        let odd = || StoreError::Inconsistent { table: "raw_answer", what: format!("call {call} has odd days or API") };
+        all.push(KeptAnswer {
+            call: CallId(call),
+            meter,
+            prm: prm_of(&prm)?,
+            name,
+            dataset,
+            source: SourceId(source),
+            direct,
+            days: Days::new(Day::from_number(first), Day::from_number(end)).ok_or_else(odd)?,
+            asked_at,
+            raw: Raw {
+                api: Api::from_name(&api).ok_or_else(odd)?,
+                label: if starts { Label::Start } else { Label::End },
+                body,
+            },
+        });
+    }
+    Ok(all)
+}
