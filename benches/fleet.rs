@@ -105,6 +105,7 @@ fn facts(
     let mut facts = Facts::default();
     let id = SourceId(1);
     facts.sources.push(SourceFacts {
+        closed: BTreeMap::new(),
         id,
         name: source.source.name().to_owned(),
         state: SourceState::default(),
@@ -133,7 +134,14 @@ fn facts(
             });
         }
         let sources = vec![source.source.name().to_owned()];
-        configured.push(ActiveMeter { prm, name, sources, datasets: datasets.to_vec(), since: None });
+        configured.push(ActiveMeter {
+            prm,
+            name,
+            sources,
+            datasets: datasets.to_vec(),
+            customer: Vec::new(),
+            since: None,
+        });
     }
     Ok((facts, configured))
 }

@@ -158,7 +158,7 @@ async fn plan(
         .into_iter()
         .map(|meter| {
             let (sources, datasets, since) = (vec![meter.source], meter.datasets, Some(today.plus(-COVERED - 1)));
-            ActiveMeter { prm: meter.prm, name: meter.name, sources, datasets, since }
+            ActiveMeter { prm: meter.prm, name: meter.name, sources, datasets, customer: Vec::new(), since }
         })
         .collect();
     forget_peak();
@@ -191,7 +191,7 @@ async fn answers(store: &PostgresStore, calls: &[Call], series: &[SeriesFacts], 
             source: SourceId(1),
             api: None,
             pool: Pool::Live,
-            asks: Some((of.meter, of.dataset, call.days)),
+            asks: Some((of.meter, of.dataset, call.days).into()),
             keep: None,
             seen: Some(of.seen),
             lease: None,

@@ -223,7 +223,7 @@ async fn answers(store: &PostgresStore, spans: &[Span]) -> Outcome<Vec<Answer>> 
             source: SourceId(1),
             api: Some(Api::V2026),
             pool: Pool::Live,
-            asks: Some((meter, CURVE, covered)),
+            asks: Some((meter, CURVE, covered).into()),
             keep: None,
             seen: None,
             lease: None,

@@ -215,7 +215,7 @@ async fn answers(store: &SqliteStore, weeks: &[(i64, Days, Vec<CurvePoint>)]) ->
             source,
             api: Some(Api::V2026),
             pool: linkyd::source::Pool::Live,
-            asks: Some((meter, dataset, *days)),
+            asks: Some((meter, dataset, *days).into()),
             keep: None,
             seen: None,
             lease: None,
@@ -254,6 +254,7 @@ fn meters() -> Outcome<Setup> {
     let mut meters = Vec::new();
     for n in 0..METERS {
         meters.push(MeterSetup {
+            customer: Vec::new(),
             prm: format!("{n:014}").parse()?,
             name: format!("Meter {n}"),
             source: source(),

@@ -32,6 +32,7 @@ pub(crate) fn engine(
             cached: None,
         }],
         meters: vec![ActiveMeter {
+            customer: Vec::new(),
             prm,
             name: "Bench".to_owned(),
             sources: vec!["enedis".to_owned()],

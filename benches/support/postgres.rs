@@ -43,6 +43,7 @@ pub(crate) fn setup(meters: i64, datasets: &[Dataset]) -> Outcome<Setup> {
     }];
     let meter = |n: i64| {
         Ok::<_, Box<dyn std::error::Error>>(MeterSetup {
+            customer: Vec::new(),
             prm: format!("{:014}", 12_345_678_901_234 + n).parse()?,
             name: format!("meter {n}"),
             source: "enedis".into(),

@@ -15,7 +15,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use url::Url;
 
 use crate::config::schema;
-use crate::domain::{Api, Dataset, Day, Prm};
+use crate::domain::{Api, CustomerDataset, Dataset, Day, Prm};
 use crate::exit::Exit;
 use crate::observe::mask;
 use crate::simulator::command::SimulateArgs;
@@ -61,6 +61,8 @@ pub enum Command {
     Authorize(Box<AuthorizeArgs>),
     /// Lift the pause of a source, as after a suspected ban
     Resume(ResumeArgs),
+    /// Remove personal data or whole meters from the database, from every page of its files
+    Forget(ForgetArgs),
     /// Run a stand-in for Enedis on this machine
     Simulate(Box<SimulateArgs>),
     /// Try everything without an account: fetch an invented household's history
@@ -82,11 +84,42 @@ pub struct Which {
 
     /// Only this dataset; may be repeated
     #[arg(long = "dataset", value_name = "DATASET", value_parser = dataset)]
-    pub datasets: Vec<Dataset>,
+    pub named: Vec<Named>,
 
     /// Only series that are late, failing or suspended, or that were never asked
     #[arg(long)]
     pub failing: bool,
+}
+
+/// A dataset of either kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// Of measures.
+    Measures(Dataset),
+    /// About the customer.
+    Customer(CustomerDataset),
+}
+
+impl Which {
+    /// The datasets of measures that are named.
+    #[must_use]
+    pub fn datasets(&self) -> Vec<Dataset> {
+        let of = |named: &Named| match named {
+            Named::Measures(dataset) => Some(*dataset),
+            Named::Customer(_) => None,
+        };
+        self.named.iter().filter_map(of).collect()
+    }
+
+    /// The datasets about customers that are named.
+    #[must_use]
+    pub fn customers(&self) -> Vec<CustomerDataset> {
+        let of = |named: &Named| match named {
+            Named::Measures(_) => None,
+            Named::Customer(about) => Some(*about),
+        };
+        self.named.iter().filter_map(of).collect()
+    }
 }
 
 /// Narrows a command to some meters, datasets or days; empty means all.
@@ -270,6 +303,26 @@ pub struct ResumeArgs {
     pub json: bool,
 }
 
+/// `linkyd forget`
+#[derive(Debug, Clone, Args)]
+pub struct ForgetArgs {
+    /// Addresses, names and ways to reach people, and nothing else: of the meters named, or of all
+    #[arg(long, required_unless_present = "prms")]
+    pub personal: bool,
+
+    /// This meter; may be repeated. Without --personal everything about it goes: readings, contract, journal
+    #[arg(long = "prm", value_name = "PRM", value_parser = PrmParser)]
+    pub prms: Vec<Prm>,
+
+    /// Do not ask; needed where there is no terminal
+    #[arg(long)]
+    pub yes: bool,
+
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `linkyd demo`
 #[derive(Debug, Clone, Args)]
 pub struct DemoArgs {
@@ -406,11 +459,15 @@ impl TypedValueParser for PrmParser {
     }
 }
 
-fn dataset(text: &str) -> Result<Dataset, String> {
+fn dataset(text: &str) -> Result<Named, String> {
     if schema::LATER_DATASETS.contains(&text) {
         return Err("this version does not collect it yet".to_owned());
     }
-    text.parse().map_err(|_| format!("there is no such dataset; there are {}", Dataset::names()))
+    let measures = text.parse().map(Named::Measures).ok();
+    measures.or_else(|| text.parse().map(Named::Customer).ok()).ok_or_else(|| {
+        let customers = CustomerDataset::ALL.map(CustomerDataset::name).join(", ");
+        format!("there is no such dataset; there are {}, {customers}", Dataset::names())
+    })
 }
 
 fn api(text: &str) -> Result<Api, String> {

@@ -220,6 +220,7 @@ fn engine(
         Limits { per_second: 5, per_hour: Some(900), per_day: None }
     };
     let meter = ActiveMeter {
+        customer: Vec::new(),
         prm: prm.clone(),
         name: NAME.to_owned(),
         sources: vec![source.name().to_owned()],

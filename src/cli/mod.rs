@@ -24,6 +24,7 @@ mod copy;
 mod db;
 mod demo;
 mod doctor;
+mod forget;
 mod plan;
 mod progress;
 pub mod render;
@@ -154,6 +155,10 @@ async fn run(invocation: &Invocation, environment: &Environment) -> Result<Exit,
         Command::Resume(args) => {
             let loaded = load(path, environment, surroundings, Secrets::Skip)?;
             resume::resume(args, &loaded, clock).await
+        }
+        Command::Forget(args) => {
+            let loaded = load(path, environment, surroundings, Secrets::Skip)?;
+            forget::forget(args, &loaded, clock).await
         }
         Command::Simulate(args) => {
             logs(&LogConfig::default(), surroundings)?;

@@ -18,8 +18,8 @@ use super::{Trouble, colours, wiring};
 use crate::budget::Limits;
 use crate::clock::{Calendar, Clock};
 use crate::config::Loaded;
-use crate::domain::{Day, Prm, SeriesState};
-use crate::engine::prospect::{Ground, Outlook, PlannedCall, outlook};
+use crate::domain::{CustomerDataset, Day, Prm, SeriesState};
+use crate::engine::prospect::{Ground, Outlook, PlannedCall, PlannedErrand, outlook};
 use crate::engine::serving::Moment;
 use crate::exit::Exit;
 use crate::plan::forecast::Forecast;
@@ -46,6 +46,7 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
         }
         if args.narrow.which.failing {
             selection.only = Some(super::status::failing(&*store, config, now).await?);
+            selection.customers = super::status::failing_customers(&*store).await?;
         }
         store.facts(crate::engine::pass::midnight(now)).await?
     } else {
@@ -71,11 +72,16 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     let mut out = io::stdout().lock();
     if args.json {
         let at = now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let each = outlook.errands.iter().flat_map(|errand| std::iter::repeat_n(errand, errand.calls));
+        let calls = calls.map(Planned::Measures).chain(each.map(Planned::Customer));
         let (total, forecast) = (calls.clone().count(), document(forecasts));
         super::print_json(&mut out, &Document { at, calls: Listed(calls), forecast, total })?;
     } else {
         let nothing = calls.clone().next().is_none();
-        out.write_all(text(calls, kept, &budget, machine.timestamp(), (args.all, colours())).as_bytes())?;
+        if outlook.errands.is_empty() || !nothing {
+            out.write_all(text(calls, kept, &budget, machine.timestamp(), (args.all, colours())).as_bytes())?;
+        }
+        out.write_all(about_customers(&outlook.errands).as_bytes())?;
         if !nothing {
             out.write_all(pauses.as_bytes())?;
         }
@@ -101,6 +107,28 @@ struct Listed<I>(I);
 impl<I: Iterator<Item: Serialize> + Clone> Serialize for Listed<I> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.clone())
+    }
+}
+
+/// A planned call of either kind.
+enum Planned<'a> {
+    Measures(PlannedCall<'a>),
+    Customer(&'a PlannedErrand),
+}
+
+impl Serialize for Planned<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let errand = match self {
+            Self::Measures(call) => return call.serialize(serializer),
+            Self::Customer(errand) => errand,
+        };
+        let mut call = serializer.serialize_struct("call", 5)?;
+        call.serialize_field("dataset", errand.about.name())?;
+        call.serialize_field("end", &None::<&str>)?;
+        call.serialize_field("prm", errand.prm.full())?;
+        call.serialize_field("reason", "customer")?;
+        call.serialize_field("start", &None::<&str>)?;
+        call.end()
     }
 }
 
@@ -173,6 +201,20 @@ pub(super) fn text<'a>(
     let mut text = table.render(0, colours);
     for budget in budget.iter().filter(|budget| budget.calls > 0) {
         let _infallible = writeln!(text, "\n{}", forecast(*budget, now));
+    }
+    text
+}
+
+/// A line for each dataset about customers that is due.
+fn about_customers(errands: &[PlannedErrand]) -> String {
+    let mut text = String::new();
+    for about in CustomerDataset::ALL {
+        let due: Vec<_> = errands.iter().filter(|errand| errand.about == about).collect();
+        if !due.is_empty() {
+            let calls = number::counted(count(due.iter().map(|errand| errand.calls).sum()), "call", "calls");
+            let meters = number::counted(count(due.len()), "meter", "meters");
+            let _infallible = writeln!(text, "{about}: {calls} for {meters}.");
+        }
     }
     text
 }

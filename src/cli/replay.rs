@@ -40,7 +40,7 @@ pub(super) async fn run(args: &ReplayArgs, loaded: &Loaded, clock: &Arc<dyn Cloc
     let which = &args.narrow.which;
     let (mut series, mut text) = (Vec::new(), String::new());
     for (meter, dataset) in store.kept_series().await? {
-        if stop.is_cancelled() || !(which.datasets.is_empty() || which.datasets.contains(&dataset)) {
+        if stop.is_cancelled() || !(which.named.is_empty() || which.datasets().contains(&dataset)) {
             continue;
         }
         let kept = store.kept(meter, dataset).await?;

@@ -87,7 +87,7 @@ fn views(config: &Config, spent: Spent) -> Vec<SourceView> {
 fn page<'a>(series: &'a [SeriesStatus], sources: &'a [SourceView], config: &'a Config) -> Page<'a> {
     let unseen = crate::daemon::agenda::unseen(series, config).leak();
     let backlog = Box::leak(Box::default());
-    Page { series, unseen, sources, backlog, config, now: now(), narrowed: None, colours: false }
+    Page { series, customers: &[], unseen, sources, backlog, config, now: now(), narrowed: None, colours: false }
 }
 
 fn status_text(series: &[SeriesStatus], spent: Spent) -> String {

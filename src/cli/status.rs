@@ -17,13 +17,13 @@ use crate::config::{Config, Loaded, MeterConfig};
 use crate::daemon::agenda::{Agenda, unseen};
 use crate::daemon::backlog::Backlog;
 use crate::daemon::reload::policy;
-use crate::domain::{Dataset, Day, DayState, Prm, SeriesState};
+use crate::domain::{CustomerDataset, Dataset, Day, DayState, Prm, SeriesState};
 use crate::engine::knowledge::published_end;
 use crate::engine::serving::Moment;
 use crate::exit::Exit;
 use crate::plan::wake::Wake;
 use crate::source::catalogue;
-use crate::store::{Database, Mode, SeriesStatus, Store, StoreError};
+use crate::store::{CustomerStatus, Database, Mode, SeriesStatus, Store, StoreError};
 
 pub(crate) mod fleet;
 mod left;
@@ -72,6 +72,8 @@ pub(crate) struct View<'c> {
     now: DateTime<Utc>,
     /// The lines, with the days that were published since the last pass.
     pub(crate) series: Vec<SeriesStatus>,
+    /// How what is kept of customers stands.
+    pub(crate) customers: Vec<CustomerStatus>,
     /// How each source stands.
     pub(crate) sources: Vec<SourceView>,
     /// What is left to be fetched, of all series.
@@ -93,32 +95,39 @@ impl<'c> View<'c> {
         machine: DateTime<Utc>,
     ) -> Result<Self, StoreError> {
         let status = store.status().await?;
+        let customers = store.customers().await?;
         let wake = Agenda::from_status(policy(config), &status, config).next(now.timestamp());
         let sources = sources::gather(store, &wiring::counted(config), machine).await?;
         let unseen = unseen(&status, config);
         let series = status.into_iter().map(|s| as_of(s, published_end(now))).collect();
-        Ok(Self { config, now, series, sources, backlog, wake, unseen, narrowed: None })
+        Ok(Self { config, now, series, customers, sources, backlog, wake, unseen, narrowed: None })
     }
 
     /// Leaves only the series that were asked for.
     fn narrow(&mut self, which: &Which) {
+        let (datasets, customers) = (which.datasets(), which.customers());
         let fits = |prm: &Prm, dataset: Dataset| {
             (which.prms.is_empty() || which.prms.contains(prm))
-                && (which.datasets.is_empty() || which.datasets.contains(&dataset))
+                && (which.named.is_empty() || datasets.contains(&dataset))
         };
         let (config, now) = (self.config, self.now);
         self.series.retain(|s| fits(&s.prm, s.dataset) && (!which.failing || is_bad(s, config, now)));
         self.unseen.retain(|(meter, dataset)| fits(&meter.prm, *dataset));
+        self.customers.retain(|c| {
+            (which.prms.is_empty() || which.prms.contains(&c.prm))
+                && (which.named.is_empty() || customers.contains(&c.about))
+                && (!which.failing || is_unwell(c))
+        });
         self.narrowed = if which.failing {
             Some("No series is late, failing or suspended.")
         } else {
-            (!which.prms.is_empty() || !which.datasets.is_empty()).then_some("No series is kept that fits.")
+            (!which.prms.is_empty() || !which.named.is_empty()).then_some("No series is kept that fits.")
         };
     }
 
     /// The document of `status --json`.
     pub(crate) fn document(&self) -> serde_json::Value {
-        let mut document = document(&self.series, &self.sources, self.config, self.now);
+        let mut document = document(&self.series, &self.customers, &self.sources, self.config, self.now);
         if let Some(object) = document.as_object_mut() {
             let at = DateTime::from_timestamp(self.wake.at, 0).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
             object.insert("next_wake".to_owned(), json!({"at": at, "why": self.wake.why.name()}));
@@ -147,6 +156,7 @@ impl<'c> View<'c> {
     fn page(&self, colours: bool) -> Page<'_> {
         Page {
             series: &self.series,
+            customers: &self.customers,
             unseen: &self.unseen,
             sources: &self.sources,
             backlog: &self.backlog,
@@ -175,7 +185,9 @@ impl<'c> View<'c> {
     /// Whether some series is late, failing, suspended, or was never asked.
     pub(crate) fn is_bad(&self) -> bool {
         // A series that no pass has seen yet is late as well.
-        !self.unseen.is_empty() || self.series.iter().any(|s| is_bad(s, self.config, self.now))
+        !self.unseen.is_empty()
+            || self.series.iter().any(|s| is_bad(s, self.config, self.now))
+            || self.customers.iter().any(is_unwell)
     }
 
     /// When the daemon looks again.
@@ -205,6 +217,14 @@ fn as_of(mut series: SeriesStatus, end: Day) -> SeriesStatus {
     series
 }
 
+/// What is failing or suspended of what is kept of customers, by its name.
+pub(super) async fn failing_customers(store: &dyn Store) -> Result<Vec<CustomerDataset>, StoreError> {
+    let mut found: Vec<_> = store.customers().await?.iter().filter(|one| is_unwell(one)).map(|one| one.about).collect();
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
 /// The series that are late, failing or suspended at `now` (calendar), or that were never asked.
 pub(super) async fn failing(
     store: &dyn Store,
@@ -220,6 +240,11 @@ pub(super) async fn failing(
 /// Whether a series is late, failing or suspended.
 fn is_bad(series: &SeriesStatus, config: &Config, now: DateTime<Utc>) -> bool {
     matches!(series.state, SeriesState::Failing | SeriesState::Suspended) || is_late(series, config, now)
+}
+
+/// Whether asking about a customer is failing or suspended.
+fn is_unwell(one: &CustomerStatus) -> bool {
+    matches!(one.state, SeriesState::Failing | SeriesState::Suspended)
 }
 
 /// Whether the newest complete day is older than can be explained.
@@ -239,7 +264,13 @@ fn lag(series: &SeriesStatus, now: DateTime<Utc>) -> Option<i32> {
 /// A meter's name, its trouble, and when it is asked again.
 type Note<'a> = (&'a str, String, Option<i64>);
 
-fn document(series: &[SeriesStatus], sources: &[SourceView], config: &Config, now: DateTime<Utc>) -> serde_json::Value {
+fn document(
+    series: &[SeriesStatus],
+    customers: &[CustomerStatus],
+    sources: &[SourceView],
+    config: &Config,
+    now: DateTime<Utc>,
+) -> serde_json::Value {
     let rfc =
         |epoch: i64| DateTime::from_timestamp(epoch, 0).map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
     let mut meters: Vec<(&SeriesStatus, Vec<serde_json::Value>)> = Vec::new();
@@ -268,7 +299,7 @@ fn document(series: &[SeriesStatus], sources: &[SourceView], config: &Config, no
             None => meters.push((one, vec![value])),
         }
     }
-    let meters: Vec<_> = meters
+    let mut meters: Vec<_> = meters
         .into_iter()
         .map(|(meter, datasets)| {
             json!({
@@ -279,6 +310,31 @@ fn document(series: &[SeriesStatus], sources: &[SourceView], config: &Config, no
             })
         })
         .collect();
+    // What is kept of a customer has no days, and stands behind what has.
+    for one in customers {
+        let value = json!({
+            "dataset": one.about.name(),
+            "state": one.state.name(),
+            "newest_day": null,
+            "oldest_day": null,
+            "gaps": 0,
+            "error": one.message,
+            "code": one.code,
+            "source": one.source,
+            "days": {},
+            "lag_days": null,
+            "late": false,
+            "last_success_at": one.last_success_at.and_then(rfc),
+            "next_try_at": one.next_try_at.and_then(rfc),
+        });
+        let known = meters.iter_mut().find(|meter| meter["prm"] == one.prm.full());
+        match known.and_then(|meter| meter.get_mut("datasets")).and_then(serde_json::Value::as_array_mut) {
+            Some(datasets) => datasets.push(value),
+            None => meters.push(json!({
+                "prm": one.prm.full(), "name": one.name, "datasets": [value], "consent_until": null,
+            })),
+        }
+    }
     let budget: Vec<_> = sources.iter().flat_map(SourceView::budget).collect();
     json!({"at": now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), "meters": meters, "budget": budget})
 }
@@ -287,6 +343,8 @@ fn document(series: &[SeriesStatus], sources: &[SourceView], config: &Config, no
 pub(super) struct Page<'a> {
     /// The lines.
     pub(super) series: &'a [SeriesStatus],
+    /// The lines about customers.
+    pub(super) customers: &'a [CustomerStatus],
     /// The series that no pass has seen yet.
     pub(super) unseen: &'a [(&'a MeterConfig, Dataset)],
     /// How each source stands.
@@ -409,6 +467,12 @@ pub(super) fn text(page: &Page<'_>) -> String {
     }
     for (meter, dataset) in page.unseen {
         let _infallible = writeln!(text, "{}, {}: not asked yet; run `linkyd sync`.", meter.name, dataset.name());
+    }
+    for one in page.customers.iter().filter(|one| one.state != SeriesState::Ok) {
+        let again = one.next_try_at.and_then(|at| DateTime::from_timestamp(at, 0));
+        let again = again.map(|at| format!(" Asked again {} (Paris).", number::wall(at))).unwrap_or_default();
+        let message = one.message.as_deref().unwrap_or("waiting for the next pass").trim_end_matches('.');
+        let _infallible = writeln!(text, "{}, {}: {message}.{again}", one.name, one.about);
     }
     for stand_in in stand_ins {
         let _infallible = writeln!(text, "{stand_in}");

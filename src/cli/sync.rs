@@ -14,9 +14,9 @@ use super::status::{Concerned, FEW};
 use super::{Trouble, progress, wiring};
 use crate::clock::{Calendar, Clock};
 use crate::config::Loaded;
-use crate::domain::SeriesState;
+use crate::domain::{Prm, SeriesState};
 use crate::engine::Report;
-use crate::engine::report::MeterReport;
+use crate::engine::report::{CustomerReport, MeterReport};
 use crate::exit::Exit;
 use crate::source::catalogue;
 use crate::store::Mode;
@@ -36,6 +36,7 @@ pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     if args.narrow.which.failing {
         let now = Calendar::new(Arc::clone(&clock), args.at).now();
         selection.only = Some(super::status::failing(&*store, config, now).await?);
+        selection.customers = super::status::failing_customers(&*store).await?;
     }
     let engine = wiring::engine(config, store, clock, args.at)?;
     let bar = progress::bar(args.json);
@@ -61,20 +62,31 @@ pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>
 
 /// The document of `sync --json`.
 pub(super) fn document(report: &Report) -> serde_json::Value {
-    let meters: Vec<_> = report
+    let of_customer = |prm: &Prm| {
+        let own = report.customers.iter().filter(|c| c.prm == *prm);
+        let value = |c: &CustomerReport| json!({"dataset": c.about.name(), "state": c.state.name(), "error": c.error, "code": c.code, "source": c.source});
+        own.map(value).collect::<Vec<_>>()
+    };
+    let mut meters: Vec<_> = report
         .meters
         .iter()
         .map(|meter| {
-            let datasets: Vec<_> = meter
+            let mut datasets: Vec<_> = meter
                 .datasets
                 .iter()
                 .map(
                     |d| json!({"dataset": d.dataset.name(), "state": d.state.name(), "error": d.error, "code": d.code, "source": d.source}),
                 )
                 .collect();
+            datasets.extend(of_customer(&meter.prm));
             json!({"prm": meter.prm.full(), "name": meter.name, "datasets": datasets})
         })
         .collect();
+    for one in &report.customers {
+        if !meters.iter().any(|meter| meter["prm"] == one.prm.full()) {
+            meters.push(json!({"prm": one.prm.full(), "name": one.name, "datasets": of_customer(&one.prm)}));
+        }
+    }
     let interruptions: Vec<_> = report
         .interruptions
         .iter()
@@ -124,6 +136,10 @@ pub(super) fn text(report: &Report) -> String {
         for meter in &report.meters {
             text.push_str(&of_one(meter, told));
         }
+    }
+    for one in report.customers.iter().filter(|one| one.state != SeriesState::Ok).take(FEW) {
+        let why = one.error.as_deref().map(|why| format!(". {}", why.trim_end_matches('.'))).unwrap_or_default();
+        let _infallible = writeln!(text, "{}, {}: {}{why}.", one.name, one.about, one.state.name().replace('_', " "));
     }
     for interruption in &report.interruptions {
         let until = interruption.until_ms.and_then(chrono::DateTime::from_timestamp_millis);

@@ -1,6 +1,6 @@
 //! From the configuration to an engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::budget::Limits;
 use crate::client::HttpTransport;
 use crate::clock::{Calendar, Clock};
 use crate::config::{ApiChoice, Config, ConfigError, LimitsConfig, Origin, Problem, SourceConfig, SourceSettings};
-use crate::domain::{Api, Dataset, Day, Days, Kind, Prm};
+use crate::domain::{Api, CustomerDataset, Dataset, Day, Days, Kind, Prm};
 use crate::engine::{ActiveMeter, ActiveSource, Engine, Selection};
 use crate::exit::Exit;
 use crate::plan::Request;
@@ -129,7 +129,11 @@ pub(super) fn useless(sources: &[Counted], config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
     for meter in &config.meters {
         for counted in sources.iter().filter(|s| meter.sources.iter().any(|name| name == s.source.name())) {
-            if meter.datasets.iter().all(|dataset| counted.source.reach(*dataset).is_none()) {
+            let about = |about: &CustomerDataset| {
+                counted.source.customer_apis().iter().all(|api| counted.source.customer_calls(*about, *api).is_empty())
+            };
+            let measures = meter.datasets.iter().all(|dataset| counted.source.reach(*dataset).is_none());
+            if measures && meter.customer.iter().all(about) {
                 let message = format!(
                     "source {:?} offers none of the datasets of meter {:?}; take it from the meter's sources",
                     counted.source.name(),
@@ -169,6 +173,7 @@ pub(super) fn meters(config: &Config) -> Vec<ActiveMeter> {
             name: meter.name.clone(),
             sources: meter.sources.clone(),
             datasets: meter.datasets.clone(),
+            customer: meter.customer.clone(),
             since: meter.since,
         })
         .collect()
@@ -242,7 +247,10 @@ pub(super) fn selection(narrow: &Narrow, refetch: bool, config: &Config) -> Resu
         ),
     };
     let request = Request { only, refetch, operator: true };
-    Ok(Selection { prms: narrow.which.prms.clone(), datasets: narrow.which.datasets.clone(), only: None, request })
+    let (datasets, customers) = (narrow.which.datasets(), narrow.which.customers());
+    // Where nothing but what is about customers is named, no measures are.
+    let only = (datasets.is_empty() && !customers.is_empty()).then(BTreeSet::new);
+    Ok(Selection { prms: narrow.which.prms.clone(), datasets, customers, only, request })
 }
 
 /// Refuses meters that are not configured.

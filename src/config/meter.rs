@@ -6,7 +6,7 @@ use super::explain::{Origin, alternatives, nearest, quoted};
 use super::read::{Fields, Found, Reader, Table};
 use super::section::not_collected;
 use super::{MeterConfig, schema};
-use crate::domain::{Dataset, Day, Prm};
+use crate::domain::{CustomerDataset, Dataset, Day, Prm};
 use crate::observe::mask;
 
 /// The longest name of a meter, in characters.
@@ -65,7 +65,8 @@ pub(super) fn one(fields: &dyn Fields, sources: &[String]) -> Option<Placed> {
         _ => (prm_at.clone(), false),
     };
     let name = name.ok()?.map_or_else(|| default_name(&prm), |found| found.value);
-    let config = MeterConfig { prm, name, sources: sources?, datasets: datasets?, since: since.ok()? };
+    let (datasets, customer) = split(datasets?);
+    let config = MeterConfig { prm, name, sources: sources?, datasets, customer, since: since.ok()? };
     Some(Placed { config, prm_at, name_at, named })
 }
 
@@ -150,9 +151,34 @@ fn chosen_sources(fields: &dyn Fields, known: &[String]) -> Option<Vec<String>> 
     })
 }
 
-fn datasets(fields: &dyn Fields) -> Option<Vec<Dataset>> {
+/// A dataset of either kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Named {
+    Measures(Dataset),
+    Customer(CustomerDataset),
+}
+
+impl Named {
+    fn read(name: &str) -> Option<Self> {
+        name.parse().map(Self::Measures).ok().or_else(|| name.parse().map(Self::Customer).ok())
+    }
+}
+
+fn split(named: Vec<Named>) -> (Vec<Dataset>, Vec<CustomerDataset>) {
+    let (mut datasets, mut customer) = (Vec::new(), Vec::new());
+    for one in named {
+        match one {
+            Named::Measures(dataset) => datasets.push(dataset),
+            Named::Customer(about) => customer.push(about),
+        }
+    }
+    (datasets, customer)
+}
+
+fn datasets(fields: &dyn Fields) -> Option<Vec<Named>> {
     let Some(list) = fields.list("datasets") else {
-        return fields.origin_of("datasets").is_none().then(|| schema::METER_DATASETS.to_vec());
+        let usual = || schema::METER_DATASETS.map(Named::Measures).to_vec();
+        return fields.origin_of("datasets").is_none().then(usual);
     };
     if list.is_empty() {
         let origin = fields.origin_of("datasets").unwrap_or(Origin::Default);
@@ -160,14 +186,19 @@ fn datasets(fields: &dyn Fields) -> Option<Vec<Dataset>> {
         return None;
     }
     distinct(fields, "datasets", list, |found| {
-        found.value.parse::<Dataset>().map_err(|_| {
+        Named::read(&found.value).ok_or_else(|| {
             if schema::LATER_DATASETS.contains(&found.value.as_str()) {
                 return not_collected(&found.value);
             }
-            let near = nearest(&found.value, Dataset::ALL.map(Dataset::name)).unwrap_or_default();
+            let near = nearest(&found.value, names()).unwrap_or_default();
             format!("there is no dataset {}; the nearest is {near:?}", quoted(&found.value))
         })
     })
+}
+
+/// The names of all datasets.
+fn names() -> impl Iterator<Item = &'static str> {
+    Dataset::ALL.map(Dataset::name).into_iter().chain(CustomerDataset::ALL.map(CustomerDataset::name))
 }
 
 /// Reads each element of a list, and refuses one that stands there twice.

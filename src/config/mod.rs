@@ -29,7 +29,7 @@ use chrono::NaiveTime;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::domain::{Dataset, Day, Prm};
+use crate::domain::{CustomerDataset, Dataset, Day, Prm};
 use crate::store::Place;
 
 pub use explain::{ConfigError, Origin, Problem};
@@ -219,6 +219,8 @@ pub struct MeterConfig {
     pub sources: Vec<String>,
     /// What is collected; at least one.
     pub datasets: Vec<Dataset>,
+    /// What is kept of the customer.
+    pub customer: Vec<CustomerDataset>,
     /// No day before this one is wanted.
     pub since: Option<Day>,
 }

@@ -3,7 +3,7 @@
 //! The table serves three ends: to tell unknown keys from known ones, to suggest the nearest one,
 //! and to let tests prove that `config.toml` and the reference list all of them.
 
-use crate::domain::Dataset;
+use crate::domain::{CustomerDataset, Dataset};
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/linkyd/config.toml";
@@ -36,7 +36,7 @@ pub const METERS_FILE: &str = "meters_file";
 pub const METER_KEYS: [&str; 5] = ["prm", "name", "sources", "datasets", "since"];
 
 /// Datasets that have a name, but that this version does not collect.
-pub const LATER_DATASETS: [&str; 4] = ["contract", "address", "identity", "contact"];
+pub const LATER_DATASETS: [&str; 0] = [];
 
 /// Keys that a source of any kind has.
 pub const KEYS_OF_EVERY_KIND: [&str; 3] = ["kind", "base_url", "limits"];
@@ -112,6 +112,7 @@ pub(super) fn children(path: &[&str]) -> Option<Vec<&'static str>> {
     // The series of later versions are no unknown keys; the section explains them.
     if path == ["schedule", "every"] {
         names.extend(LATER_DATASETS);
+        names.extend(CustomerDataset::ALL.map(CustomerDataset::name));
     }
     Some(names)
 }

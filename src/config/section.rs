@@ -12,7 +12,7 @@ use super::layers::Environment;
 use super::read::{Found, Table};
 use super::secret::{self, Secrets};
 use super::{DatabaseConfig, HttpConfig, LogConfig, LogFormat, Schedule, schema};
-use crate::domain::Dataset;
+use crate::domain::{CustomerDataset, Dataset};
 use crate::store::Place;
 use crate::store::postgres::{self, Address};
 
@@ -121,6 +121,8 @@ fn every(table: &Table<'_>) -> Option<BTreeMap<Dataset, i32>> {
         let Ok(dataset) = key.parse::<Dataset>() else {
             if let (true, Some(origin)) = (schema::LATER_DATASETS.contains(&key), table.origin_of(key)) {
                 table.reader.problem(&origin, &not_collected(key));
+            } else if let (true, Some(origin)) = (key.parse::<CustomerDataset>().is_ok(), table.origin_of(key)) {
+                table.reader.problem(&origin, &format!("{key} has no days, and a cadence of its own; remove it"));
             }
             continue;
         };

@@ -163,7 +163,8 @@ fn sections(loaded: &Loaded) -> Vec<Section> {
     }
     all.push(named("http", values));
     for (index, meter) in config.meters.iter().enumerate() {
-        let datasets: Vec<&str> = meter.datasets.iter().map(|dataset| dataset.name()).collect();
+        let measures = meter.datasets.iter().map(|dataset| dataset.name());
+        let datasets: Vec<&str> = measures.chain(meter.customer.iter().map(|about| about.name())).collect();
         let mut values = vec![
             ("prm", json!(meter.prm.to_string())),
             ("name", json!(meter.name)),

@@ -6,6 +6,7 @@
 
 pub mod contract;
 pub mod coverage;
+pub mod customer;
 pub mod dataset;
 pub mod day;
 pub mod dispute;
@@ -25,6 +26,7 @@ pub mod span;
 
 pub use contract::{Contract, Contracts};
 pub use coverage::{Asked, DayObservation, DayRecord, DayState, SameDay};
+pub use customer::CustomerDataset;
 pub use dataset::{Api, Dataset, Direction, Kind};
 pub use day::{Day, Days};
 pub use interval::{Interval, Step};

@@ -7,6 +7,7 @@
 
 mod allowance;
 pub mod consents;
+pub mod customers;
 pub mod knowledge;
 mod outlook;
 pub mod pass;
@@ -26,7 +27,7 @@ use self::knowledge::published_end;
 use crate::budget::{Keep, Limits};
 use crate::client::Transport;
 use crate::clock::{Calendar, Clock};
-use crate::domain::{Dataset, Day, Prm, paris};
+use crate::domain::{CustomerDataset, Dataset, Day, Prm, paris};
 use crate::source::{Pool, Source};
 use crate::store::{MeterSetup, Setup, SourceSetup, Store};
 
@@ -95,6 +96,8 @@ pub struct ActiveMeter {
     pub sources: Vec<String>,
     /// The datasets that are kept.
     pub datasets: Vec<Dataset>,
+    /// What is kept of the customer.
+    pub customer: Vec<CustomerDataset>,
     /// Days before this one are not wanted.
     pub since: Option<Day>,
 }
@@ -143,6 +146,7 @@ impl Engine {
                     sources: m.sources.clone(),
                     consent_until: consent_until(m, &grants),
                     datasets: m.datasets.clone(),
+                    customer: m.customer.clone(),
                 })
                 .collect(),
         }

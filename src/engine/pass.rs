@@ -18,10 +18,10 @@ use super::report::{Interruption, Stop};
 use super::serving::{self, Moment, SeriesKey};
 use super::source_pass::SourcePass;
 use super::{ActiveMeter, ActiveSource, Engine, Report};
-use crate::domain::{Dataset, Prm, SeriesState, paris};
+use crate::domain::{CustomerDataset, Dataset, Prm, SeriesState, paris};
 use crate::plan::{Allowance, Request};
 use crate::source::{Reaction, catalogue};
-use crate::store::{Effect, Facts, SeriesFacts, SourceState, Spent, StoreError};
+use crate::store::{Effect, Facts, MeterId, SeriesFacts, SourceState, Spent, StoreError};
 
 /// What a pass is narrowed to.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,9 @@ pub struct Selection {
     pub prms: Vec<Prm>,
     /// Only these datasets; empty: all.
     pub datasets: Vec<Dataset>,
+    /// What is asked for by name about customers. Where neither this nor anything else narrows a pass, all of it
+    /// takes part.
+    pub customers: Vec<CustomerDataset>,
     /// Only these series, where there is such a list.
     pub only: Option<BTreeSet<(Prm, Dataset)>>,
     /// Days, refetching, and who asked.
@@ -145,7 +148,7 @@ impl Engine {
         let mut accounts: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for (active, knowledge) in knowledges {
             let chosen = chosen(&knowledge, selection, only);
-            if chosen.series.as_ref().is_none_or(|series| !series.is_empty()) {
+            if chosen.series.as_ref().is_none_or(|series| !series.is_empty()) || !chosen.customers.is_empty() {
                 accounts.entry(active.source.account()).or_default().push((active, knowledge, chosen));
             }
         }
@@ -239,11 +242,22 @@ fn selects(selection: &Selection, series: &SeriesFacts) -> bool {
         && selection.only.as_ref().is_none_or(|only| only.contains(&(series.prm.clone(), series.dataset)))
 }
 
+/// The datasets about customers that a pass takes, and whether an operator wants each of them asked for now.
+fn customers_of(knowledge: &Knowledge, selection: &Selection) -> BTreeMap<(MeterId, CustomerDataset), bool> {
+    let Selection { prms, datasets, customers, only, request } = selection;
+    let unnamed = datasets.is_empty() && customers.is_empty() && only.is_none() && request.only.is_none();
+    let of_meter = |prm| prms.is_empty() || prms.contains(prm);
+    let all = knowledge.customers.iter().filter(|facts| of_meter(&facts.prm));
+    let taken = all.filter(|facts| unnamed || customers.contains(&facts.about));
+    taken.map(|facts| ((facts.meter, facts.about), request.refetch && customers.contains(&facts.about))).collect()
+}
+
 pub(super) fn chosen(knowledge: &Knowledge, selection: &Selection, only: Option<&BTreeSet<SeriesKey>>) -> Chosen {
     let fits = |s: &SeriesFacts| only.is_none_or(|only| only.contains(&(s.meter, s.dataset))) && selects(selection, s);
     let Selection { prms, datasets, only: listed, .. } = selection;
     let everything = only.is_none() && prms.is_empty() && datasets.is_empty() && listed.is_none();
     let indices: BTreeSet<usize> =
         knowledge.series.iter().enumerate().filter(|(_, s)| fits(s)).map(|(index, _)| index).collect();
-    Chosen { series: (!everything).then_some(indices), request: selection.request }
+    let customers = if only.is_none() { customers_of(knowledge, selection) } else { BTreeMap::new() };
+    Chosen { series: (!everything).then_some(indices), request: selection.request, customers }
 }

@@ -11,11 +11,11 @@ use super::allowance::{self, Pace};
 use super::knowledge::Knowledge;
 use super::pass::{self, Selection};
 use super::serving::{self, Moment};
-use super::{ActiveMeter, ActiveSource};
-use crate::domain::{Coverage, Dataset, Days, Prm, SeriesState};
+use super::{ActiveMeter, ActiveSource, customers};
+use crate::domain::{Coverage, CustomerDataset, Dataset, Days, Prm, SeriesState};
 use crate::plan::forecast::{Demand, Forecast};
 use crate::plan::{self, Allowance, Call, Reason};
-use crate::store::{Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, Spent};
+use crate::store::{CustomerFacts, Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, Spent};
 
 /// One planned call, for people and scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +34,25 @@ pub struct PlannedCall<'a> {
     pub reason: Reason,
 }
 
+/// What would be asked about a customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedErrand {
+    /// Whose customer.
+    pub prm: Prm,
+    /// What is to be known.
+    pub about: CustomerDataset,
+    /// The calls that it takes.
+    pub calls: usize,
+}
+
 /// What a pass would do.
 #[derive(Debug)]
 pub struct Outlook {
     /// The calls of each source, in order, with what is known of its series: a fleet has a million calls, so none
     /// of them carries names of its own.
     sources: Vec<(String, Vec<SeriesFacts>, Vec<Call>)>,
+    /// What it would ask about customers.
+    pub errands: Vec<PlannedErrand>,
     /// What will become of them within the budget of each source, by the sources' names.
     pub forecasts: Vec<(String, Forecast)>,
 }
@@ -81,11 +94,18 @@ pub struct Ground<'a> {
 /// counter that their history is charged to ([`ActiveSource::history_pool`]).
 #[must_use]
 pub fn outlook(ground: &Ground<'_>, facts: Facts, spent: &[Spent], selection: &Selection) -> Outlook {
-    let mut outlook = Outlook { sources: Vec::new(), forecasts: Vec::new() };
+    let mut outlook = Outlook { sources: Vec::new(), errands: Vec::new(), forecasts: Vec::new() };
     let now = ground.moment.calendar;
     let mut ahead = Ahead::default();
     for (active, knowledge, spent) in prospects(ground, facts, spent) {
-        let calls = knowledge.calls(active, &pass::chosen(&knowledge, selection, None), now);
+        let chosen = pass::chosen(&knowledge, selection, None);
+        outlook.errands.extend(knowledge.customers.iter().filter_map(|facts| {
+            let told = *chosen.customers.get(&(facts.meter, facts.about))?;
+            let calls = customers::calls(active, facts.about);
+            let due = calls > 0 && customers::is_due(facts, false, told, now);
+            due.then(|| PlannedErrand { prm: facts.prm.clone(), about: facts.about, calls })
+        }));
+        let calls = knowledge.calls(active, &chosen, now);
         let allowance = allowance::of(active, spent, knowledge.daily, ground.moment);
         let calls = plan::order::order(calls, Some(allowance));
         let demand = knowledge.demand(&calls);
@@ -161,6 +181,7 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
                 name: active.source.name().to_owned(),
                 state: SourceState::default(),
                 learnt: BTreeMap::new(),
+                closed: BTreeMap::new(),
             });
         }
     }
@@ -171,12 +192,29 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
         numbers.insert(series.prm.clone(), series.meter);
         known.insert((series.prm.clone(), series.dataset), series);
     }
+    let known_customers: BTreeSet<(Prm, CustomerDataset)> =
+        facts.customers.iter().map(|known| (known.prm.clone(), known.about)).collect();
     for (n, meter) in (1_i64..).zip(meters) {
         let Some(source) = meter.sources.first().and_then(|name| ids.get(name.as_str())).copied() else { continue };
+        let number = numbers.get(&meter.prm).copied().unwrap_or(MeterId(-n));
+        for about in meter.customer.iter().filter(|about| !known_customers.contains(&(meter.prm.clone(), **about))) {
+            facts.customers.push(CustomerFacts {
+                meter: number,
+                prm: meter.prm.clone(),
+                name: meter.name.clone(),
+                about: *about,
+                source,
+                state: SeriesState::Ok,
+                code: None,
+                not_before: None,
+                last_success_at: None,
+                seen: 0,
+            });
+        }
         for dataset in &meter.datasets {
             let stored = known.remove(&(meter.prm.clone(), *dataset));
             let mut one = stored.unwrap_or_else(|| SeriesFacts {
-                meter: numbers.get(&meter.prm).copied().unwrap_or(MeterId(-n)),
+                meter: number,
                 prm: meter.prm.clone(),
                 name: meter.name.clone(),
                 dataset: *dataset,

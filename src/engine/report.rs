@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::serving::SeriesKey;
-use crate::domain::{Dataset, Prm, SeriesState};
+use crate::domain::{CustomerDataset, Dataset, Prm, SeriesState};
 use crate::exit::Exit;
 use crate::source::{Reaction, catalogue};
 
@@ -22,6 +22,25 @@ pub struct DatasetReport {
     pub stands_in: bool,
     /// Which dataset.
     pub dataset: Dataset,
+    /// Its state after the pass.
+    pub state: SeriesState,
+    /// The code of its trouble.
+    pub code: Option<String>,
+    /// What is wrong and what to do.
+    pub error: Option<String>,
+}
+
+/// How one dataset about a customer fared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerReport {
+    /// The meter's identifier.
+    pub prm: Prm,
+    /// The meter's name.
+    pub name: String,
+    /// The source that was asked last.
+    pub source: String,
+    /// What was to be known.
+    pub about: CustomerDataset,
     /// Its state after the pass.
     pub state: SeriesState,
     /// The code of its trouble.
@@ -80,6 +99,8 @@ pub struct Report {
     pub left: u64,
     /// The meters that took part.
     pub meters: Vec<MeterReport>,
+    /// What was to be known of customers.
+    pub customers: Vec<CustomerReport>,
     /// Sources that were left early.
     pub interruptions: Vec<Interruption>,
     /// Whether the pass was asked to stop.
@@ -113,6 +134,7 @@ impl Report {
         self.changed += other.changed;
         self.left += other.left;
         self.interruptions.extend(other.interruptions);
+        self.customers.extend(other.customers);
         self.stopped |= other.stopped;
         let places: HashMap<Prm, usize> =
             self.meters.iter().enumerate().map(|(place, meter)| (meter.prm.clone(), place)).collect();
@@ -152,6 +174,8 @@ impl Report {
             };
             let down = datasets().all(|d| d.state == SeriesState::Failing && passes(d.code.as_deref()));
             if down && self.inserted == 0 { Exit::TryLater } else { Exit::Failed }
+        } else if self.customers.iter().any(|c| bad(c.state)) {
+            Exit::Failed
         } else if datasets().any(|d| d.state == SeriesState::Waiting) {
             Exit::TryLater
         } else {

@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use super::Page;
 use crate::cli::status::View;
 use crate::daemon::board::Board;
-use crate::domain::{Dataset, Day, DayState, SeriesState, paris};
+use crate::domain::{CustomerDataset, Dataset, Day, DayState, SeriesState, paris};
 use crate::observe::metrics::{self as names, Exposition};
 use crate::source::{Reaction, catalogue};
 use crate::store::{CallTally, DURATIONS_MS};
@@ -92,6 +92,18 @@ fn series(all: &mut Exposition, view: &View<'_>) {
             all.put(&names::SERIES, &[dataset.name(), state.name()], count);
         }
     }
+    for about in CustomerDataset::ALL {
+        let of = || view.customers.iter().filter(|c| c.about == about);
+        if let Some(at) = of().filter_map(|c| c.last_success_at).max() {
+            all.put(&names::LAST_SUCCESS, &[about.name()], at);
+        }
+    }
+    for about in CustomerDataset::ALL.into_iter().filter(|about| view.customers.iter().any(|c| c.about == *about)) {
+        for state in SERIES_STATES {
+            let count = view.customers.iter().filter(|c| c.about == about && c.state == state).count();
+            all.put(&names::SERIES, &[about.name(), state.name()], count);
+        }
+    }
     for dataset in &datasets {
         let late = view.series.iter().filter(|s| s.dataset == *dataset && view.is_late(s)).count();
         all.put(&names::LATE_SERIES, &[dataset.name()], late);
@@ -128,7 +140,7 @@ fn calls(all: &mut Exposition, tallies: &[CallTally]) {
     let mut durations: BTreeMap<[&str; 2], (i64, i64, [i64; 7])> = BTreeMap::new();
     for tally in tallies {
         let api = tally.api.as_deref().unwrap_or("token");
-        let dataset = tally.dataset.map_or("", Dataset::name);
+        let dataset = tally.dataset.unwrap_or_default();
         *requests.entry([&tally.source, api, dataset, outcome(tally)]).or_default() += tally.calls;
         // Where no answer came there is no duration of one.
         if tally.status.is_some() {

@@ -95,6 +95,14 @@ fn html(board: &Board, view: &View<'_>) -> String {
     for line in consents {
         let _infallible = write!(body, "<p>{}</p>", escape(line.trim_end()));
     }
+    let mut told: Vec<&str> = Vec::new();
+    for one in &view.customers {
+        if let Some(message) = one.message.as_deref().filter(|message| !told.contains(message)) {
+            told.push(message);
+            let name = escape(&format!("{}, {}", one.name, one.about));
+            let _infallible = write!(body, "<p><b>{name}</b>: {}</p>", escape(message));
+        }
+    }
     body.push_str("<h2>Calls</h2><table><tr><th>Source<th class=n>Last hour<th class=n>Last 24 hours</tr>");
     let of = |used: i64, limit: Option<u32>| match limit {
         Some(limit) => format!("{} of {}", number::thousands(used), number::thousands(i64::from(limit))),

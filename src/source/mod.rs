@@ -22,7 +22,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::domain::{Api, Dataset, Day, Days, Prm, SameDay, Span};
+use crate::domain::{Api, CustomerDataset, Dataset, Day, Days, Prm, SameDay, Span};
+
+pub use enedis::CustomerCall;
 
 /// What one call asks for.
 #[derive(Debug, Clone, Copy)]
@@ -449,6 +451,32 @@ pub trait Source: Send + Sync + fmt::Debug {
 
     /// Classifies the answer to [`Source::request`]; `now` is the machine's time.
     fn read<'r>(&self, ask: Ask<'_>, response: &'r Response, now: DateTime<Utc>) -> Reply<'r>;
+
+    /// The APIs in which it may be asked about customers, the preferred one first: those of measures that both have.
+    fn customer_apis(&self) -> &[Api] {
+        self.apis(Dataset::DailyConsumption)
+    }
+
+    /// The calls that a dataset about the customer takes in an API, the one that matters most first; none
+    /// where it is not offered. They are charged to [`Pool::Live`].
+    fn customer_calls(&self, _: CustomerDataset, _: Api) -> &'static [CustomerCall] {
+        &[]
+    }
+
+    /// The request for one of these calls; `None` where it cannot be made without a token.
+    fn ask_customer(&self, _: CustomerCall, _: &Prm, _: Option<&Token>) -> Option<Request> {
+        None
+    }
+
+    /// The body of the answer to it, for the decoder, out of any wrapping; or what was refused.
+    fn read_customer<'r>(
+        &self,
+        _: CustomerCall,
+        response: &'r Response,
+        _: DateTime<Utc>,
+    ) -> Result<&'r [u8], Refusal> {
+        Err(catalogue::own(catalogue::Own::Undecodable, Some(response.status), ""))
+    }
 
     /// What an answer, data or not, says about the source's own quota.
     fn quota(&self, _: &Ask<'_>, _: &Response, _: DateTime<Utc>) -> Vec<Quota> {

@@ -2,11 +2,54 @@
 
 use crate::budget::{Keep, Verdict};
 use crate::domain::registers::Doubt;
-use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SameDay, SeriesState, Values};
+use crate::domain::{Api, CustomerDataset, Dataset, Day, DayRecord, Days, Direction, SameDay, SeriesState, Values};
 
 use crate::source::Pool;
 
-use super::{Activation, CallId, Learnt, MeterId, Raw, SourceId, SourceState};
+use super::{Activation, CallId, Closed, Learnt, MeterId, Raw, SourceId, SourceState};
+
+/// What a call asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// Measures of some days.
+    Days(MeterId, Dataset, Days),
+    /// Something about the customer, which has no days.
+    Customer(MeterId, CustomerDataset),
+}
+
+impl Asks {
+    /// Of which meter.
+    #[must_use]
+    pub fn meter(self) -> MeterId {
+        match self {
+            Self::Days(meter, ..) | Self::Customer(meter, _) => meter,
+        }
+    }
+
+    /// The number of its dataset in the database.
+    #[must_use]
+    pub fn dataset_id(self) -> i64 {
+        match self {
+            Self::Days(_, dataset, _) => dataset.id(),
+            Self::Customer(_, about) => about.id(),
+        }
+    }
+
+    /// The days, of measures.
+    #[must_use]
+    pub fn days(self) -> Option<Days> {
+        match self {
+            Self::Days(_, _, days) => Some(days),
+            Self::Customer(..) => None,
+        }
+    }
+}
+
+impl From<(MeterId, Dataset, Days)> for Asks {
+    fn from((meter, dataset, days): (MeterId, Dataset, Days)) -> Self {
+        Self::Days(meter, dataset, days)
+    }
+}
 
 /// A call that is about to be made.
 #[derive(Debug, Clone)]
@@ -18,7 +61,7 @@ pub struct NewCall {
     /// Which of the source's counters it belongs to.
     pub pool: Pool,
     /// What it asks for; `None` for a token.
-    pub asks: Option<(MeterId, Dataset, Days)>,
+    pub asks: Option<Asks>,
     /// What it leaves for calls that may not wait, if it can wait itself.
     pub keep: Option<Keep>,
     /// What was known of its series when it was planned ([`super::SeriesFacts::seen`]); `None` for a
@@ -130,6 +173,15 @@ pub enum Effect {
         source: SourceId,
         /// How it stands now.
         state: SourceState,
+    },
+    /// A source takes a call about customers from this application again, or does not.
+    Closed {
+        /// Which source.
+        source: SourceId,
+        /// The path of the call.
+        path: String,
+        /// The refusal; `None` where it is over.
+        closed: Option<Closed>,
     },
     /// What a source said about its own quota at this instant (machine, ms): it takes `left` more
     /// calls until then. Believed for a day at most.

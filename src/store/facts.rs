@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{Api, Coverage, Dataset, Day, Days, Direction, Prm, SeriesState};
 
-use super::{MeterId, SourceId};
+use super::{Closed, CustomerFacts, MeterId, SourceId};
 
 /// One series and all that is known of it.
 #[derive(Debug, Clone)]
@@ -84,6 +84,8 @@ pub struct SourceFacts {
     pub state: SourceState,
     /// What was learnt about its datasets.
     pub learnt: BTreeMap<Dataset, Learnt>,
+    /// The calls about customers that it does not take from this application, by their paths.
+    pub closed: BTreeMap<String, Closed>,
 }
 
 /// How things stand with what a source counts by: whether it rests, and why.
@@ -129,6 +131,10 @@ pub struct Facts {
     pub series: Vec<SeriesFacts>,
     /// The configured sources.
     pub sources: Vec<SourceFacts>,
+    /// The configured datasets about customers, in the order of the configuration.
+    pub customers: Vec<CustomerFacts>,
+    /// Since when there are measures, as the newest contracts say.
+    pub floors: BTreeMap<(MeterId, Direction), Day>,
     /// What was learnt about activations.
     pub activations: BTreeMap<(MeterId, Direction), Activation>,
     /// Failed calls since the given instant.

@@ -14,8 +14,10 @@ mod call;
 mod compare;
 mod consents;
 pub mod copy;
+mod customer;
 mod error;
 mod facts;
+mod forget;
 mod holes;
 pub mod lock;
 mod offpeak;
@@ -35,13 +37,15 @@ use async_trait::async_trait;
 
 use crate::budget::Limits;
 use crate::domain::reconcile::DayThreefold;
-use crate::domain::{Dataset, Day, Direction};
+use crate::domain::{CustomerDataset, Dataset, Day, Direction};
 use crate::source::Pool;
 
-pub use call::{Answer, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
+pub use call::{Answer, Asks, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
 pub use consents::{Answered, Authorisation, EndKnown, Journey, WARNED_AT_DAYS, Warning};
+pub use customer::{Closed, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate};
 pub use error::StoreError;
 pub use facts::{Activation, Facts, FailedCall, Learnt, SeriesFacts, SourceFacts, SourceState, Standing};
+pub use forget::{Forget, Forgotten, ForgottenMeter};
 pub use open::{Database, Finding, Mode, Place};
 pub use raw::{KEPT_DAYS, KeptAnswer, Raw};
 pub use setup::{MeterSetup, Setup, SourceSetup, Switch, Window};
@@ -63,6 +67,11 @@ pub struct CallId(pub i64);
 /// Milliseconds from the start of a call until others may take over its series: no answer is waited
 /// for longer.
 pub const LEASE_MS: i64 = 60_000;
+
+/// The name of the dataset of that number, whichever kind it is of.
+fn dataset_name(id: i64) -> Option<&'static str> {
+    Dataset::from_id(id).map(Dataset::name).or_else(|| CustomerDataset::from_id(id).map(CustomerDataset::name))
+}
 
 /// The database behind linkyd.
 #[async_trait]
@@ -125,6 +134,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ) -> Result<(), StoreError> {
         self.apply(effects).await
     }
+
+    /// Keeps what was said of a customer, or how asking about one failed, in one transaction. The counter of the
+    /// dataset from then on ([`CustomerFacts::seen`]).
+    async fn keep(&self, update: CustomerUpdate) -> Result<i64, StoreError>;
+
+    /// Since when there are measures of a meter, as its newest contracts say.
+    async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError>;
+
+    /// How datasets about customers stand, in the order of the configuration.
+    async fn customers(&self) -> Result<Vec<CustomerStatus>, StoreError>;
 
     /// The lines of `linkyd status`, in the order of the configuration.
     async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError>;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::copy::Bulk;
 use super::postgres::{Address, PostgresStore, TimeOf};
 use super::sqlite::SqliteStore;
-use super::{Store, StoreError, lock, postgres, sqlite};
+use super::{Forget, Forgotten, Store, StoreError, lock, postgres, sqlite};
 use crate::clock::Clock;
 use crate::domain::{Dataset, Prm, Values};
 
@@ -137,6 +137,15 @@ impl Database {
         match self {
             Self::File(store) => store.check().await,
             Self::Server(store) => store.check().await,
+        }
+    }
+
+    /// Deletes meters, or what is personal about customers, so that the files hold it no more; `now_ms` is the
+    /// machine's time.
+    pub async fn forget(&self, forget: Forget, now_ms: i64) -> Result<Forgotten, StoreError> {
+        match self {
+            Self::File(store) => store.forget(forget, now_ms).await,
+            Self::Server(store) => store.forget(forget, now_ms).await,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the store is told of the configuration and of the calendar.
 
-use crate::domain::{Dataset, Day, Days, Prm};
+use crate::domain::{CustomerDataset, Dataset, Day, Days, Prm};
 
 use super::{MeterId, SourceId};
 
@@ -43,6 +43,15 @@ pub struct MeterSetup {
     pub consent_until: Option<i64>,
     /// The datasets that are kept.
     pub datasets: Vec<Dataset>,
+    /// What is kept of the customer.
+    pub customer: Vec<CustomerDataset>,
+}
+
+impl MeterSetup {
+    /// The numbers of everything that is kept, in the database.
+    pub(super) fn dataset_ids(&self) -> impl Iterator<Item = i64> {
+        self.datasets.iter().map(|d| d.id()).chain(self.customer.iter().map(|about| about.id()))
+    }
 }
 
 /// From now on another source serves a series. How it stands at the old one is kept.

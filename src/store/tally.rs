@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use super::{CallId, Store, StoreError};
-use crate::domain::Dataset;
 
 /// Milliseconds after which a line counts as settled: no call takes as long.
 pub(super) const SETTLED_MS: i64 = 600_000;
@@ -22,8 +21,8 @@ pub struct CallTally {
     pub source: String,
     /// The API; `None` for tokens.
     pub api: Option<String>,
-    /// The dataset; `None` for tokens.
-    pub dataset: Option<Dataset>,
+    /// The name of the dataset; `None` for tokens.
+    pub dataset: Option<&'static str>,
     /// Whether they brought what was asked for, or the certainty that there is nothing.
     pub answered: bool,
     /// HTTP status, where an answer came.
@@ -49,7 +48,7 @@ pub struct Tallied {
 }
 
 /// The name of a source, an API, a dataset, whether it was answered, a status and a code.
-type Kind = (String, Option<String>, Option<Dataset>, bool, Option<u16>, Option<String>);
+type Kind = (String, Option<String>, Option<&'static str>, bool, Option<u16>, Option<String>);
 
 /// The calls of the whole journal by how they ended, kept up to date.
 #[derive(Debug, Default)]

@@ -192,8 +192,10 @@ fn a_database_is_created_looked_after_and_found_whole() {
     let home = Home::new("http://127.0.0.1:9/");
     home.run(&["db", "check"]).exits(69);
     let text = home.run(&["db", "migrate"]).exits(0).out;
-    assert_eq!(text, "linkyd.db is at schema 4.\n");
-    assert_eq!(home.run(&["db", "migrate", "--json"]).exits(0).json(), json!({"database": "linkyd.db", "schema": 4}));
+    let schema = linkyd::store::sqlite::NEWEST_SCHEMA;
+    assert_eq!(text, format!("linkyd.db is at schema {schema}.\n"));
+    let document = home.run(&["db", "migrate", "--json"]).exits(0).json();
+    assert_eq!(document, json!({"database": "linkyd.db", "schema": schema}));
     assert_eq!(home.run(&["db", "check"]).exits(0).out, "linkyd.db is whole.\n");
     let document = home.run(&["db", "check", "--json"]).exits(0).json();
     assert_eq!(document, json!({"database": "linkyd.db", "ok": true, "findings": []}));

@@ -79,6 +79,7 @@ impl Fleet {
         }));
         let world = self.simulator.world();
         let meters = world.meters.iter().enumerate().map(|(n, meter)| ActiveMeter {
+            customer: Vec::new(),
             prm: meter.prm.clone(),
             name: format!("Meter {n}"),
             sources: vec!["enedis".to_owned()],

@@ -27,6 +27,8 @@ mod consents;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod customers;
+#[cfg(test)]
 mod daemon_http;
 #[cfg(test)]
 mod daemon_inside;
@@ -46,6 +48,8 @@ mod instances;
 mod instances_postgres;
 #[cfg(test)]
 mod late;
+#[cfg(test)]
+mod personal;
 #[cfg(test)]
 #[path = "../postgres/server.rs"]
 mod postgres;

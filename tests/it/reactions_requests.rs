@@ -36,7 +36,7 @@ async fn a_selection_asks_for_nothing_else() {
     let rig = rig_of(MeterSpec::new(prm(METER)), &DATASETS).await;
     let only = Request { only: days("2026-11-01", "2026-11-05"), operator: true, ..Request::default() };
     let datasets = vec![Dataset::ConsumptionLoadCurve];
-    let narrow = Selection { prms: vec![prm(METER)], datasets, only: None, request: only };
+    let narrow = Selection { prms: vec![prm(METER)], datasets, request: only, ..Selection::default() };
     let report = rig.pass_with(narrow.clone()).await;
     assert_eq!((report.calls, report.exit(), report.meters.len()), (1, Exit::Done, 1));
     let call = rig.simulator.log().pop().unwrap();

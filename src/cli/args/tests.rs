@@ -26,7 +26,7 @@ fn sync_takes_everything() {
     assert_eq!(invocation.config, Some(PathBuf::from("x.toml")));
     let Command::Sync(args) = invocation.command else { panic!("not sync") };
     assert_eq!(args.narrow.which.prms.iter().map(Prm::full).collect::<Vec<_>>(), ["01234567890123", "01234567890124"]);
-    assert_eq!(args.narrow.which.datasets, [Dataset::DailyMaxPower]);
+    assert_eq!(args.narrow.which.datasets(), [Dataset::DailyMaxPower]);
     assert_eq!(args.at.unwrap().to_rfc3339(), "2026-11-24T08:30:00+00:00");
     assert!(args.refetch && args.json);
     let day: Day = "2026-01-01".parse().unwrap();
@@ -67,10 +67,6 @@ fn usage_errors_say_what_to_write() {
             "error: invalid value 'yesterday' for '--at <RFC3339>': write an instant with its offset, as in 2026-11-24T09:30:00+01:00",
         ),
         ("sync --from 2026-02-01 --to 2026-01-31", "error: --from 2026-02-01 lies after --to 2026-01-31"),
-        (
-            "sync --dataset identity",
-            "error: invalid value 'identity' for '--dataset <DATASET>': this version does not collect it yet",
-        ),
         (
             "sync --prm 0123456789012",
             "error: invalid value for '--prm <PRM>': a PRM has exactly 14 digits, this has 13 characters",
@@ -118,6 +114,7 @@ fn help_reads_well() {
       doctor     Look for what is wrong and say what to do about it
       authorize  Ask a customer for consent: print Enedis' page, take the answer, store the meter
       resume     Lift the pause of a source, as after a suspected ban
+      forget     Remove personal data or whole meters from the database, from every page of its files
       simulate   Run a stand-in for Enedis on this machine
       demo       Try everything without an account: fetch an invented household's history
       config     Check or show the configuration

@@ -16,6 +16,7 @@ fn now() -> DateTime<Utc> {
 
 fn meter(name: &str, prm: &str) -> MeterConfig {
     MeterConfig {
+        customer: Vec::new(),
         prm: prm.parse().unwrap(),
         name: name.to_owned(),
         sources: vec!["home".to_owned()],

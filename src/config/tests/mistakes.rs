@@ -65,7 +65,7 @@ fn meters_name_what_exists() {
             "datasets = [\"daily_consumtion\"]",
             "there is no dataset \"daily_consumtion\"; the nearest is \"daily_consumption\"",
         ),
-        ("datasets = [\"identity\"]", "this version does not collect identity yet; remove it"),
+        ("datasets = [\"contrat\"]", "there is no dataset \"contrat\"; the nearest is \"contract\""),
         ("datasets = [1]", "datasets must be a list of texts in quotes"),
         ("name = \"\"", "name is empty; leave it out or fill it"),
         ("name = \"01234567890123\"", "name holds a PRM; it stands in logs, so choose another one"),
@@ -114,7 +114,7 @@ fn sections_are_checked() {
             "[schedule.every]\ndaily_power = \"7d\"",
             "unknown key \"daily_power\" in [schedule.every]; the nearest known key is \"daily_max_power\"",
         ),
-        ("[schedule.every]\ncontract = \"7d\"", "this version does not collect contract yet; remove it"),
+        ("[schedule.every]\ncontract = \"7d\"", "contract has no days, and a cadence of its own; remove it"),
         (
             "[log]\nfilter = \"inof\"",
             "filter: \"inof\" is no level; levels are \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",

@@ -18,7 +18,7 @@ use crate::domain::personal::{Address, Contact, Identity, Personal};
 use crate::domain::{Day, Direction};
 
 pub use v5::{address, contact, contract, identity};
-pub use v2026::{Installation, Situation, general_data, metering, situation, supply, synthesis};
+pub use v2026::{Installation, Situation, bundle, general_data, metering, situation, supply, synthesis};
 
 use super::DecodeError;
 use super::node::Node;

@@ -71,6 +71,21 @@ pub fn situation(body: &[u8], prm: &Prm) -> Result<Read<Situation>, DecodeError>
     Ok(reader.done(found))
 }
 
+/// Reads what a gateway makes of three answers: `situation_contrat`, `synthese_contrat` and `comptage` beside each
+/// other, of which the last two may be missing.
+pub fn bundle(body: &[u8], prm: &Prm) -> Result<Read<Situation>, DecodeError> {
+    let value: serde_json::Value = serde_json::from_slice(body).map_err(|_| DecodeError::Lacking)?;
+    let part = |name: &str| value.get(name).filter(|part| !part.is_null()).map(|part| part.to_string().into_bytes());
+    let mut read = situation(&part("situation_contrat").ok_or(DecodeError::Lacking)?, prm)?;
+    for (name, decode) in [("synthese_contrat", synthesis as fn(&[u8]) -> _), ("comptage", metering)] {
+        // Whatever is wrong with a part, the others stand.
+        let Some(Ok(more)) = part(name).map(|body| decode(&body)) else { continue };
+        read.value.contracts = std::mem::take(&mut read.value.contracts).and(more.value);
+        read.oddities.extend(more.oddities);
+    }
+    Ok(read)
+}
+
 /// Whether an entry has anything that a contract has.
 fn is_contract(entry: Node<'_>) -> bool {
     entry.any(&["usage_point_id", "segment", "contract_type", "contract_start", "subscribed_power"]).is_there()

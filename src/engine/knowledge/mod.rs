@@ -16,10 +16,12 @@ use chrono::{DateTime, Utc};
 use super::serving::SeriesKey;
 use super::{ActiveSource, react};
 use crate::domain::coverage::PUBLISHED_AT;
-use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SeriesState, paris};
+use crate::domain::{Api, CustomerDataset, Dataset, Day, DayRecord, Days, Direction, SeriesState, paris};
 use crate::plan::{Request, forecast};
 use crate::source::Reach;
-use crate::store::{Activation, Effect, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, Window};
+use crate::store::{
+    Activation, CustomerFacts, Effect, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, Window,
+};
 
 /// Failed calls of one day after which a span, or a series of which nothing succeeds, rests until
 /// the next day (docs/planning.md).
@@ -45,6 +47,10 @@ pub struct Knowledge {
     pub source: SourceFacts,
     /// What is learnt about activations.
     pub activations: BTreeMap<(MeterId, Direction), Activation>,
+    /// What is to be known of customers, in the order of the configuration.
+    pub customers: Vec<CustomerFacts>,
+    /// Since when there are measures, as contracts say.
+    floors: BTreeMap<(MeterId, Direction), Day>,
     /// Failed calls of today, by series.
     failed: BTreeMap<SeriesKey, Vec<FailedCall>>,
     /// What a plan made before does not know of yet.
@@ -91,13 +97,27 @@ pub struct Chosen {
     pub series: Option<BTreeSet<usize>>,
     /// Days, refetching, and who asked.
     pub request: Request,
+    /// What takes part of what is to be known of customers, and whether it is asked for whenever that was done last.
+    pub customers: BTreeMap<(MeterId, CustomerDataset), bool>,
 }
 
 impl Knowledge {
     /// What concerns one source: its series, and what is known of them and of it.
     #[must_use]
     pub fn new(part: Part, every: BTreeMap<Dataset, i32>) -> Self {
-        let Part { series, source, activations, failed, oldest_answered, asked, tokens, widest, since } = part;
+        let Part {
+            series,
+            source,
+            activations,
+            customers,
+            floors,
+            failed,
+            oldest_answered,
+            asked,
+            tokens,
+            widest,
+            since,
+        } = part;
         let key = |series: &SeriesFacts| (series.meter, series.dataset);
         let mut members: BTreeMap<MeterId, Vec<usize>> = BTreeMap::new();
         for (index, one) in series.iter().enumerate() {
@@ -113,6 +133,8 @@ impl Knowledge {
             series,
             source,
             activations,
+            customers,
+            floors,
             failed: by_series,
             touched: Touched::default(),
             daily: u32::try_from(forecast::daily(&asked, &every)).unwrap_or(u32::MAX).saturating_add(tokens),
@@ -165,6 +187,7 @@ impl Knowledge {
         for failed in facts.failed.iter().filter(|f| f.source == source) {
             self.add_failed(failed.clone());
         }
+        self.floors.extend(facts.floors.iter().map(|(key, day)| (*key, *day)));
         self.activations.extend(facts.activations.iter().map(|(key, known)| (*key, *known)));
         if let Some(source) = facts.sources.iter().find(|s| s.id == self.source.id) {
             self.touched.all |= self.source.learnt != source.learnt;
@@ -304,7 +327,30 @@ impl Knowledge {
     /// refused as before the activation, wherever exactly that is.
     fn wanted_from(&self, series: &SeriesFacts, served: Day, refused: Option<Day>) -> Day {
         let since = self.since.get(&series.meter).copied();
-        [since, refused.map(Day::next)].into_iter().flatten().fold(served, Day::max)
+        let floor = self.floor(series.meter, series.dataset.direction());
+        [since, floor, refused.map(Day::next)].into_iter().flatten().fold(served, Day::max)
+    }
+
+    /// The day before which nothing is wished for, as the contract says: measures of an earlier holder are not
+    /// served. Where such days are stored or were served the contract is not believed.
+    fn floor(&self, meter: MeterId, direction: Direction) -> Option<Day> {
+        let floor = self.floors.get(&(meter, direction)).copied()?;
+        let served = [self.activation(meter, direction).accepted, self.oldest_held(meter, direction)];
+        served.into_iter().flatten().all(|day| day >= floor).then_some(floor)
+    }
+
+    /// Takes over what the newest contracts of a meter say.
+    pub fn learn_floors(&mut self, meter: MeterId, floors: &BTreeMap<Direction, Day>) {
+        for direction in Direction::ALL {
+            let floor = floors.get(&direction).copied();
+            let before = match floor {
+                Some(day) => self.floors.insert((meter, direction), day),
+                None => self.floors.remove(&(meter, direction)),
+            };
+            if before != floor {
+                self.touched.series.extend(self.members.get(&meter).into_iter().flatten());
+            }
+        }
     }
 
     /// How often a series has failed: today without a success after it, or in a row in this pass.
@@ -373,6 +419,12 @@ impl Knowledge {
                 self.touched.all = true;
             }
             Effect::Source { state, .. } => self.source.state.clone_from(state),
+            Effect::Closed { path, closed: Some(closed), .. } => {
+                self.source.closed.insert(path.clone(), closed.clone());
+            }
+            Effect::Closed { path, closed: None, .. } => {
+                self.source.closed.remove(path);
+            }
             // The database reckons with it when the next call's line is written.
             Effect::Told { .. } => {}
         }

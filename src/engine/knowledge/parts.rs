@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::{Dataset, Day, Direction, Prm, SeriesState};
 use crate::engine::serving::SeriesKey;
-use crate::engine::{ActiveMeter, ActiveSource};
+use crate::engine::{ActiveMeter, ActiveSource, customers};
 use crate::source::Reach;
-use crate::store::{Activation, Facts, FailedCall, MeterId, SeriesFacts, SourceFacts, SourceId};
+use crate::store::{Activation, CustomerFacts, Facts, FailedCall, MeterId, SeriesFacts, SourceFacts, SourceId};
 
 /// What concerns one source.
 #[derive(Debug)]
@@ -17,6 +17,10 @@ pub struct Part {
     pub source: SourceFacts,
     /// What is learnt about activations.
     pub activations: BTreeMap<(MeterId, Direction), Activation>,
+    /// What is to be known of customers.
+    pub customers: Vec<CustomerFacts>,
+    /// Since when there are measures, as contracts say.
+    pub floors: BTreeMap<(MeterId, Direction), Day>,
     /// Failed calls of today.
     pub failed: Vec<FailedCall>,
     /// How far back it answered for a dataset, where that was looked up.
@@ -35,7 +39,7 @@ pub struct Part {
 /// A part for each source that the database knows, in the order of the sources.
 #[must_use]
 pub fn parts<'a>(sources: &'a [ActiveSource], meters: &[ActiveMeter], facts: Facts) -> Vec<(&'a ActiveSource, Part)> {
-    let Facts { series, sources: known, activations, failed, oldest_answered } = facts;
+    let Facts { series, sources: known, customers, floors, activations, failed, oldest_answered } = facts;
     let by_prm: HashMap<&Prm, &ActiveMeter> = meters.iter().map(|meter| (&meter.prm, meter)).collect();
     let by_name: HashMap<&str, &SourceFacts> = known.iter().map(|source| (source.name.as_str(), source)).collect();
     let named = |active: &ActiveSource| by_name.get(active.source.name()).copied();
@@ -66,6 +70,16 @@ pub fn parts<'a>(sources: &'a [ActiveSource], meters: &[ActiveMeter], facts: Fac
         }
         divided.entry(one.source).or_default().push(one);
     }
+    let mut asked_of: BTreeMap<SourceId, Vec<CustomerFacts>> = BTreeMap::new();
+    for one in customers {
+        // The first source that offers it. Where none does, one has to say so.
+        let Some(meter) = by_prm.get(&one.prm) else { continue };
+        let listed = || meter.sources.iter().filter_map(|name| sources.iter().find(|s| s.source.name() == name));
+        let source = listed().find(|s| customers::offers(s, one.about)).or_else(|| listed().next());
+        if let Some(source) = source.and_then(named) {
+            asked_of.entry(source.id).or_default().push(one);
+        }
+    }
     let mut parts = Vec::new();
     for active in sources {
         let Some(source) = named(active).cloned() else { continue };
@@ -82,6 +96,8 @@ pub fn parts<'a>(sources: &'a [ActiveSource], meters: &[ActiveMeter], facts: Fac
             series: divided.remove(&id).unwrap_or_default(),
             source,
             activations: activations.clone(),
+            customers: asked_of.remove(&id).unwrap_or_default(),
+            floors: floors.clone(),
             failed: failed.iter().filter(|f| f.source == id).cloned().collect(),
             oldest_answered: oldest_answered
                 .iter()

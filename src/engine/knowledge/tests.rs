@@ -7,11 +7,19 @@ const CURVE: Dataset = Dataset::ConsumptionLoadCurve;
 
 fn source(learnt: Learnt) -> SourceFacts {
     let learnt = BTreeMap::from([(CURVE, learnt)]);
-    SourceFacts { id: SourceId(1), name: "s".to_owned(), state: crate::store::SourceState::default(), learnt }
+    SourceFacts {
+        id: SourceId(1),
+        name: "s".to_owned(),
+        state: crate::store::SourceState::default(),
+        learnt,
+        closed: BTreeMap::new(),
+    }
 }
 
 fn knowledge(every: BTreeMap<Dataset, i32>) -> Knowledge {
     let part = Part {
+        customers: Vec::new(),
+        floors: BTreeMap::new(),
         series: Vec::new(),
         source: source(Learnt::default()),
         activations: BTreeMap::new(),

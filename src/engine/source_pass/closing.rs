@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::SourcePass;
-use crate::domain::{Dataset, Prm, SeriesState};
-use crate::engine::report::{DatasetReport, MeterReport, Stop};
+use crate::domain::{CustomerDataset, Dataset, Prm, SeriesState};
+use crate::engine::report::{CustomerReport, DatasetReport, MeterReport, Stop};
 use crate::engine::{Report, serving};
 use crate::source::catalogue;
 use crate::store::{Effect, StoreError};
@@ -46,6 +46,7 @@ impl SourcePass<'_> {
         }
         self.report.interruptions.extend(self.interruption.clone());
         self.report.meters = self.meters(&left).await?;
+        self.report.customers = self.customers().await?;
         Ok(self.report)
     }
 
@@ -106,6 +107,33 @@ impl SourcePass<'_> {
         let code = self.knowledge.resting(self.active, index, self.engine.calendar.now())?;
         let advice = catalogue::row_of(&code).map(|(_, advice)| advice.to_owned()).unwrap_or_default();
         Some((code, advice))
+    }
+
+    /// How what was to be asked about customers stands.
+    async fn customers(&self) -> Result<Vec<CustomerReport>, StoreError> {
+        if self.chosen.customers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let own: BTreeSet<(&Prm, CustomerDataset)> = self
+            .knowledge
+            .customers
+            .iter()
+            .filter(|facts| self.chosen.customers.contains_key(&(facts.meter, facts.about)))
+            .map(|facts| (&facts.prm, facts.about))
+            .collect();
+        let lines = self.engine.store.customers().await?;
+        let lines = lines.into_iter().filter(|line| own.contains(&(&line.prm, line.about)));
+        Ok(lines
+            .map(|line| CustomerReport {
+                prm: line.prm,
+                name: line.name,
+                source: line.source,
+                about: line.about,
+                state: line.state,
+                code: line.code,
+                error: line.message,
+            })
+            .collect())
     }
 
     async fn meters(&self, left: &BTreeMap<usize, u64>) -> Result<Vec<MeterReport>, StoreError> {

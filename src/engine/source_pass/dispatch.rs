@@ -36,7 +36,7 @@ const SHORT_SPAN: i32 = 31;
 const MOST_UNPROVEN: usize = 4;
 
 /// Whether a call can wait for another day without anything being lost.
-fn is_history(call: Call) -> bool {
+pub(super) fn is_history(call: Call) -> bool {
     !matches!(call.reason, Reason::Yesterday | Reason::Probe | Reason::LastTry)
 }
 
@@ -113,7 +113,7 @@ impl SourcePass<'_> {
 
     /// What a call for history leaves for the newest days of the next morning, so that a backfill never
     /// costs a day. The counter of a cache is not theirs.
-    fn keep(&self, pool: Pool) -> Option<Keep> {
+    pub(super) fn keep_free(&self, pool: Pool) -> Option<Keep> {
         let per_day = self.active.limits_of(pool).per_day.filter(|_| pool == Pool::Live)?;
         Some(engine::keep(per_day, self.knowledge.daily, self.machine()))
     }
@@ -193,8 +193,8 @@ impl SourcePass<'_> {
             source: self.knowledge.source.id,
             api: Some(api),
             pool,
-            asks: Some((meter, dataset, call.days)),
-            keep: if is_history(call) { self.keep(pool) } else { None },
+            asks: Some((meter, dataset, call.days).into()),
+            keep: if is_history(call) { self.keep_free(pool) } else { None },
             seen: Some(seen),
             lease: self.lease_of(call.series),
             lead_ms: self.lead_ms(),
@@ -232,13 +232,13 @@ impl SourcePass<'_> {
 
     /// How much later than its line says a call may leave. A machine that is always late gets what it
     /// needs, for lines that come to nothing are calls that nobody can make.
-    fn latest(&self) -> Duration {
+    pub(super) fn latest(&self) -> Duration {
         let among_others = (self.lateness * 2).max(LATEST_AMONG_OTHERS);
         if self.engine.store.is_shared() { among_others.min(LATEST) } else { LATEST }
     }
 
     /// Remembers how late a call was: lateness that comes back is forgotten slowly.
-    fn was_late(&mut self, by: Duration) {
+    pub(super) fn was_late(&mut self, by: Duration) {
         self.lateness = self.lateness.mul_f64(0.9).max(by.min(LATEST));
     }
 

@@ -9,6 +9,7 @@ mod canary;
 mod closing;
 mod consents;
 mod dispatch;
+mod errands;
 mod landing;
 mod refusal;
 mod sharing;
@@ -36,6 +37,7 @@ use crate::source::{Ask, Pool, Response};
 use crate::store::{Authorisation, CallId, MeterId, SourceId, StoreError};
 
 use canary::Canaries;
+use errands::Errands;
 use token::Tokens;
 
 /// Calls in the air at once, at the most: rate times the slowest latency that is worth serving.
@@ -108,6 +110,8 @@ type Flights<'f> = FuturesUnordered<Pin<Box<dyn Future<Output = Landed> + Send +
 
 enum Step {
     Send(Call),
+    /// Something about a customer, by its place.
+    Errand(usize),
     WaitUntil(Duration),
     WaitForLanding,
     Done,
@@ -137,6 +141,7 @@ pub(super) struct SourcePass<'a> {
     /// When the pass began: by the machine's wall clock and by its monotonic one.
     began: (DateTime<Utc>, Duration),
     queue: VecDeque<Call>,
+    errands: Errands,
     /// What was left of the budget when the queue was planned, and the calls that had landed by then.
     allowance: Option<(Allowance, u64)>,
     stale: bool,
@@ -204,6 +209,7 @@ impl<'a> SourcePass<'a> {
             ahead,
             began: (engine.clock.now(), engine.clock.monotonic()),
             queue: VecDeque::new(),
+            errands: Errands::default(),
             allowance: None,
             stale: true,
             outdated: BTreeSet::new(),
@@ -243,6 +249,7 @@ impl<'a> SourcePass<'a> {
         let mut flights: Flights<'_> = FuturesUnordered::new();
         let mut arrived = VecDeque::new();
         self.read_consents().await?;
+        self.plan_errands();
         loop {
             while let Some(landed) = arrived.pop_front() {
                 self.land(landed).await?;
@@ -253,6 +260,10 @@ impl<'a> SourcePass<'a> {
             }
             let until = match self.step().await? {
                 Step::Done => break,
+                Step::Errand(index) => {
+                    alongside(&mut flights, &mut arrived, self.run_errand(index)).await?;
+                    continue;
+                }
                 Step::Send(call) => {
                     let prepared = alongside(&mut flights, &mut arrived, self.prepare(call)).await?;
                     let Some((flight, start)) = prepared else { continue };
@@ -303,7 +314,7 @@ impl<'a> SourcePass<'a> {
             return Ok(if self.in_air.is_empty() { Step::Done } else { Step::WaitForLanding });
         }
         if let Some(pause_ms) = self.knowledge.source.state.not_before_ms
-            && (!self.queue.is_empty() || self.canaries.are_open())
+            && (!self.queue.is_empty() || self.canaries.are_open() || !self.errands.is_empty())
         {
             let wait = pause_ms - self.machine_ms();
             if wait > SHORT_PAUSE_MS {
@@ -318,7 +329,11 @@ impl<'a> SourcePass<'a> {
             return Ok(Step::WaitForLanding);
         }
         self.choose_canaries();
-        let Some(index) = self.queue.iter().position(|call| self.may_fly(*call)) else {
+        let index = self.queue.iter().position(|call| self.may_fly(*call));
+        if let Some(errand) = self.next_errand(index.and_then(|index| self.queue.get(index)).copied()) {
+            return Ok(Step::Errand(errand));
+        }
+        let Some(index) = index else {
             if !self.in_air.is_empty() {
                 return Ok(Step::WaitForLanding);
             }

@@ -59,6 +59,7 @@ impl SourcePass<'_> {
             return self.store_answer(flight, end, covered, (none, None), told).await;
         }
         self.tell_of(flight, &refusal, end.status);
+        self.suspect_contract(flight.meter, &refusal);
         // A call that left before a pause was asked for tells of the same event, unless it tells of worse.
         let worse = matches!(refusal.reaction, Reaction::Ban | Reaction::StopApp { .. });
         let old_event = consequence.next == Next::Pause && flight.left < self.pause_began && !worse;
@@ -216,7 +217,7 @@ impl SourcePass<'_> {
         Effect::Source { source: self.knowledge.source.id, state }
     }
 
-    fn pause(&mut self, refusal: &Refusal) {
+    pub(super) fn pause(&mut self, refusal: &Refusal) {
         self.despite_rest = false;
         self.pause_began = self.engine.clock.monotonic();
         self.pauses += 1;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::SourcePass;
 use crate::engine::pass::midnight;
-use crate::store::{CallEnd, CallId, Effect, Lease, NewCall, StoreError};
+use crate::store::{Asks, CallEnd, CallId, Effect, Lease, NewCall, StoreError};
 
 /// A pass that has nothing else to do looks this often at what others hold.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -128,7 +128,7 @@ impl SourcePass<'_> {
     }
 
     fn index_of(&self, call: &NewCall) -> Option<usize> {
-        let (meter, dataset, _) = call.asks?;
+        let Asks::Days(meter, dataset, _) = call.asks? else { return None };
         self.knowledge.index_of((meter, dataset))
     }
 }

@@ -6,44 +6,27 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{Api, Prm};
+use crate::domain::{Api, CustomerDataset, Prm};
 use crate::source::catalogue::{self, Endpoint, Front};
 use crate::source::envelope::is_error;
 use crate::source::{Refusal, Request, Response, Token, wire};
 
 use super::{Enedis, routes};
 
-/// What one may want to know of a customer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Topic {
-    /// The contracts of a meter.
-    Contract,
-    /// The address of the meter.
-    Address,
-    /// Who the customer is.
-    Identity,
-    /// How to reach the customer.
-    Contact,
-}
-
-impl Topic {
-    /// Every one.
-    pub const ALL: [Self; 4] = [Self::Contract, Self::Address, Self::Identity, Self::Contact];
-
-    /// The calls that it takes in an API, the one that matters most first.
-    #[must_use]
-    pub fn calls(self, api: Api) -> &'static [CustomerCall] {
-        use CustomerCall as Call;
-        match (api, self) {
-            (Api::V5, Self::Contract) => &[Call::Contracts],
-            (Api::V5, Self::Address) => &[Call::Addresses],
-            (Api::V5, Self::Identity) => &[Call::Identity],
-            (Api::V5, Self::Contact) => &[Call::ContactData],
-            (Api::V2026, Self::Contract) => &[Call::Situation, Call::Synthesis, Call::Metering],
-            (Api::V2026, Self::Address) => &[Call::GeneralData],
-            // People stand beside the contracts.
-            (Api::V2026, Self::Identity | Self::Contact) => &[Call::Situation],
-        }
+/// The calls that a dataset takes in an API, the one that matters most first.
+#[must_use]
+pub(in crate::source) fn calls_for(dataset: CustomerDataset, api: Api) -> &'static [CustomerCall] {
+    use CustomerCall as Call;
+    use CustomerDataset as About;
+    match (api, dataset) {
+        (Api::V5, About::Contract) => &[Call::Contracts],
+        (Api::V5, About::Address) => &[Call::Addresses],
+        (Api::V5, About::Identity) => &[Call::Identity],
+        (Api::V5, About::Contact) => &[Call::ContactData],
+        (Api::V2026, About::Contract) => &[Call::Situation, Call::Synthesis, Call::Metering],
+        (Api::V2026, About::Address) => &[Call::GeneralData],
+        // People stand beside the contracts.
+        (Api::V2026, About::Identity | About::Contact) => &[Call::Situation],
     }
 }
 
@@ -68,6 +51,8 @@ pub enum CustomerCall {
     Supply,
     /// Address of the meter (2026).
     GeneralData,
+    /// What three answers of 2026 say about contracts, as a gateway puts it together.
+    Bundle,
 }
 
 /// How a call is made.
@@ -79,7 +64,7 @@ struct Route {
 }
 
 impl CustomerCall {
-    /// Every one.
+    /// Every one of Enedis' own.
     pub const ALL: [Self; 9] = [
         Self::Contracts,
         Self::Addresses,
@@ -105,6 +90,7 @@ impl CustomerCall {
             Self::Metering => v2026("/comptage_auto/v1"),
             Self::Supply => v2026("/alimentation_auto/v1"),
             Self::GeneralData => v2026("/donnees_generales_auto/v1"),
+            Self::Bundle => v2026("/enedis/contract"),
         }
     }
 

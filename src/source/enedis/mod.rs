@@ -16,9 +16,9 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Url, form_urlencoded};
 
-use crate::domain::{Api, Dataset, Kind, SameDay};
+use crate::domain::{Api, CustomerDataset, Dataset, Kind, Prm, SameDay};
 
-pub use customers::{CustomerCall, Topic};
+pub use customers::CustomerCall;
 
 use super::catalogue::{self, Endpoint, Front};
 use super::envelope::is_error;
@@ -179,6 +179,23 @@ impl Source for Enedis {
 
     fn services_request(&self, authorisation: i64, token: &Token) -> Option<Request> {
         Some(self.list_services(authorisation, token))
+    }
+
+    fn customer_calls(&self, about: CustomerDataset, api: Api) -> &'static [CustomerCall] {
+        customers::calls_for(about, api)
+    }
+
+    fn ask_customer(&self, call: CustomerCall, prm: &Prm, token: Option<&Token>) -> Option<Request> {
+        token.map(|token| self.customer_request(call, prm, token))
+    }
+
+    fn read_customer<'r>(
+        &self,
+        _: CustomerCall,
+        response: &'r Response,
+        now: DateTime<Utc>,
+    ) -> Result<&'r [u8], Refusal> {
+        self.read_answer(Endpoint::Customer, response, now)
     }
 
     fn read_services<'r>(&self, response: &'r Response, now: DateTime<Utc>) -> Result<&'r [u8], Refusal> {

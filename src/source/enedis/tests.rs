@@ -113,8 +113,13 @@ fn each_call_about_a_customer_names_the_meter_where_its_api_wants_it() {
         assert!(!format!("{request:?}").contains("01234567890123"), "{request:?}");
         assert!(request.url.path().starts_with(&format!("/proxy{}", call.path())));
     }
-    for (topic, api) in Topic::ALL.into_iter().flat_map(|topic| [(topic, Api::V5), (topic, Api::V2026)]) {
-        assert!(topic.calls(api).iter().all(|call| call.api() == api) && !topic.calls(api).is_empty());
+    for (about, api) in CustomerDataset::ALL.into_iter().flat_map(|about| [(about, Api::V5), (about, Api::V2026)]) {
+        let calls = enedis.customer_calls(about, api);
+        assert!(calls.iter().all(|call| call.api() == api) && !calls.is_empty());
+        for call in calls {
+            let asked = enedis.ask_customer(*call, &prm, Some(&token)).unwrap();
+            assert_eq!(asked.url, enedis.customer_request(*call, &prm, &token).url);
+        }
     }
     assert_eq!(Call::ALL.map(Call::path).iter().collect::<std::collections::BTreeSet<_>>().len(), 9);
 }

@@ -15,13 +15,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use url::Url;
 
-use crate::domain::{Api, Dataset, Kind, Prm, SameDay, paris};
+use crate::domain::{Api, CustomerDataset, Dataset, Kind, Prm, SameDay, paris};
 
 use super::catalogue::{self, Endpoint, Front, Own};
 use super::envelope::is_error;
 use super::{
-    Ask, Body, Grant, Label, Pool, Quota, Reach, Reaction, Refusal, Reply, Request, Response, Scope, Source, Token,
-    fingerprint, grant, quota, wire,
+    Ask, Body, CustomerCall, Grant, Label, Pool, Quota, Reach, Reaction, Refusal, Reply, Request, Response, Scope,
+    Source, Token, fingerprint, grant, quota, wire,
 };
 
 use answer::Wrapped;
@@ -160,6 +160,29 @@ impl Source for MyElectricalData {
             return Reply::Body(Body { api, bytes: data.as_bytes(), days, exact });
         }
         Reply::Refused(refusal(response, now))
+    }
+
+    fn customer_calls(&self, about: CustomerDataset, _: Api) -> &'static [CustomerCall] {
+        match about {
+            CustomerDataset::Contract => &[CustomerCall::Bundle],
+            CustomerDataset::Address => &[CustomerCall::GeneralData],
+            // It passes them on, but in which form is not known.
+            CustomerDataset::Identity | CustomerDataset::Contact => &[],
+        }
+    }
+
+    fn ask_customer(&self, call: CustomerCall, prm: &Prm, _: Option<&Token>) -> Option<Request> {
+        let route = routes::of_customer(call)?;
+        Some(self.get(wire::url(&self.0.base_url, &format!("{route}/{}", prm.full()))))
+    }
+
+    fn read_customer<'r>(
+        &self,
+        _: CustomerCall,
+        response: &'r Response,
+        now: DateTime<Utc>,
+    ) -> Result<&'r [u8], Refusal> {
+        data(response).map(|(data, _)| data.as_bytes()).ok_or_else(|| refusal(response, now))
     }
 
     fn quota(&self, ask: &Ask<'_>, response: &Response, now: DateTime<Utc>) -> Vec<Quota> {

@@ -1,7 +1,7 @@
 //! The addresses of MyElectricalData version 2.
 
 use crate::domain::{Dataset, Kind};
-use crate::source::Ask;
+use crate::source::{Ask, CustomerCall};
 
 /// Spans of curves up to this long are asked of Enedis in one piece. Longer ones go to a route that
 /// splits them.
@@ -25,4 +25,13 @@ pub(super) fn path(ask: &Ask<'_>) -> String {
     let split = ask.span.dataset().kind() == Kind::LoadCurve && ask.span.days().len() > WHOLE;
     let batch = if split { "/batch" } else { "" };
     format!("/enedis/{route}{batch}/{}", ask.prm.full())
+}
+
+/// The path of what is asked for about a customer, without the meter; `None` where the gateway has none.
+pub(super) fn of_customer(call: CustomerCall) -> Option<&'static str> {
+    match call {
+        CustomerCall::Bundle => Some("/enedis/contract"),
+        CustomerCall::GeneralData => Some("/enedis/address"),
+        _ => None,
+    }
 }

@@ -436,3 +436,25 @@ proptest::proptest! {
         });
     }
 }
+
+#[test]
+fn contracts_and_addresses_are_passed_on_and_people_are_not_asked_for() {
+    let prm: Prm = "01234567890123".parse().unwrap();
+    let med = med(BASE_URL);
+    for (about, path) in [(CustomerDataset::Contract, "contract"), (CustomerDataset::Address, "address")] {
+        let [call] = med.customer_calls(about, Api::V2026) else { panic!("one call") };
+        let request = med.ask_customer(*call, &prm, None).unwrap();
+        assert_eq!(request.url.as_str(), format!("{BASE_URL}/enedis/{path}/01234567890123"));
+        assert!(request.headers.contains(&("x-med-format", "2026".to_owned())));
+        let answer = response(200, &[], r#"{"success":true,"data":{"x":[1]},"error":null}"#);
+        assert_eq!(med.read_customer(*call, &answer, now()).unwrap(), br#"{"x":[1]}"#);
+        let refused = r#"{"success":false,"data":null,"error":{"code":"RATE_LIMIT_EXCEEDED","message":"used up"}}"#;
+        let refused = response(200, &[], refused);
+        let refusal = med.read_customer(*call, &refused, now()).unwrap_err();
+        assert!(matches!(refusal.reaction, Reaction::RetryAt(Some(_))), "{refusal:?}");
+    }
+    for about in [CustomerDataset::Identity, CustomerDataset::Contact] {
+        assert!(med.customer_calls(about, Api::V2026).is_empty());
+    }
+    assert!(med.ask_customer(CustomerCall::Situation, &prm, None).is_none());
+}

@@ -29,6 +29,7 @@ fn table(name: &str) -> &'static Table {
 /// Columns that may be without a value.
 fn may_be_empty(table: &str, column: &str) -> bool {
     match column {
+        "code" | "not_before" if table == "closed_call" => false,
         "code"
         | "message"
         | "not_before_ms"
@@ -63,6 +64,9 @@ fn may_be_empty(table: &str, column: &str) -> bool {
         | "done_at"
         | "warned" => true,
         "at" => table == "max_power",
+        "starts_on" | "kind" | "tariff_label" | "meter_type" | "level" | "learnt_at" if table == "contract" => true,
+        "meter" | "learnt_at" if table.starts_with("personal_") => false,
+        _ if table.starts_with("personal_") => true,
         "api" => matches!(table, "call" | "learnt"),
         "source" | "granted_at" | "learnt" => table == "consent",
         "register" => table == "revision",

@@ -7,7 +7,7 @@ use crate::domain::{Day, paris};
 use crate::store::{Finding, StoreError};
 
 /// Counts that must be nought, and what it means where they are not.
-const COUNTS: [(&str, &str); 11] = [
+const COUNTS: [(&str, &str); 12] = [
     (sql::CHECK_OVERLAP, "intervals overlap the next one of their series"),
     (sql::CHECK_OFFSET, "intervals have the wrong Paris offset or no calendar day"),
     (sql::CHECK_VALUES, "values are negative or have an impossible length"),
@@ -18,6 +18,7 @@ const COUNTS: [(&str, &str); 11] = [
     (sql::CHECK_DAILY_COUNTS, "days of daily values do not agree with their record"),
     (sql::CHECK_REGISTERS, "days of registers do not agree with their record"),
     (sql::CHECK_BY_CLASS, "days by class follow from no registers"),
+    (sql::CHECK_CONTRACTS, "contracts have a negative power or begin after they were learnt"),
     (sql::CHECK_WINDOWS, "windows have days without a record"),
 ];
 

@@ -96,6 +96,15 @@ async fn store(link: &mut Link, skew: &Skew, effect: &Effect, seen: Option<i64>)
             .bind(i32::try_from(state.refusals).unwrap_or(i32::MAX))
             .bind(i32::try_from(state.strikes).unwrap_or(i32::MAX))
             .bind(i4(source.0)),
+        Effect::Closed { source, path, closed: Some(closed) } => link
+            .query(sql::CLOSED_PUT)
+            .bind(i4(source.0))
+            .bind(path.clone())
+            .bind(closed.code.clone())
+            .bind(closed.not_before),
+        Effect::Closed { source, path, closed: None } => {
+            link.query(sql::CLOSED_OVER).bind(i4(source.0)).bind(path.clone())
+        }
         Effect::Told { source, pool, left, at_ms, until_ms } => link
             .query(sql::TOLD_PUT)
             .bind(i2(pool.id()))

@@ -10,8 +10,8 @@ use futures_util::TryStreamExt as _;
 
 use super::connect::Link;
 use super::skew::Skew;
-use super::sql;
 use super::types::{Date, Stamp, day, i2, i4, seconds};
+use super::{customers, sql};
 use crate::domain::{Api, Coverage, Dataset, Day, DayRecord, DayState, Days, Direction, Prm, SeriesState};
 use crate::store::{
     Activation, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, SourceStatus,
@@ -38,6 +38,16 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// A meter, whatever its series.
+    pub(super) fn of_meter(meter: MeterId) -> Self {
+        Self { meters: Some(vec![i4(meter.0)]), datasets: None }
+    }
+
+    /// Their meters.
+    pub(super) fn meters(&self) -> Option<Vec<i32>> {
+        self.meters.clone()
+    }
+
     /// Some series alone.
     pub(super) fn of(series: &[(MeterId, Dataset)]) -> Self {
         Self {
@@ -80,6 +90,8 @@ pub(super) async fn facts(link: &mut Link, skew: &Skew, asked: &Asked, failed_si
         }
     }
     Ok(Facts {
+        customers: customers::facts(link, asked).await?,
+        floors: customers::floors(link, asked).await?,
         series,
         sources,
         oldest_answered: oldest,
@@ -186,11 +198,13 @@ async fn sources(link: &mut Link, skew: &Skew) -> Result<Vec<SourceFacts>, Store
         };
         learnt.entry(source).or_default().insert(dataset_of(dataset)?, known);
     }
+    let mut closed = customers::closed(link).await?;
     let rows: Vec<SourceRow> = link.query_as(sql::FACTS_SOURCES).fetch_all(&mut link.conn).await?;
     let facts = rows.into_iter().map(|row| SourceFacts {
         id: SourceId(row.0.into()),
         name: row.1.clone(),
         learnt: learnt.remove(&row.0).unwrap_or_default(),
+        closed: closed.remove(&row.0).unwrap_or_default(),
         state: source_state(row, skew),
     });
     Ok(facts.collect())

@@ -38,6 +38,8 @@ pub(super) async fn reserve(
     now_ms: i64,
     earlier: Option<&Reserved>,
 ) -> Result<Reserved, StoreError> {
+    let series = call.asks.map(|asks| (i4(asks.meter().0), i2(asks.dataset_id())));
+    let days = call.asks.and_then(crate::store::Asks::days);
     let account: Option<(i32, Option<i64>)> =
         link.query_as(sql::ACCOUNT_LOCK).bind(i4(call.source.0)).fetch_optional(&mut link.conn).await?;
     let Some((account, rests_until)) = account else {
@@ -52,8 +54,8 @@ pub(super) async fn reserve(
             }
             // Nobody has made the call, and now it would come too close to others: it gets a new start.
             link.query(sql::CALL_TAKE_BACK).bind(number.0).execute(&mut link.conn).await?;
-            if let (true, Some((meter, dataset, _))) = (*lease == Some(*number), call.asks.as_ref()) {
-                let let_go = link.query(sql::SERIES_LET_GO).bind(i4(meter.0)).bind(i2(dataset.id())).bind(number.0);
+            if let (true, Some((meter, dataset))) = (*lease == Some(*number), series) {
+                let let_go = link.query(sql::SERIES_LET_GO).bind(meter).bind(dataset).bind(number.0);
                 let_go.execute(&mut link.conn).await?;
             }
         }
@@ -88,7 +90,6 @@ pub(super) async fn reserve(
             return Ok(Reserved::Wait(Verdict::Wait { until: skew.to_machine(until), limit }));
         }
     };
-    let asks = call.asks.as_ref();
     let (number,): (i64,) = link
         .query_as(sql::CALL_ADD)
         .bind(account)
@@ -97,17 +98,17 @@ pub(super) async fn reserve(
         .bind(i4(call.source.0))
         .bind(i2(call.pool.id()))
         .bind(call.api.map(crate::domain::Api::name))
-        .bind(asks.map(|(meter, _, _)| i4(meter.0)))
-        .bind(asks.map(|(_, dataset, _)| i2(dataset.id())))
-        .bind(asks.map(|(_, _, days)| Date(days.first())))
-        .bind(asks.map(|(_, _, days)| Date(days.end())))
+        .bind(series.map(|(meter, _)| meter))
+        .bind(series.map(|(_, dataset)| dataset))
+        .bind(days.map(|days| Date(days.first())))
+        .bind(days.map(|days| Date(days.end())))
         .fetch_one(&mut link.conn)
         .await?;
     let mut lease = None;
-    if let (Some(held), Some((meter, dataset, _))) = (held, asks) {
+    if let (Some(held), Some((meter, dataset))) = (held, series) {
         let token = held.token.unwrap_or(CallId(number));
         let until = (at + LEASE_MS).max(held.until.unwrap_or(i64::MIN));
-        let take = link.query(sql::SERIES_HOLD).bind(i4(meter.0)).bind(i2(dataset.id())).bind(token.0).bind(until);
+        let take = link.query(sql::SERIES_HOLD).bind(meter).bind(dataset).bind(token.0).bind(until);
         take.execute(&mut link.conn).await?;
         lease = Some(token);
     }
@@ -130,10 +131,10 @@ struct Held {
 
 /// Looks whether the series of a call may be held.
 async fn hold(link: &mut Link, call: &NewCall, now: i64) -> Result<Hold, StoreError> {
-    let (Some(seen), Some((meter, dataset, _))) = (call.seen, call.asks.as_ref()) else {
+    let (Some(seen), Some(asks)) = (call.seen, call.asks) else {
         return Ok(Hold::Free(None));
     };
-    let (meter, dataset) = (i4(meter.0), i2(dataset.id()));
+    let (meter, dataset) = (i4(asks.meter().0), i2(asks.dataset_id()));
     let take = link.query_as(sql::SERIES_TAKE).bind(meter).bind(dataset);
     let row: Option<(Option<i64>, Option<i64>, i64)> = take.fetch_optional(&mut link.conn).await?;
     let Some((held_by, until, counter)) = row else {

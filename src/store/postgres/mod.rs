@@ -15,10 +15,12 @@ mod check;
 mod commit;
 mod connect;
 mod consents;
+mod customers;
 mod effects;
 mod errors;
 mod examine;
 mod facts;
+mod forget;
 mod ledger;
 mod offpeak;
 mod raw;
@@ -52,9 +54,9 @@ use self::facts::Asked;
 use self::skew::Skew;
 use self::transaction::{Kind, Patience, Work};
 use super::{
-    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Finding, Journey, KEPT_DAYS,
-    KeptAnswer, MeterId, Mode, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store,
-    StoreError, Switch, Tallied, Warning, Window,
+    Answer, Answered, Authorisation, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect, Facts,
+    Finding, Forget, Forgotten, ForgottenMeter, Journey, KEPT_DAYS, KeptAnswer, MeterId, Mode, NewCall, Pause,
+    Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::clock::Clock;
@@ -121,6 +123,25 @@ impl PostgresStore {
     /// Looks for rows that contradict each other; an empty list is good news.
     pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
         self.server.run(Kind::Unload, Patience::Short, (), |link, (), _| Box::pin(check::check(link))).await
+    }
+
+    /// Deletes meters, or what is personal about customers; `now_ms` is the time by which calls are counted.
+    pub async fn forget(&self, forget: Forget, now_ms: i64) -> Result<Forgotten, StoreError> {
+        let now_ms = self.skew.to_server(now_ms);
+        let (meters, tables, may) = self
+            .write((forget, now_ms), |link, (_, (forget, now_ms)), earlier: Option<&(Vec<ForgottenMeter>, _, _)>| {
+                let before = earlier.map(|(meters, ..)| meters.clone());
+                Box::pin(async move {
+                    let meters = forget::rows(link, forget, *now_ms).await?;
+                    let (tables, may) = forget::to_sweep(link, forget).await?;
+                    Ok((before.unwrap_or(meters), tables, may))
+                })
+            })
+            .await?;
+        let swept = forget::sweep(&self.server, &tables).await? && may;
+        let remains =
+            if swept { forget::BACKUPS.to_owned() } else { format!("{}; {}", forget::NOT_VACUUMED, forget::BACKUPS) };
+        Ok(Forgotten { meters, remains: Some(remains) })
     }
 
     /// Every stored value of a series, ascending.
@@ -262,6 +283,23 @@ impl Store for PostgresStore {
             Box::pin(effects::apply(link, skew, effects, Some(seen)))
         })
         .await
+    }
+
+    async fn keep(&self, update: CustomerUpdate) -> Result<i64, StoreError> {
+        self.write(update, |link, (_, update), _| Box::pin(customers::keep(link, update))).await
+    }
+
+    async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError> {
+        let all = self
+            .read(Kind::Read, Patience::Long, meter, |link, (_, meter), _| {
+                Box::pin(async move { customers::floors(link, &Asked::of_meter(*meter)).await })
+            })
+            .await?;
+        Ok(all.into_iter().map(|((_, way), day)| (way, day)).collect())
+    }
+
+    async fn customers(&self) -> Result<Vec<CustomerStatus>, StoreError> {
+        self.read(Kind::Survey, Patience::Short, (), |link, _, _| Box::pin(customers::status(link))).await
     }
 
     async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError> {

@@ -41,8 +41,8 @@ pub(super) async fn set_up(
     consents::put(link, &wanted).await?;
     let mut series = BTreeMap::new();
     for (_, meter) in meters.values() {
-        for (position, dataset) in (0_i32..).zip(&meter.datasets) {
-            series.insert((meter.prm.full(), i2(dataset.id())), position);
+        for (position, dataset) in (0_i32..).zip(meter.dataset_ids()) {
+            series.insert((meter.prm.full(), i2(dataset)), position);
         }
     }
     let prms: Vec<String> = series.keys().map(|(prm, _)| (*prm).to_owned()).collect();

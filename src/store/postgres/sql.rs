@@ -430,7 +430,7 @@ statements! {
          RETURNING 1";
     ACTIVATION_SEEN =
         "UPDATE series s SET seen = seen + 1 FROM dataset d
-         WHERE s.meter = $1 AND d.id = s.dataset AND d.direction = $2";
+         WHERE s.meter = $1 AND d.id = s.dataset AND d.direction = $2 AND d.id < 8";
     LEARNT_PUT =
         "INSERT INTO learnt (source, dataset, max_days, max_days_until, history_short, api, api_since, not_before)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -538,7 +538,8 @@ statements! {
         "SELECT s.meter, m.prm, m.name, s.dataset, s.source, s.state, s.code, s.not_before, s.last_success_at, s.seen,
                 s.first_day, s.end_day
          FROM series s JOIN meter m ON m.id = s.meter
-         WHERE s.configured AND ($1::int4[] IS NULL OR (s.meter, s.dataset) IN (SELECT * FROM unnest($1, $2::int2[])))
+         WHERE s.configured AND s.dataset < 8
+           AND ($1::int4[] IS NULL OR (s.meter, s.dataset) IN (SELECT * FROM unnest($1, $2::int2[])))
          ORDER BY m.position, m.id, s.position, s.dataset";
     /// Every day of a window has a record: those of it that are not here are complete. In the order of the
     /// index that lists them, so that nothing has to be sorted, however many there are.
@@ -575,9 +576,90 @@ statements! {
                       AND n.outcome = 1
                 )
          FROM call k
-         WHERE k.outcome = 0 AND k.asked_at >= $1 AND k.dataset IS NOT NULL
+         WHERE k.outcome = 0 AND k.asked_at >= $1 AND k.start_day IS NOT NULL
            AND ($2::int4[] IS NULL OR (k.meter, k.dataset) IN (SELECT * FROM unnest($2, $3::int2[])))
          ORDER BY k.asked_at, k.id";
+
+    // Customers. Their datasets have the numbers from 8 on, and no days.
+    CUSTOMERS =
+        "SELECT s.meter, m.prm, m.name, s.dataset, s.source, s.state, s.code, s.not_before, s.last_success_at, s.seen
+         FROM series s JOIN meter m ON m.id = s.meter
+         WHERE s.configured AND s.dataset > 7 AND ($1::int4[] IS NULL OR s.meter = ANY ($1))
+         ORDER BY m.position, m.id, s.position, s.dataset";
+    CUSTOMER_STATUS =
+        "SELECT m.prm, m.name, o.name, s.dataset, s.state, s.code, s.message, s.last_success_at, s.not_before
+         FROM series s JOIN meter m ON m.id = s.meter JOIN source o ON o.id = s.source
+         WHERE s.configured AND s.dataset > 7 ORDER BY m.position, m.id, s.position, s.dataset";
+    CUSTOMER_STATE =
+        "UPDATE series SET source = $1, state = $2, code = $3, message = $4, not_before = $5,
+             last_success_at = coalesce($6::timestamptz, last_success_at), seen = seen + 1
+         WHERE meter = $7 AND dataset = $8 RETURNING seen";
+    FLOORS =
+        "SELECT DISTINCT ON (meter, direction) meter, direction, activated_on FROM contract
+         WHERE activated_on IS NOT NULL AND ($1::int4[] IS NULL OR meter = ANY ($1))
+         ORDER BY meter, direction, valid_from DESC";
+    CLOSED_CALLS = "SELECT source, path, code, not_before FROM closed_call";
+    CLOSED_PUT =
+        "INSERT INTO closed_call (source, path, code, not_before) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (source, path) DO UPDATE SET code = excluded.code, not_before = excluded.not_before";
+    CLOSED_OVER = "DELETE FROM closed_call WHERE source = $1 AND path = $2";
+    CONTRACT_NEWEST =
+        "SELECT valid_from, segment, subscribed_va, distribution_tariff, offpeak_hours, activated_on, starts_on, kind,
+                status, tariff_label, meter_type, level
+         FROM contract WHERE meter = $1 AND direction = $2 ORDER BY valid_from DESC LIMIT 1";
+    CONTRACT_PUT =
+        "INSERT INTO contract (meter, direction, valid_from, segment, subscribed_va, distribution_tariff, offpeak_hours,
+             activated_on, starts_on, kind, status, tariff_label, meter_type, level, learnt_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+         ON CONFLICT (meter, direction, valid_from) DO UPDATE
+         SET segment = excluded.segment, subscribed_va = excluded.subscribed_va,
+             distribution_tariff = excluded.distribution_tariff, offpeak_hours = excluded.offpeak_hours,
+             activated_on = excluded.activated_on, starts_on = excluded.starts_on, kind = excluded.kind,
+             status = excluded.status, tariff_label = excluded.tariff_label, meter_type = excluded.meter_type,
+             level = excluded.level, learnt_at = excluded.learnt_at";
+    ADDRESS_PUT =
+        "INSERT INTO personal_address (meter, learnt_at, details, street, locality, postal_code, city, insee_code,
+             country, latitude, longitude, altitude)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         ON CONFLICT (meter) DO UPDATE
+         SET learnt_at = excluded.learnt_at, details = excluded.details, street = excluded.street,
+             locality = excluded.locality, postal_code = excluded.postal_code, city = excluded.city,
+             insee_code = excluded.insee_code, country = excluded.country, latitude = excluded.latitude,
+             longitude = excluded.longitude, altitude = excluded.altitude";
+    IDENTITY_PUT =
+        "INSERT INTO personal_identity (meter, learnt_at, title, first_name, last_name, organisation, trading_name,
+             business, siret, siren)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         ON CONFLICT (meter) DO UPDATE
+         SET learnt_at = excluded.learnt_at, title = excluded.title, first_name = excluded.first_name,
+             last_name = excluded.last_name, organisation = excluded.organisation,
+             trading_name = excluded.trading_name, business = excluded.business, siret = excluded.siret,
+             siren = excluded.siren";
+    CONTACT_PUT =
+        "INSERT INTO personal_contact (meter, learnt_at, phone, landline, email) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (meter) DO UPDATE
+         SET learnt_at = excluded.learnt_at, phone = excluded.phone, landline = excluded.landline,
+             email = excluded.email";
+
+    // Forgetting.
+    METERS_KNOWN = "SELECT id, prm, name FROM meter ORDER BY position, id";
+    TABLES_OF_METERS =
+        "SELECT c.relname::text, a.attname::text
+         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+         WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p')
+           AND NOT c.relispartition AND a.attname IN ('meter', 'prm') AND c.relname NOT IN ('call', 'meter')
+         ORDER BY 1";
+    TABLES_SWEPT =
+        "SELECT current_schema()::text, c.relname::text, pg_has_role(c.relowner, 'USAGE')
+         FROM pg_class c
+         WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p')
+           AND NOT c.relispartition AND (c.relname = 'meter' OR EXISTS (
+               SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attname IN ('meter', 'prm')))
+         ORDER BY 2";
+    CALLS_FORGET = "DELETE FROM call WHERE meter = $1 AND at_ms < $2";
+    CALLS_UNNAME =
+        "UPDATE call SET meter = NULL, dataset = NULL, start_day = NULL, end_day = NULL WHERE meter = $1";
+    METER_FORGET = "DELETE FROM meter WHERE id = $1";
 
     // What the operator sees.
     /// With the oldest and the newest complete day outside the window.
@@ -594,7 +676,7 @@ statements! {
              SELECT min(v.day) AS oldest, max(v.day) AS newest FROM coverage v
              WHERE v.meter = s.meter AND v.dataset = s.dataset AND v.state = 0 AND v.day >= s.end_day
          ) after ON true
-         WHERE s.configured ORDER BY m.position, m.id, s.position, s.dataset";
+         WHERE s.configured AND s.dataset < 8 ORDER BY m.position, m.id, s.position, s.dataset";
     /// The days of windows that are not complete, by their state: how many, in how many runs, the next try;
     /// and how many days of the window's beginning and end have no complete one among them.
     STATUS_OPEN =
@@ -700,6 +782,9 @@ statements! {
          WHERE s.end_day - s.first_day > (
             SELECT count(*) FROM coverage v WHERE v.meter = s.meter AND v.dataset = s.dataset
               AND v.day >= s.first_day AND v.day < s.end_day)";
+    CHECK_CONTRACTS =
+        "SELECT count(*) FROM contract
+         WHERE subscribed_va < 0 OR valid_from > (learnt_at AT TIME ZONE 'UTC')::date + 1";
     CHECK_CALENDAR = "SELECT day, starts_at, minutes FROM calendar ORDER BY day";
 
     // Every value of a series, for comparing and exporting.

@@ -3,11 +3,10 @@
 use sqlx::Row as _;
 
 use super::connect::Link;
-use super::facts::dataset_of;
 use super::ledger::ANSWERED;
 use super::sql;
 use crate::store::tally::SETTLED_MS;
-use crate::store::{CallId, CallTally, StoreError, Tallied};
+use crate::store::{CallId, CallTally, StoreError, Tallied, dataset_name};
 
 /// Counts the journal's lines after that one by how their calls ended.
 pub(super) async fn tally(link: &mut Link, after: CallId) -> Result<Tallied, StoreError> {
@@ -25,7 +24,7 @@ pub(super) async fn tally(link: &mut Link, after: CallId) -> Result<Tallied, Sto
         let tally = CallTally {
             source: row.try_get(0)?,
             api: row.try_get(1)?,
-            dataset: dataset.map(dataset_of).transpose()?,
+            dataset: dataset.and_then(|id| dataset_name(id.into())),
             answered: outcome == ANSWERED,
             status: status.and_then(|status| u16::try_from(status).ok()),
             code: row.try_get(5)?,

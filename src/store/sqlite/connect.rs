@@ -187,6 +187,16 @@ impl Connection {
         }
     }
 
+    /// The same with patience; whether nothing is left in the WAL.
+    pub(super) async fn emptied(&mut self) -> Result<bool, StoreError> {
+        let done: Result<(i64, i64, i64), _> = sqlx::query_as(sql::CHECKPOINT).fetch_one(&mut *self.inner).await;
+        match done {
+            Ok((busy, ..)) => Ok(busy == 0),
+            Err(error) if matches!(errors::code(&error), Some(5 | 6)) => Ok(false),
+            Err(error) => Err(errors::explain(&self.place, StoreError::Database(error))),
+        }
+    }
+
     /// Gives back the memory that pages of the last pass take: a daemon rests for most of the day.
     pub(super) async fn shrink(&mut self) {
         // It is only memory: what could go wrong here shows at the next statement.

@@ -54,6 +54,10 @@ pub(super) fn add(mut batch: Batch, effects: &[Effect]) -> Batch {
                 .bind(state.refusals)
                 .bind(state.strikes)
                 .bind(source.0),
+            Effect::Closed { source, path, closed: Some(closed) } => {
+                batch.then(sql::CLOSED_PUT).bind(source.0).bind(path).bind(&closed.code).bind(closed.not_before)
+            }
+            Effect::Closed { source, path, closed: None } => batch.then(sql::CLOSED_OVER).bind(source.0).bind(path),
             Effect::Told { source, pool, left, at_ms, until_ms } => batch
                 .then(sql::TOLD_PUT)
                 .bind(pool.id())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::SqliteConnection;
 
-use super::sql;
+use super::{customers, sql};
 use crate::domain::{Api, Coverage, Dataset, Day, DayRecord, DayState, Days, Direction, Prm, SeriesState};
 use crate::store::{
     Activation, Facts, FailedCall, Learnt, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, SourceStatus,
@@ -52,6 +52,8 @@ pub(super) async fn facts(conn: &mut SqliteConnection, failed_since: i64) -> Res
         }
     }
     Ok(Facts {
+        customers: customers::facts(conn).await?,
+        floors: customers::floors(conn).await?,
         series,
         sources,
         oldest_answered: oldest,
@@ -120,6 +122,7 @@ async fn sources(conn: &mut SqliteConnection) -> Result<Vec<SourceFacts>, StoreE
         };
         learnt.entry(source).or_default().insert(dataset_of(dataset)?, known);
     }
+    let mut closed = customers::closed(conn).await?;
     let rows: Vec<SourceRow> = sqlx::query_as(sql::FACTS_SOURCES).fetch_all(conn).await?;
     let facts =
         rows.into_iter().map(|(id, name, _, not_before_ms, code, message, slow_until_ms, refusals, strikes)| {
@@ -128,6 +131,7 @@ async fn sources(conn: &mut SqliteConnection) -> Result<Vec<SourceFacts>, StoreE
                 name,
                 state: SourceState { not_before_ms, code, message, slow_until_ms, refusals, strikes },
                 learnt: learnt.remove(&id).unwrap_or_default(),
+                closed: closed.remove(&id).unwrap_or_default(),
             }
         });
     Ok(facts.collect())

@@ -13,9 +13,11 @@ mod check;
 mod commit;
 mod connect;
 mod consents;
+mod customers;
 mod effects;
 mod errors;
 mod facts;
+mod forget;
 mod ledger;
 mod offpeak;
 mod provenance;
@@ -30,6 +32,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -46,9 +49,9 @@ pub use super::{Finding, Mode};
 use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::{
-    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Journey, KEPT_DAYS, KeptAnswer,
-    MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch,
-    Tallied, Warning, Window,
+    Answer, Answered, Authorisation, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect, Facts, Forget,
+    Forgotten, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId,
+    SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::domain::reconcile::DayThreefold;
@@ -130,6 +133,16 @@ impl SqliteStore {
     /// Looks for damage and for rows that contradict each other; an empty list is good news.
     pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
         self.read(|conn| Box::pin(check::check(conn))).await
+    }
+
+    /// Deletes meters, or what is personal about customers, from every page of the file; `now_ms` is the machine's.
+    pub async fn forget(&self, forget: Forget, now_ms: i64) -> Result<Forgotten, StoreError> {
+        let meters = self.write(move |conn| Box::pin(async move { forget::rows(conn, &forget, now_ms).await })).await?;
+        let writer = Arc::clone(self.writer()?);
+        let place = self.place.clone();
+        let pages = tokio::spawn(async move { forget::pages(&mut *writer.lock().await).await });
+        let remains = finished(pages).await.map_err(|error| errors::explain(&place, error))?;
+        Ok(Forgotten { meters, remains })
     }
 
     /// Every stored value of a series, ascending.
@@ -253,6 +266,7 @@ impl Store for SqliteStore {
         let mut facts = self.facts(failed_since).await?;
         facts.series.retain(|s| series.contains(&(s.meter, s.dataset)));
         facts.failed.retain(|f| series.contains(&(f.meter, f.dataset)));
+        facts.customers.retain(|c| series.iter().any(|(asked, _)| *asked == c.meter));
         facts.activations.retain(|(meter, _), _| series.iter().any(|(asked, _)| asked == meter));
         Ok(facts)
     }
@@ -284,6 +298,25 @@ impl Store for SqliteStore {
             return Ok(());
         }
         self.write(move |conn| Box::pin(async move { effects::apply(conn, &effects).await })).await
+    }
+
+    async fn keep(&self, update: CustomerUpdate) -> Result<i64, StoreError> {
+        self.write(move |conn| {
+            Box::pin(async move {
+                customers::keep(conn, &update).await?;
+                Ok(0)
+            })
+        })
+        .await
+    }
+
+    async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError> {
+        let all = self.read(|conn| Box::pin(customers::floors(conn))).await?;
+        Ok(all.into_iter().filter(|((of, _), _)| *of == meter).map(|((_, way), day)| (way, day)).collect())
+    }
+
+    async fn customers(&self) -> Result<Vec<CustomerStatus>, StoreError> {
+        self.read(|conn| Box::pin(customers::status(conn))).await
     }
 
     async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError> {

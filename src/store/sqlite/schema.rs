@@ -102,4 +102,30 @@ mod tests {
             assert_eq!(super::version(&mut conn, "memory").await.unwrap(), *version, "{name}");
         }
     }
+
+    #[tokio::test]
+    async fn contracts_of_the_first_version_come_along() {
+        let mut conn = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+        let (first, later) = MIGRATIONS.split_first().unwrap();
+        sqlx::raw_sql(first.2).execute(&mut conn).await.unwrap();
+        let rows = "INSERT INTO account (id, key) VALUES (1, 'a');
+            INSERT INTO source (id, name, kind, account, configured, direct, credentials)
+            VALUES (1, 'enedis', 'enedis', 1, 1, 1, 'c');
+            INSERT INTO meter (id, prm, name, source, configured, position)
+            VALUES (1, '01234567890123', 'Maison', 1, 1, 0);
+            INSERT INTO contract (meter, direction, valid_from, segment, subscribed_va, activated_on)
+            VALUES (1, 0, 20000, 'C5', 6000, 19000)";
+        sqlx::raw_sql(rows).execute(&mut conn).await.unwrap();
+        for (_, _, text) in later {
+            sqlx::raw_sql(*text).execute(&mut conn).await.unwrap();
+        }
+        let row: (String, f64, String) = sqlx::query_as("SELECT segment, subscribed_kva, activated_on FROM v_meter")
+            .fetch_one(&mut conn)
+            .await
+            .unwrap();
+        assert_eq!(row, ("C5".to_owned(), 6.0, "2022-01-08".to_owned()));
+        let (told,): (Option<i64>,) =
+            sqlx::query_as("SELECT learnt_at FROM contract").fetch_one(&mut conn).await.unwrap();
+        assert_eq!(told, None);
+    }
 }

@@ -58,9 +58,9 @@ pub(super) async fn set_up(conn: &mut SqliteConnection, setup: &Setup) -> Result
             return Err(StoreError::Inconsistent { table: "meter", what });
         };
         numbered.push((id, meter));
-        for (position, dataset) in (0_i64..).zip(&meter.datasets) {
-            wanted.insert((id, dataset.id()));
-            let put = sqlx::query(sql::SERIES_PUT).bind(id).bind(dataset.id()).bind(source).bind(position);
+        for (position, dataset) in (0_i64..).zip(meter.dataset_ids()) {
+            wanted.insert((id, dataset));
+            let put = sqlx::query(sql::SERIES_PUT).bind(id).bind(dataset).bind(source).bind(position);
             put.execute(&mut *conn).await?;
         }
     }

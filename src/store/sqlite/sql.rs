@@ -329,7 +329,7 @@ statements! {
     FACTS_SERIES =
         "SELECT s.meter, m.prm, m.name, s.dataset, s.source, s.state, s.code, s.not_before, s.last_success_at
          FROM series s JOIN meter m ON m.id = s.meter
-         WHERE s.configured = 1 ORDER BY m.position, m.id, s.position, s.dataset";
+         WHERE s.configured = 1 AND s.dataset < 8 ORDER BY m.position, m.id, s.position, s.dataset";
     FACTS_DAYS =
         "SELECT v.meter, v.dataset, v.day, v.state, v.stored, v.expected, v.checked_at, v.first_left_out,
                 v.next_try, v.certain, v.last_try
@@ -350,12 +350,73 @@ statements! {
                       AND n.outcome = 1
                 )
          FROM call k
-         WHERE k.outcome = 0 AND k.asked_at >= ?1 AND k.dataset IS NOT NULL ORDER BY k.asked_at, k.id";
+         WHERE k.outcome = 0 AND k.asked_at >= ?1 AND k.start_day IS NOT NULL ORDER BY k.asked_at, k.id";
 
     /// The earliest instant of each day: by it the call reached least far back.
     OLDEST_ANSWERED =
         "SELECT min(asked_at), min(start_day) FROM call
          WHERE source = ?1 AND dataset = ?2 AND outcome = 1 GROUP BY asked_at / 86400";
+
+    // Customers. Their datasets have the numbers from 8 on, and no days.
+    CUSTOMERS =
+        "SELECT s.meter, m.prm, m.name, s.dataset, s.source, s.state, s.code, s.not_before, s.last_success_at
+         FROM series s JOIN meter m ON m.id = s.meter
+         WHERE s.configured = 1 AND s.dataset > 7 ORDER BY m.position, m.id, s.position, s.dataset";
+    CUSTOMER_STATUS =
+        "SELECT m.prm, m.name, o.name, s.dataset, s.state, s.code, s.message, s.last_success_at, s.not_before
+         FROM series s JOIN meter m ON m.id = s.meter JOIN source o ON o.id = s.source
+         WHERE s.configured = 1 AND s.dataset > 7 ORDER BY m.position, m.id, s.position, s.dataset";
+    CUSTOMER_STATE =
+        "UPDATE series SET source = ?1, state = ?2, code = ?3, message = ?4, not_before = ?5,
+             last_success_at = coalesce(?6, last_success_at)
+         WHERE meter = ?7 AND dataset = ?8";
+    FLOORS =
+        "SELECT k.meter, k.direction, k.activated_on FROM contract k
+         WHERE k.activated_on IS NOT NULL AND k.valid_from = (
+             SELECT max(n.valid_from) FROM contract n WHERE n.meter = k.meter AND n.direction = k.direction)";
+    CLOSED_CALLS = "SELECT source, path, code, not_before FROM closed_call";
+    CLOSED_PUT =
+        "INSERT INTO closed_call (source, path, code, not_before) VALUES (?, ?, ?, ?)
+         ON CONFLICT (source, path) DO UPDATE SET code = excluded.code, not_before = excluded.not_before";
+    CLOSED_OVER = "DELETE FROM closed_call WHERE source = ? AND path = ?";
+    CONTRACT_NEWEST =
+        "SELECT valid_from, segment, subscribed_va, distribution_tariff, offpeak_hours, activated_on, starts_on, kind,
+                status, tariff_label, meter_type, level
+         FROM contract WHERE meter = ?1 AND direction = ?2 ORDER BY valid_from DESC LIMIT 1";
+    CONTRACT_PUT =
+        "INSERT INTO contract (meter, direction, valid_from, segment, subscribed_va, distribution_tariff, offpeak_hours,
+             activated_on, starts_on, kind, status, tariff_label, meter_type, level, learnt_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+         ON CONFLICT (meter, direction, valid_from) DO UPDATE
+         SET segment = excluded.segment, subscribed_va = excluded.subscribed_va,
+             distribution_tariff = excluded.distribution_tariff, offpeak_hours = excluded.offpeak_hours,
+             activated_on = excluded.activated_on, starts_on = excluded.starts_on, kind = excluded.kind,
+             status = excluded.status, tariff_label = excluded.tariff_label, meter_type = excluded.meter_type,
+             level = excluded.level, learnt_at = excluded.learnt_at";
+    ADDRESS_PUT =
+        "INSERT OR REPLACE INTO personal_address (meter, learnt_at, details, street, locality, postal_code, city,
+             insee_code, country, latitude, longitude, altitude)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    IDENTITY_PUT =
+        "INSERT OR REPLACE INTO personal_identity (meter, learnt_at, title, first_name, last_name, organisation,
+             trading_name, business, siret, siren)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    CONTACT_PUT =
+        "INSERT OR REPLACE INTO personal_contact (meter, learnt_at, phone, landline, email) VALUES (?1, ?2, ?3, ?4, ?5)";
+    /// What is deleted from now on is overwritten in the file.
+    SECURE_DELETE = "PRAGMA secure_delete = ON";
+    USUAL_DELETE = "PRAGMA secure_delete = OFF";
+
+    // Forgetting.
+    METERS_KNOWN = "SELECT id, prm, name FROM meter ORDER BY position, id";
+    TABLES_OF_METERS =
+        "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c
+         WHERE t.type = 'table' AND c.name IN ('meter', 'prm') AND t.name NOT IN ('call', 'meter') ORDER BY 1";
+    CALLS_FORGET = "DELETE FROM call WHERE meter = ?1 AND at_ms < ?2";
+    CALLS_UNNAME =
+        "UPDATE call SET meter = NULL, dataset = NULL, start_day = NULL, end_day = NULL WHERE meter = ?1";
+    METER_FORGET = "DELETE FROM meter WHERE id = ?1";
+    VACUUM = "VACUUM";
 
     // What the operator sees.
     STATUS_SERIES =
@@ -363,7 +424,7 @@ statements! {
                 s.not_before, s.end_day, n.until
          FROM series s JOIN meter m ON m.id = s.meter JOIN source o ON o.id = s.source
          LEFT JOIN consent n ON n.meter = s.meter
-         WHERE s.configured = 1 ORDER BY m.position, m.id, s.position, s.dataset";
+         WHERE s.configured = 1 AND s.dataset < 8 ORDER BY m.position, m.id, s.position, s.dataset";
     /// Complete days count wherever they lie, all others only in the window.
     STATUS_DAYS =
         "SELECT v.meter, v.dataset, v.state, min(v.day), max(v.day), min(v.next_try),
@@ -456,6 +517,8 @@ statements! {
             WHERE r.meter = b.meter AND r.direction = b.direction AND r.daily = 1
               AND r.calendar = b.calendar AND r.tariff_class = b.tariff_class
               AND r.read_at BETWEEN c.starts_epoch + 60 * c.minutes - 7200 AND c.starts_epoch + 60 * c.minutes + 7200)";
+    CHECK_CONTRACTS =
+        "SELECT count(*) FROM contract WHERE subscribed_va < 0 OR valid_from > learnt_at / 86400 + 1";
     CHECK_CALENDAR = "SELECT day, iso, starts_epoch, minutes FROM calendar ORDER BY day";
 
     // Every value of a series, for comparing and exporting.

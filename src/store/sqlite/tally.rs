@@ -2,11 +2,10 @@
 
 use sqlx::{Row as _, SqliteConnection};
 
-use super::facts::dataset_of;
 use super::ledger::ANSWERED;
 use super::sql;
 use crate::store::tally::SETTLED_MS;
-use crate::store::{CallId, CallTally, StoreError, Tallied};
+use crate::store::{CallId, CallTally, StoreError, Tallied, dataset_name};
 
 /// Counts the journal's lines after that one by how their calls ended.
 pub(super) async fn tally(conn: &mut SqliteConnection, after: CallId) -> Result<Tallied, StoreError> {
@@ -23,7 +22,7 @@ pub(super) async fn tally(conn: &mut SqliteConnection, after: CallId) -> Result<
         let tally = CallTally {
             source: row.try_get(0)?,
             api: row.try_get(1)?,
-            dataset: dataset.map(dataset_of).transpose()?,
+            dataset: dataset.and_then(dataset_name),
             answered: outcome == ANSWERED,
             status: row.try_get(4)?,
             code: row.try_get(5)?,

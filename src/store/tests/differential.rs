@@ -54,6 +54,7 @@ fn configuration(rng: &mut Rng) -> Setup {
     for n in 1..=METERS {
         let left = n > 1 && rng.u8(..4) == 0;
         let meter = MeterSetup {
+            customer: Vec::new(),
             prm: format!("0000000000000{n}").parse().unwrap(),
             name: if rng.u8(..4) == 0 { format!("Meter {n}") } else { format!("Maison {n}") },
             source: one_of(rng, &["enedis", "home"]).into(),
@@ -186,7 +187,7 @@ fn event(rng: &mut Rng, first: Day, now: i64) -> Event {
         source,
         api: Some(one_of(rng, &[Api::V5, Api::V2026])),
         pool: one_of(rng, &[Pool::Live, Pool::Live, Pool::Cached]),
-        asks: (rng.u8(..12) > 0).then_some((meter, dataset, covered)),
+        asks: (rng.u8(..12) > 0).then_some((meter, dataset, covered).into()),
         keep: None,
         seen: None,
         lease: None,
@@ -245,7 +246,7 @@ fn event(rng: &mut Rng, first: Day, now: i64) -> Event {
                 effects: (0..rng.usize(..2)).map(|_| effect(rng, first, now)).collect(),
                 raw: None,
             };
-            Event::Answered(NewCall { asks: Some((meter, dataset, covered)), ..call }, Box::new(answer))
+            Event::Answered(NewCall { asks: Some((meter, dataset, covered).into()), ..call }, Box::new(answer))
         }
     }
 }
@@ -344,6 +345,7 @@ async fn history(seed: u64) -> i64 {
     let mut next = Event::SetUp(Setup {
         meters: (1..=METERS)
             .map(|n| MeterSetup {
+                customer: Vec::new(),
                 prm: format!("0000000000000{n}").parse().unwrap(),
                 name: format!("Maison {n}"),
                 source: "enedis".into(),

@@ -21,7 +21,7 @@ fn call(world: &World<impl Host>, asks: Option<(MeterId, Dataset, Days)>) -> New
         source: SOURCE,
         api: asks.map(|_| Api::V5),
         pool: Pool::Live,
-        asks,
+        asks: asks.map(Into::into),
         keep: None,
         seen: None,
         lease: None,

@@ -104,6 +104,7 @@ pub(super) fn setup() -> Setup {
         credentials: "c".into(),
     }];
     let meter = MeterSetup {
+        customer: Vec::new(),
         prm: PRM.parse().unwrap(),
         name: "Maison".into(),
         source: "enedis".into(),
@@ -202,7 +203,7 @@ impl<H: Host> World<H> {
             source: SOURCE,
             api: Some(Api::V2026),
             pool: crate::source::Pool::Live,
-            asks,
+            asks: asks.map(Into::into),
             keep: None,
             seen: None,
             lease: None,

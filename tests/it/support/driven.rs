@@ -10,11 +10,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use linkyd::budget::Limits;
 use linkyd::clock::Clock;
-use linkyd::domain::{Dataset, Day};
+use linkyd::domain::{Dataset, Day, Direction};
 use linkyd::source::Pool;
 use linkyd::store::{
-    Answer, Answered, Authorisation, CallEnd, Committed, Effect, Facts, Journey, MeterId, NewCall, Pause, Reserved,
-    SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Warning, Window,
+    Answer, Answered, Authorisation, CallEnd, Committed, CustomerStatus, CustomerUpdate, Effect, Facts, Journey,
+    MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch,
+    Warning, Window,
 };
 use tokio::sync::Notify;
 
@@ -192,6 +193,18 @@ impl Store for Watched {
     ) -> Result<(), StoreError> {
         let _busy = self.busy();
         self.inner.apply_known(effects, seen).await
+    }
+
+    async fn keep(&self, update: CustomerUpdate) -> Result<i64, StoreError> {
+        self.inner.keep(update).await
+    }
+
+    async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError> {
+        self.inner.floors(meter).await
+    }
+
+    async fn customers(&self) -> Result<Vec<CustomerStatus>, StoreError> {
+        self.inner.customers().await
     }
 
     async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError> {

@@ -177,6 +177,7 @@ impl Rig {
             .iter()
             .enumerate()
             .map(|(n, meter)| ActiveMeter {
+                customer: Vec::new(),
                 prm: meter.prm.clone(),
                 name: format!("Meter {n}"),
                 sources: vec!["enedis".to_owned()],
@@ -302,6 +303,11 @@ impl Rig {
         let wall = chrono::NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
         let wait = paris::at_wall(tomorrow, wall) - self.clock.now().timestamp();
         self.clock.advance(Duration::from_secs(wait.unsigned_abs()));
+    }
+
+    /// The machine's time, in milliseconds.
+    pub(crate) fn clock_now_ms(&self) -> i64 {
+        self.clock.now().timestamp_millis()
     }
 
     /// Minutes on the clock, for differences.

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use linkyd::budget::Limits;
-use linkyd::domain::{Dataset, Day};
+use linkyd::domain::{Dataset, Day, Direction};
 use linkyd::source::Pool;
 use linkyd::store::{
-    Answer, Answered, Authorisation, CallEnd, CallId, Committed, Effect, Facts, Journey, LEASE_MS, Lease, MeterId,
-    NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Warning,
-    Window,
+    Answer, Answered, Asks, Authorisation, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect, Facts,
+    Journey, LEASE_MS, Lease, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent,
+    Store, StoreError, Switch, Warning, Window,
 };
 
 type Key = (MeterId, Dataset);
@@ -142,7 +142,7 @@ impl Store for Shared {
     }
 
     async fn reserve(&self, call: &NewCall, limits: &Limits, now_ms: i64) -> Result<Reserved, StoreError> {
-        let Some((key, seen)) = call.asks.map(|(meter, dataset, _)| (meter, dataset)).zip(call.seen) else {
+        let Some((key, seen)) = series_of(call).zip(call.seen) else {
             return self.inner.reserve(call, limits, now_ms).await;
         };
         let _transaction = self.transaction.lock().await;
@@ -200,6 +200,18 @@ impl Store for Shared {
         self.inner.apply_known(effects, seen).await
     }
 
+    async fn keep(&self, update: CustomerUpdate) -> Result<i64, StoreError> {
+        self.inner.keep(update).await
+    }
+
+    async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError> {
+        self.inner.floors(meter).await
+    }
+
+    async fn customers(&self) -> Result<Vec<CustomerStatus>, StoreError> {
+        self.inner.customers().await
+    }
+
     async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError> {
         self.inner.status().await
     }
@@ -250,5 +262,13 @@ impl Store for Shared {
 
     async fn tidy(&self) -> Result<(), StoreError> {
         self.inner.tidy().await
+    }
+}
+
+/// The series of measures that a call is for.
+fn series_of(call: &NewCall) -> Option<Key> {
+    match call.asks? {
+        Asks::Days(meter, dataset, _) => Some((meter, dataset)),
+        Asks::Customer(..) => None,
     }
 }

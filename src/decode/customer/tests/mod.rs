@@ -276,3 +276,28 @@ fn the_smaller_answers_of_2026() {
         assert_eq!(read, Err(DecodeError::Lacking));
     }
 }
+
+#[test]
+fn a_bundle_of_a_gateway_is_what_its_parts_are_together() {
+    let situation_part =
+        json!([{"usage_point_id": PRM, "segment": "C5", "subscribed_power": {"unit": "kVA", "value": "9"}}]);
+    let synthesis_part = json!({"consumption_last_activation_date": "2020-03-09T00:00:00+0100"});
+    let metering_part = json!({"relais": {"plageHeuresCreuses": "HC (22H00-6H00)"}});
+    let whole = json!({
+        "situation_contrat": situation_part, "synthese_contrat": synthesis_part, "comptage": metering_part,
+    });
+    let read = bundle(&bytes(&whole), &prm()).unwrap();
+    let apart = situation(&bytes(&situation_part), &prm()).unwrap().value.contracts;
+    let apart = apart.and(synthesis(&bytes(&synthesis_part)).unwrap().value);
+    assert_eq!(read.value.contracts, apart.and(metering(&bytes(&metering_part)).unwrap().value));
+    let contract = read.value.contracts.of(Direction::Consumption).unwrap();
+    assert_eq!((contract.subscribed_va, contract.activated_on), (Some(9000), Some(day("2020-03-09"))));
+    // A part that is missing or odd leaves the others as they are.
+    for metering_part in [json!(null), json!("?"), json!([])] {
+        let whole = json!({"situation_contrat": situation_part, "comptage": metering_part});
+        assert!(bundle(&bytes(&whole), &prm()).is_ok());
+    }
+    assert!(bundle(&bytes(&json!({"synthese_contrat": synthesis_part})), &prm()).is_err());
+    let other: Prm = "01234567890124".parse().unwrap();
+    assert_eq!(bundle(&bytes(&whole), &other), Err(DecodeError::OtherMeter));
+}

@@ -47,6 +47,7 @@ fn setup(meters: usize) -> Setup {
         credentials: "c".into(),
     }];
     let meter = |n: usize| MeterSetup {
+        customer: Vec::new(),
         prm: format!("{:014}", 1_234_567_890_123 + n).parse().unwrap(),
         name: format!("Maison {n}"),
         source: "enedis".into(),
@@ -95,7 +96,7 @@ fn call(dataset: Dataset, span: Days, seen: Option<i64>) -> NewCall {
         source: SOURCE,
         api: Some(Api::V2026),
         pool: Pool::Live,
-        asks: Some((METER, dataset, span)),
+        asks: Some((METER, dataset, span).into()),
         keep: None,
         seen,
         lease: None,

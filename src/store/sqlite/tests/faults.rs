@@ -182,7 +182,7 @@ async fn a_file_that_is_replaced_is_noticed() {
         source: SOURCE,
         api: None,
         pool: crate::source::Pool::Live,
-        asks,
+        asks: asks.map(Into::into),
         keep: None,
         seen: None,
         lease: None,

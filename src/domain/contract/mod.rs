@@ -4,8 +4,12 @@
 //! of the first in one answer; in 2026 the same is spread over several answers, each with a part of it.
 //! A decoder therefore yields [`Contracts`] that know little, and [`Contracts::and`] puts them together.
 
+mod history;
+
 use super::offpeak::{NotUnderstood, OffPeak};
 use super::{Day, Direction};
+
+pub use history::Term;
 
 /// What is known of a meter's contracts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

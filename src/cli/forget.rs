@@ -1,0 +1,127 @@
+//! `linkyd forget`: removes personal data or whole meters, and names what would bring them back.
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::args::ForgetArgs;
+use super::render::number;
+use super::{Trouble, wiring};
+use crate::clock::Clock;
+use crate::config::{Config, Loaded, MeterConfig};
+use crate::domain::CustomerDataset;
+use crate::exit::Exit;
+use crate::store::{Database, Forget, Forgotten, Mode};
+
+pub(super) async fn forget(args: &ForgetArgs, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<Exit, Trouble> {
+    const COMMAND: &str = "linkyd forget";
+    let config = &loaded.config;
+    let what = if args.personal { Forget::Personal(args.prms.clone()) } else { Forget::Meters(args.prms.clone()) };
+    if !args.yes && !confirmed(&what)? {
+        return Ok(Exit::Usage);
+    }
+    // Read first: a database of another version is to stay as it is.
+    Database::open(&config.database.place, Mode::Read, COMMAND, &clock).await?;
+    let stop = wiring::stop_on_signals()?;
+    let turn = wiring::open_in_turn(&config.database.place, Mode::Write, COMMAND, &stop, &clock).await?;
+    let Some(database) = turn else { return Ok(Exit::Done) };
+    let now_ms = clock.now().timestamp_millis();
+    let forgotten = database.forget(what.clone(), now_ms).await?;
+    let unknown = args.prms.iter().any(|prm| forgotten.meters.iter().all(|meter| meter.prm != *prm));
+    let again = again(&what, config);
+    let mut out = io::stdout().lock();
+    if args.json {
+        super::print_json(&mut out, &document(&what, &forgotten, &again))?;
+    } else {
+        out.write_all(text(&what, &forgotten, &again).as_bytes())?;
+    }
+    if unknown {
+        let message = "the database holds nothing of a meter that was named".to_owned();
+        return Err(Trouble { exit: Exit::Usage, message });
+    }
+    Ok(Exit::Done)
+}
+
+/// What is asked before, where somebody can answer.
+fn confirmed(what: &Forget) -> Result<bool, Trouble> {
+    if !io::stdin().is_terminal() {
+        let message = "what is forgotten cannot be brought back; add --yes where there is no terminal".to_owned();
+        return Err(Trouble { exit: Exit::Usage, message });
+    }
+    let mut err = io::stderr().lock();
+    write!(err, "{} This cannot be undone. Type yes to go on: ", question(what))?;
+    err.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
+
+fn question(what: &Forget) -> String {
+    let of = |count: usize| number::counted(i64::try_from(count).unwrap_or(i64::MAX), "meter", "meters");
+    match what {
+        Forget::Personal(prms) if prms.is_empty() => "Forget the personal data of all meters?".to_owned(),
+        Forget::Personal(prms) => format!("Forget the personal data of {}?", of(prms.len())),
+        Forget::Meters(prms) => format!("Forget everything about {}, their readings included?", of(prms.len())),
+    }
+}
+
+/// The meters of the configuration that would have it fetched again, and for which datasets.
+fn again<'c>(what: &Forget, config: &'c Config) -> Vec<(&'c MeterConfig, Vec<&'static str>)> {
+    let prms = what.meters();
+    let concerned = config.meters.iter().filter(|meter| prms.is_empty() || prms.contains(&meter.prm));
+    let found = concerned.map(|meter| {
+        let personal = meter.customer.iter().filter(|about| about.is_personal()).map(|about| about.name());
+        let names: Vec<&'static str> = match what {
+            Forget::Personal(_) => personal.collect(),
+            Forget::Meters(_) => {
+                let measures = meter.datasets.iter().map(|dataset| dataset.name());
+                measures.chain(meter.customer.iter().copied().map(CustomerDataset::name)).collect()
+            }
+        };
+        (meter, names)
+    });
+    found.filter(|(_, names)| !names.is_empty()).collect()
+}
+
+fn text(what: &Forget, forgotten: &Forgotten, again: &[(&MeterConfig, Vec<&'static str>)]) -> String {
+    let mut text = String::new();
+    for meter in &forgotten.meters {
+        let rows = number::counted(i64::try_from(meter.rows).unwrap_or(i64::MAX), "row", "rows");
+        let _infallible = writeln!(text, "{}: {rows} forgotten.", meter.name);
+    }
+    if forgotten.meters.is_empty() {
+        text.push_str("There was nothing to forget.\n");
+    }
+    if let Some(remains) = &forgotten.remains {
+        let _infallible = writeln!(text, "Note: {remains}.");
+    }
+    for (meter, names) in again {
+        let how = match what {
+            Forget::Personal(_) => format!("take {} from the datasets of", names.join(", ")),
+            Forget::Meters(_) => "remove".to_owned(),
+        };
+        let _infallible =
+            writeln!(text, "The next pass fetches it again: {how} meter {:?} in the configuration.", meter.name);
+    }
+    text
+}
+
+fn document(what: &Forget, forgotten: &Forgotten, again: &[(&MeterConfig, Vec<&'static str>)]) -> serde_json::Value {
+    let meters: Vec<_> = forgotten
+        .meters
+        .iter()
+        .map(|meter| json!({"prm": meter.prm.full(), "name": meter.name, "rows": meter.rows}))
+        .collect();
+    let again: Vec<_> = again
+        .iter()
+        .map(|(meter, names)| json!({"prm": meter.prm.full(), "name": meter.name, "datasets": names}))
+        .collect();
+    json!({
+        "personal": matches!(what, Forget::Personal(_)),
+        "meters": meters,
+        "remains": forgotten.remains,
+        "fetched_again": again,
+    })
+}

@@ -1,0 +1,226 @@
+//! One call about a customer: its line, its token, its answer, and what a refusal teaches of the source.
+
+use std::time::Duration;
+
+use super::super::dispatch::Line;
+use super::super::{SourcePass, millis};
+use crate::domain::Api;
+use crate::engine::customers::{self, Concerns};
+use crate::engine::react;
+use crate::source::catalogue;
+use crate::source::{CustomerCall, Pool, Reaction, Refusal};
+use crate::store::{Asks, CallEnd, CallId, Closed, CustomerFacts, Effect, Lease, NewCall, SourceState, StoreError};
+
+/// A line of the journal is asked for so often for one call.
+const MOST_LINES: u32 = 5;
+
+/// What a call about a customer came to.
+pub(super) enum Called {
+    Body(Vec<u8>),
+    Refused(Refusal),
+    /// The budget, a rest or another instance says later.
+    NotNow,
+}
+
+impl SourcePass<'_> {
+    /// Makes a call about a customer, with a new token where the one in hand is refused.
+    pub(super) async fn call_customer(
+        &mut self,
+        facts: &mut CustomerFacts,
+        api: Api,
+        call: CustomerCall,
+    ) -> Result<Called, StoreError> {
+        let mut refused_before = false;
+        loop {
+            let called = self.call_once(facts, api, call).await?;
+            let Called::Refused(refusal) = called else { return Ok(called) };
+            if refusal.reaction != Reaction::Reauth {
+                return Ok(Called::Refused(refusal));
+            }
+            if std::mem::replace(&mut refused_before, true) {
+                let advice = react::CALL_REFUSED_ADVICE;
+                return Ok(Called::Refused(Refusal { reaction: Reaction::RetryLater, advice, ..refusal }));
+            }
+        }
+    }
+
+    async fn call_once(
+        &mut self,
+        facts: &mut CustomerFacts,
+        api: Api,
+        call: CustomerCall,
+    ) -> Result<Called, StoreError> {
+        let Some((line, lease, left)) = self.line_of(facts, api).await? else { return Ok(Called::NotNow) };
+        let token = self.tokens.in_hand();
+        let number = self.tokens.number();
+        let end = |status, code, duration_ms| CallEnd {
+            call: line,
+            lease: lease.map(|token| Lease { token, keep: false }),
+            status,
+            code,
+            duration_ms,
+        };
+        let Some(request) = self.active.source.ask_customer(call, &facts.prm, token.as_ref()) else {
+            self.engine.store.settle(end(None, Some(react::NOT_MADE.to_owned()), 0), Vec::new()).await?;
+            return Ok(Called::NotNow);
+        };
+        let result = self.active.transport.send(&request).await;
+        let took = millis(self.engine.clock.monotonic().saturating_sub(left));
+        self.report.calls += 1;
+        let machine = self.machine();
+        let read = match &result {
+            Err(error) => Err(catalogue::own(error.trouble(), None, "")),
+            Ok(response) => self.active.source.read_customer(call, response, machine).map(<[u8]>::to_vec),
+        };
+        let status = result.as_ref().ok().map(|response| response.status);
+        match read {
+            Ok(body) => {
+                self.tokens.let_in(number);
+                let closed = self.knowledge.source.closed.contains_key(call.path());
+                let open = closed.then(|| self.closed_effect(call, None));
+                let effects: Vec<Effect> = open.into_iter().collect();
+                self.end_line(facts, end(status, None, took), effects).await?;
+                Ok(Called::Body(body))
+            }
+            Err(refusal) => {
+                if refusal.reaction == Reaction::Reauth {
+                    self.tokens.refused(number);
+                }
+                let effects = self.lessons_of_refusal(facts, call, &refusal);
+                self.end_line(facts, end(status, Some(refusal.code.clone()), took), effects).await?;
+                if customers::concerns(&refusal) == Concerns::Source {
+                    if !self.has_used_up_a_counter(&refusal) {
+                        self.pause(&refusal);
+                    }
+                    return Ok(Called::NotNow);
+                }
+                Ok(Called::Refused(refusal))
+            }
+        }
+    }
+
+    async fn end_line(
+        &mut self,
+        facts: &mut CustomerFacts,
+        end: CallEnd,
+        effects: Vec<Effect>,
+    ) -> Result<(), StoreError> {
+        match self.engine.store.settle(end, effects.clone()).await {
+            Ok(seen) => facts.seen = seen,
+            // Another instance asks for the same; what was learnt of the source counts all the same.
+            Err(StoreError::Superseded) => self.engine.store.apply(effects.clone()).await?,
+            Err(error) => return Err(error),
+        }
+        for effect in &effects {
+            self.knowledge.learn(effect);
+        }
+        Ok(())
+    }
+
+    /// What a refusal teaches of the source, and the line in the log.
+    fn lessons_of_refusal(&self, facts: &CustomerFacts, call: CustomerCall, refusal: &Refusal) -> Vec<Effect> {
+        let advice = catalogue::named(refusal.advice, self.active.source.name());
+        let (name, code, path) = (&facts.name, &refusal.code, call.path());
+        match customers::concerns(refusal) {
+            Concerns::Application => {
+                let known = self.knowledge.source.closed.get(path).is_some_and(|closed| closed.code == *code);
+                if known {
+                    tracing::debug!(dataset = %facts.about, %path, %code, "still closed to this application");
+                } else {
+                    tracing::warn!(dataset = %facts.about, %path, %code, "{advice}");
+                }
+                let not_before = self.engine.calendar.now().timestamp() + customers::SELDOM;
+                vec![self.closed_effect(call, Some(Closed { code: code.clone(), not_before }))]
+            }
+            Concerns::Source => {
+                tracing::warn!(meter = %name, dataset = %facts.about, %code, "{advice}");
+                let source = self.knowledge.source.id;
+                match refusal.reaction {
+                    Reaction::RetryAt(Some(until)) if self.has_used_up_a_counter(refusal) => {
+                        let (at_ms, until_ms) = (self.machine_ms(), until.timestamp_millis());
+                        vec![Effect::Told { source, pool: Pool::Live, left: 0, at_ms, until_ms }]
+                    }
+                    _ => vec![Effect::Source { source, state: self.rest_for(refusal) }],
+                }
+            }
+            Concerns::Meter | Concerns::Passing => {
+                tracing::warn!(meter = %name, dataset = %facts.about, %path, %code, status = refusal.status, "{advice}");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Whether a refusal closes one counter of several: the other ones go on.
+    fn has_used_up_a_counter(&self, refusal: &Refusal) -> bool {
+        self.active.cached.is_some() && matches!(refusal.reaction, Reaction::RetryAt(Some(_)))
+    }
+
+    fn rest_for(&self, refusal: &Refusal) -> SourceState {
+        let (machine, drawn) = (self.machine(), fastrand::u32(0..=1_000));
+        let until = match refusal.reaction {
+            Reaction::Ban => machine.timestamp_millis() + react::BAN_MS,
+            Reaction::RetryAt(told) => react::resume_at(told, machine, drawn),
+            _ => machine.timestamp_millis() + 5_000,
+        };
+        react::rest(&self.knowledge.source.state, refusal, until)
+    }
+
+    fn closed_effect(&self, call: CustomerCall, closed: Option<Closed>) -> Effect {
+        Effect::Closed { source: self.knowledge.source.id, path: call.path().to_owned(), closed }
+    }
+
+    /// Writes the line of a call and waits until it may leave; `None` where that is not now. The line, its lease,
+    /// and when it leaves (monotonic).
+    async fn line_of(
+        &mut self,
+        facts: &mut CustomerFacts,
+        api: Api,
+    ) -> Result<Option<(CallId, Option<CallId>, Duration)>, StoreError> {
+        let keep = if facts.last_success_at.is_some() { self.keep_free(Pool::Live) } else { None };
+        for _ in 0..MOST_LINES {
+            if self.token_is_due() && self.renew_token().await?.is_none() {
+                return Ok(None);
+            }
+            let new = NewCall {
+                source: self.knowledge.source.id,
+                api: Some(api),
+                pool: Pool::Live,
+                asks: Some(Asks::Customer(facts.meter, facts.about)),
+                keep,
+                seen: Some(facts.seen),
+                lease: None,
+                lead_ms: self.lead_ms(),
+                despite_rest: self.despite_rest,
+                asked_at: self.engine.calendar.now().timestamp(),
+            };
+            let closed = self.closed.len();
+            match self.reserve(&new).await? {
+                Line::Elsewhere => return Ok(None),
+                Line::Later => {
+                    let rests = self.knowledge.source.state.not_before_ms.is_some_and(|at| at > self.machine_ms());
+                    if self.closed.len() > closed || rests || self.interruption.is_some() {
+                        return Ok(None);
+                    }
+                    self.engine.clock.sleep_until(self.next_slot).await;
+                }
+                Line::Written { call, start, lease } => {
+                    let leaves = start.max(self.pace.next(&self.limits(Pool::Live)));
+                    self.engine.clock.sleep_until(leaves).await;
+                    let left = self.engine.clock.monotonic();
+                    let late = left > start + self.latest();
+                    self.was_late(left.saturating_sub(start));
+                    if late {
+                        let lease = lease.map(|token| Lease { token, keep: false });
+                        let code = Some(react::NOT_MADE.to_owned());
+                        let end = CallEnd { call, lease, status: None, code, duration_ms: 0 };
+                        self.end_line(facts, end, Vec::new()).await?;
+                        continue;
+                    }
+                    self.pace.sent(left);
+                    return Ok(Some((call, lease, left)));
+                }
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,48 @@
+//! Forgetting: what is to go, and what went.
+
+use crate::domain::Prm;
+
+/// What is to be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forget {
+    /// Addresses, names and ways to reach people: of one meter, or of all where none is named.
+    Personal(Vec<Prm>),
+    /// Everything about these meters.
+    Meters(Vec<Prm>),
+}
+
+impl Forget {
+    /// The meters that are named.
+    #[must_use]
+    pub fn meters(&self) -> &[Prm] {
+        match self {
+            Self::Personal(prms) | Self::Meters(prms) => prms,
+        }
+    }
+}
+
+/// What was forgotten of a meter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgottenMeter {
+    /// Its identifier.
+    pub prm: Prm,
+    /// Its name.
+    pub name: String,
+    /// Rows that were deleted.
+    pub rows: u64,
+}
+
+/// What was forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Forgotten {
+    /// Of which meters.
+    pub meters: Vec<ForgottenMeter>,
+    /// Why parts of the files may still hold it, and what to do, where that is so.
+    pub remains: Option<String>,
+}
+
+/// The tables of personal data.
+pub(super) const PERSONAL: [&str; 3] = ["personal_address", "personal_identity", "personal_contact"];
+
+/// Milliseconds for which lines of the journal count for budgets: so long they stay, without saying whom they were for.
+pub(super) const COUNTS_MS: i64 = 48 * 3_600_000;

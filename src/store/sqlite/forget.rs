@@ -1,0 +1,83 @@
+//! Deletes a meter, or what is personal about its customer, so that no page of the file holds it any more.
+//!
+//! Deleted rows are overwritten (`secure_delete`), then the WAL is emptied and the file is written anew (`VACUUM`),
+//! for pages that were free before still hold what once lay in them. Tables are found by their columns, so that one
+//! that a later version brings is not overlooked.
+
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use super::connect::Connection;
+use super::facts::prm_of;
+use super::sql;
+use crate::domain::Prm;
+use crate::store::forget::{COUNTS_MS, PERSONAL};
+use crate::store::{Forget, ForgottenMeter, StoreError};
+
+/// What is told where somebody reads the file meanwhile.
+const READERS: &str = "another program reads the file just now, so the pages of its WAL could not be emptied; close dashboards and run the command again";
+
+/// Deletes the rows: a transaction. `now_ms` is the machine's time.
+pub(super) async fn rows(
+    conn: &mut SqliteConnection,
+    forget: &Forget,
+    now_ms: i64,
+) -> Result<Vec<ForgottenMeter>, StoreError> {
+    sqlx::query(sql::SECURE_DELETE).execute(&mut *conn).await?;
+    let known: Vec<(i64, String, String)> = sqlx::query_as(sql::METERS_KNOWN).fetch_all(&mut *conn).await?;
+    let asked = forget.meters();
+    let all = matches!(forget, Forget::Personal(_)) && asked.is_empty();
+    let mut forgotten = Vec::new();
+    for (id, prm, name) in known {
+        let prm = prm_of(&prm)?;
+        if !all && !asked.contains(&prm) {
+            continue;
+        }
+        let rows = match forget {
+            Forget::Personal(_) => personal(conn, id).await?,
+            Forget::Meters(_) => meter(conn, id, &prm, now_ms).await?,
+        };
+        forgotten.push(ForgottenMeter { prm, name, rows });
+    }
+    Ok(forgotten)
+}
+
+async fn personal(conn: &mut SqliteConnection, meter: i64) -> Result<u64, StoreError> {
+    let mut rows = 0;
+    for table in PERSONAL {
+        rows += delete(table, "meter").bind(meter).execute(&mut *conn).await?.rows_affected();
+    }
+    Ok(rows)
+}
+
+async fn meter(conn: &mut SqliteConnection, id: i64, prm: &Prm, now_ms: i64) -> Result<u64, StoreError> {
+    let mut rows = 0;
+    let tables: Vec<(String, String)> = sqlx::query_as(sql::TABLES_OF_METERS).fetch_all(&mut *conn).await?;
+    for (table, column) in tables {
+        let query = delete(&table, &column);
+        let query = if column == "prm" { query.bind(prm.full()) } else { query.bind(id) };
+        rows += query.execute(&mut *conn).await?.rows_affected();
+    }
+    // What was spent stays spent, though nobody can tell for whom.
+    rows += sqlx::query(sql::CALLS_FORGET).bind(id).bind(now_ms - COUNTS_MS).execute(&mut *conn).await?.rows_affected();
+    rows += sqlx::query(sql::CALLS_UNNAME).bind(id).execute(&mut *conn).await?.rows_affected();
+    rows += sqlx::query(sql::METER_FORGET).bind(id).execute(&mut *conn).await?.rows_affected();
+    Ok(rows)
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+fn delete<'q>(table: &str, column: &str) -> Query<'q> {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    sqlx::query(AssertSqlSafe(format!("DELETE FROM {} WHERE {} = ?", quoted(table), quoted(column)))).persistent(false)
+}
+
+/// Empties the WAL and writes the file anew; why that was not possible, if it was not.
+pub(super) async fn pages(connection: &mut Connection) -> Result<Option<String>, StoreError> {
+    if !connection.emptied().await? {
+        return Ok(Some(READERS.to_owned()));
+    }
+    sqlx::query(sql::VACUUM).execute(connection.bare()).await?;
+    let emptied = connection.emptied().await?;
+    sqlx::query(sql::USUAL_DELETE).execute(connection.bare()).await?;
+    Ok((!emptied).then(|| READERS.to_owned()))
+}

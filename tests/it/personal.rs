@@ -1,0 +1,199 @@
+//! Personal data: kept where it is asked for, shown nowhere, forgotten without a trace.
+
+use std::fs;
+
+use linkyd::domain::{Api, CustomerDataset, Dataset, SeriesState};
+use linkyd::simulator::{CustomerSpec, MeterSpec, Service, World};
+use linkyd::store::Forget;
+
+use crate::cli_rig::{Home, Simulated, source};
+use crate::support::{On, Rig, at, day, on_both_engines, prm};
+
+on_both_engines! {
+    personal_data_is_kept_apart_and_forgotten_alone,
+    a_meter_is_forgotten_with_everything_about_it,
+    nothing_personal_is_asked_for_unless_it_is_named,
+}
+
+const METER: &str = "01234567890123";
+const OTHER: &str = "01234567890124";
+/// What stands in the tables, in the letters of either API.
+const TRACES: [&str; 4] = ["Zephyrine", "Quokkastrasse", "+33199001234", "zephyrine@example.org"];
+const DATASETS: [Dataset; 2] = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption];
+
+fn somebody() -> CustomerSpec {
+    CustomerSpec {
+        first_name: Some("Zephyrine".to_owned()),
+        last_name: Some("Xylander".to_owned()),
+        street: Some("7 Quokkastrasse".to_owned()),
+        phone: Some("+33199001234".to_owned()),
+        email: Some("zephyrine@example.org".to_owned()),
+        ..CustomerSpec::default()
+    }
+}
+
+async fn rig(on: On, api: Api) -> Rig {
+    let meters = [METER, OTHER].map(|one| MeterSpec { customer: somebody(), ..MeterSpec::new(prm(one)) });
+    let world = meters.into_iter().fold(World::new(11), World::with);
+    let mut rig = Rig::on(on, world, &DATASETS, at("2026-11-24T08:30:00+01:00")).await;
+    rig.apis = vec![api];
+    for meter in &mut rig.meters {
+        meter.customer = CustomerDataset::ALL.to_vec();
+        meter.since = Some(day("2026-11-01"));
+    }
+    rig
+}
+
+const PEOPLE: &str = "SELECT i.first_name || '|' || upper(a.street) || '|' || c.phone || '|' || c.email \
+                      FROM personal_identity i JOIN personal_address a ON a.meter = i.meter \
+                      JOIN personal_contact c ON c.meter = i.meter ORDER BY i.meter";
+const SOMEBODY: &str = "Zephyrine|7 QUOKKASTRASSE|+33199001234|zephyrine@example.org";
+
+/// How often each trace stands in the files of the database, in capitals or not.
+fn traces(rig: &Rig) -> Vec<usize> {
+    let mut bytes = Vec::new();
+    for file in ["linkyd.db", "linkyd.db-wal", "linkyd.db-shm"] {
+        bytes.extend(fs::read(rig.folder.path().join(file)).unwrap_or_default());
+    }
+    TRACES.iter().map(|trace| count(&bytes, trace)).collect()
+}
+
+fn count(bytes: &[u8], trace: &str) -> usize {
+    let find = |needle: &[u8]| bytes.windows(needle.len()).filter(|window| window.eq_ignore_ascii_case(needle)).count();
+    find(trace.as_bytes())
+}
+
+async fn personal_data_is_kept_apart_and_forgotten_alone(on: On) {
+    for api in [Api::V5, Api::V2026] {
+        let rig = rig(on, api).await;
+        rig.pass().await;
+        assert_eq!(rig.rows(PEOPLE.to_owned()).await, [SOMEBODY, SOMEBODY]);
+        // People stand beside the contracts in 2026: one answer serves three datasets.
+        let situations = rig.simulator.service_log().iter().filter(|c| c.service == Service::Situation).count();
+        assert_eq!(situations, if api == Api::V5 { 0 } else { 2 });
+        let lines = rig.store.customers().await.unwrap();
+        assert!(lines.len() == 8 && lines.iter().all(|line| line.state == SeriesState::Ok), "{lines:?}");
+        let shown = format!("{lines:?}");
+        assert!(TRACES.iter().all(|trace| count(shown.as_bytes(), trace) == 0));
+        if matches!(on, On::File) {
+            assert!(traces(&rig).iter().all(|count| *count > 0), "{:?}", traces(&rig));
+        }
+        let before = rig.rows("SELECT CAST(sum(watts) AS text) FROM load_curve".to_owned()).await;
+        // What is replaced does not linger either.
+        rig.simulator.change(|world| world.meters[1].customer.street = Some("8 Rue Neuve".to_owned()));
+        for _ in 0..8 {
+            rig.next_morning(8, 30);
+            rig.pass().await;
+        }
+        assert!(rig.rows(PEOPLE.to_owned()).await[1].contains("|8 RUE NEUVE|"));
+
+        let now_ms = rig.clock_now_ms();
+        let one = rig.database.forget(Forget::Personal(vec![prm(OTHER)]), now_ms).await.unwrap();
+        assert_eq!(one.meters.iter().map(|meter| meter.rows).collect::<Vec<_>>(), [3]);
+        assert_eq!(rig.rows(PEOPLE.to_owned()).await, [SOMEBODY]);
+        let all = rig.database.forget(Forget::Personal(Vec::new()), now_ms).await.unwrap();
+        assert_eq!(all.meters.len(), 2);
+        assert!(rig.rows(PEOPLE.to_owned()).await.is_empty());
+        if matches!(on, On::File) {
+            assert_eq!(traces(&rig), [0; TRACES.len()]);
+            assert_eq!(all.remains, None);
+        }
+        // Measures and contracts are as they were.
+        rig.assert_true_since(&prm(METER), day("2026-11-01")).await;
+        assert!(
+            before < rig.rows("SELECT CAST(sum(watts) AS text) FROM load_curve".to_owned()).await || !before.is_empty()
+        );
+        assert_eq!(rig.rows("SELECT segment FROM v_meter".to_owned()).await, ["C5", "C5"]);
+    }
+}
+
+async fn a_meter_is_forgotten_with_everything_about_it(on: On) {
+    let mut rig = rig(on, Api::V2026).await;
+    rig.pass().await;
+    let spent =
+        || async { rig.store.spent("enedis", linkyd::source::Pool::Live, rig.clock_now_ms()).await.unwrap().day };
+    let before = spent().await;
+    let done = rig.database.forget(Forget::Meters(vec![prm(METER)]), rig.clock_now_ms()).await.unwrap();
+    assert!(done.meters.len() == 1 && done.meters[0].rows > 1_000, "{done:?}");
+    // What was spent stays spent.
+    assert_eq!(spent().await, before);
+    for table in ["load_curve", "daily_energy", "coverage", "series", "contract", "personal_identity", "activation"] {
+        let meters = rig.rows(format!("SELECT DISTINCT CAST(meter AS text) FROM {table}")).await;
+        assert!(meters.len() <= 1, "{table}: {meters:?}");
+    }
+    assert_eq!(rig.rows("SELECT DISTINCT prm FROM v_call".to_owned()).await, [OTHER]);
+    assert_eq!(rig.rows("SELECT prm FROM meter".to_owned()).await, [OTHER]);
+    if matches!(on, On::File) {
+        let bytes = fs::read(rig.folder.path().join("linkyd.db")).unwrap();
+        assert_eq!((count(&bytes, METER), count(&bytes, OTHER) > 0), (0, true));
+    }
+    rig.meters.remove(0);
+    rig.next_morning(8, 30);
+    rig.pass().await;
+    rig.assert_true_since(&prm(OTHER), day("2026-11-01")).await;
+    let nobody = rig.database.forget(Forget::Meters(vec![prm(METER)]), rig.clock_now_ms()).await.unwrap();
+    assert!(nobody.meters.is_empty());
+}
+
+async fn nothing_personal_is_asked_for_unless_it_is_named(on: On) {
+    let mut rig = rig(on, Api::V5).await;
+    for meter in &mut rig.meters {
+        meter.customer = vec![CustomerDataset::Contract];
+    }
+    rig.pass().await;
+    let asked: Vec<Service> = rig.simulator.service_log().iter().map(|call| call.service).collect();
+    assert_eq!(asked, [Service::Contracts; 2]);
+    assert!(rig.rows(PEOPLE.to_owned()).await.is_empty());
+}
+
+#[test]
+fn no_output_at_any_level_shows_anything_personal_and_the_command_forgets_it() {
+    let home = Home::empty();
+    let world = format!(
+        "[rules.limits]\nper_second = 0\nper_hour_v5 = 0\nper_hour_2026 = 0\n[[meter]]\nprm = \"{METER}\"\n\
+         [meter.customer]\nfirst_name = \"Zephyrine\"\nlast_name = \"Xylander\"\nstreet = \"7 Quokkastrasse\"\n\
+         phone = \"+33199001234\"\nemail = \"zephyrine@example.org\"\n"
+    );
+    let world = home.write("world.toml", &world, 0o644).display().to_string();
+    let enedis = Simulated::start(&home.path(""), &["--world", &world]);
+    let meter = |datasets: &str| {
+        format!("[[meter]]\nprm = \"{METER}\"\nname = \"Maison\"\nsince = 2026-11-20\ndatasets = [{datasets}]\n")
+    };
+    let personal = "\"daily_consumption\", \"contract\", \"address\", \"identity\", \"contact\"";
+    let log = "[log]\nfilter = \"trace\"\n";
+    home.write("config.toml", &format!("{log}{}{}", source(&enedis.url, ""), meter(personal)), 0o640);
+    let mut all = String::new();
+    for args in [&["sync", "--json"][..], &["status"], &["status", "--json"], &["plan"], &["sync", "--refetch"]] {
+        let ran = home.run_at_morning(args).exits(0);
+        all += &(ran.out + &ran.err);
+    }
+    for args in [&["config", "show"][..], &["db", "check"]] {
+        let ran = home.run(args).exits(0);
+        all += &(ran.out + &ran.err);
+    }
+    assert!(all.contains("TRACE") && all.contains("\"identity\""), "{all}");
+    for trace in TRACES {
+        assert_eq!(count(all.as_bytes(), trace), 0, "{trace}");
+    }
+    let held = |trace: &str| {
+        ["linkyd.db", "linkyd.db-wal"]
+            .map(|file| count(&fs::read(home.path(file)).unwrap_or_default(), trace))
+            .iter()
+            .sum::<usize>()
+    };
+    assert!(TRACES.iter().all(|trace| held(trace) > 0));
+    let refused = home.run(&["forget", "--personal"]).exits(64);
+    assert!(refused.err.contains("--yes"), "{}", refused.err);
+    assert!(TRACES.iter().all(|trace| held(trace) > 0));
+    home.run(&["forget"]).exits(64);
+    let done = home.run(&["forget", "--personal", "--yes", "--json"]).exits(0).json();
+    assert_eq!((&done["meters"][0]["rows"], &done["remains"]), (&3.into(), &serde_json::Value::Null));
+    assert_eq!(done["fetched_again"][0]["datasets"], serde_json::json!(["address", "identity", "contact"]));
+    assert_eq!(TRACES.map(held), [0; TRACES.len()]);
+    assert_eq!(home.rows("SELECT prm FROM v_meter"), [METER]);
+    home.assert_whole();
+    let gone = home.run(&["forget", "--prm", METER, "--yes"]).exits(0);
+    assert!(gone.out.contains("forgotten") && gone.out.contains("fetches it again: remove"), "{}", gone.out);
+    assert_eq!(held(METER), 0);
+    home.run(&["forget", "--prm", METER, "--yes"]).exits(64);
+}
