@@ -49,7 +49,8 @@ pub(super) async fn run(args: &ReplayArgs, loaded: &Loaded, clock: &Arc<dyn Cloc
             continue;
         }
         let (prm, name) = (one.prm.clone(), one.name.clone());
-        let Replayed { answers, unreadable, pieces } = replay(dataset.kind(), &kept, only);
+        let not_kept = store.not_kept(meter, dataset).await?;
+        let Replayed { answers, unreadable, pieces, left_alone } = replay(dataset.kind(), &kept, &not_kept, only);
         let (lacked, differed) = if args.dry_run {
             differences(&database.readings(&prm, dataset).await?, &pieces)
         } else {
@@ -66,13 +67,18 @@ pub(super) async fn run(args: &ReplayArgs, loaded: &Loaded, clock: &Arc<dyn Cloc
         for odd in &unreadable {
             let _infallible = writeln!(text, "  call {} ({}) is skipped: {}", odd.call.0, odd.days, odd.why);
         }
+        if left_alone > 0 {
+            let days = count(left_alone as u64);
+            let _infallible =
+                writeln!(text, "  {days} days stay as they are: a newer answer was not kept or cannot be read");
+        }
         let skipped: Vec<_> = unreadable
             .iter()
             .map(|odd| json!({"call": odd.call.0, "days": odd.days.to_string(), "why": odd.why}))
             .collect();
         series.push(json!({
             "prm": prm.full(), "name": name, "dataset": dataset.name(), "answers": answers,
-            "lacked": lacked, "differed": differed, "skipped": skipped,
+            "lacked": lacked, "differed": differed, "skipped": skipped, "days_left_alone": left_alone,
         }));
     }
     if !args.dry_run {

@@ -3,15 +3,16 @@
 //! Answers overlap: a day is asked for several times, and of different values the one that came last holds. So all
 //! answers of a series are laid over each other in the order in which they came, those of Enedis itself over those of
 //! gateways, before anything is stored; else each older answer would revise the newer ones. What is stored and in no
-//! kept answer stays as it is.
+//! kept answer stays as it is, and so do days of which a newer answer was not kept or cannot be read: what an older
+//! one says of them may have been corrected since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decode::{self, Expected};
 use crate::domain::merge::merge;
 use crate::domain::registers::{Counts, RegisterReading};
 use crate::domain::{CurvePoint, Day, DayEnergy, Days, Kind, PeakPower, SameDay, Values, paris};
-use crate::store::{Answer, CallEnd, CallId, KeptAnswer, SourceId, Store, StoreError};
+use crate::store::{Answer, CallEnd, CallId, KeptAnswer, NotKept, SourceId, Store, StoreError};
 
 /// Days of one transaction.
 const AT_ONCE: i32 = 31;
@@ -47,26 +48,65 @@ pub struct Replayed {
     pub unreadable: Vec<Unreadable>,
     /// The values, by source and time.
     pub pieces: Vec<Piece>,
+    /// How many days stay as they are, because a newer answer about them was not kept or cannot be read.
+    pub left_alone: usize,
 }
 
 /// Reads the answers of one series again; only values of days within `only` count.
 #[must_use]
-pub fn replay(kind: Kind, kept: &[KeptAnswer], only: Option<Days>) -> Replayed {
+pub fn replay(kind: Kind, kept: &[KeptAnswer], not_kept: &[NotKept], only: Option<Days>) -> Replayed {
     let mut replayed = Replayed::default();
     let mut layers = Layers::default();
-    let mut ordered: Vec<&KeptAnswer> = kept.iter().collect();
-    ordered.sort_by_key(|answer| (answer.direct, answer.asked_at, answer.call));
-    for answer in ordered {
+    let lost = not_kept.iter().map(|lost| ((lost.direct, lost.call), Err(lost.days)));
+    let mut ordered: Vec<_> =
+        kept.iter().map(|answer| ((answer.direct, answer.call), Ok(answer))).chain(lost).collect();
+    ordered.sort_by_key(|(order, _)| *order);
+    // Days of which the newest answer is not known.
+    let mut lost = BTreeSet::new();
+    for (_, answer) in ordered {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(days) => {
+                lost.extend(days.iter());
+                continue;
+            }
+        };
         match read(answer) {
             Ok(values) => {
                 replayed.answers += 1;
+                for day in days_of(&values) {
+                    lost.remove(&day);
+                }
                 layers.put(values, answer.source);
             }
-            Err(why) => replayed.unreadable.push(Unreadable { call: answer.call, days: answer.days, why }),
+            Err(why) => {
+                lost.extend(answer.days.iter());
+                replayed.unreadable.push(Unreadable { call: answer.call, days: answer.days, why });
+            }
         }
     }
-    replayed.pieces = layers.pieces(kind, only);
+    replayed.pieces = layers.pieces(kind, only, &mut lost);
+    replayed.left_alone = lost.len();
     replayed
+}
+
+/// The days of which there are values.
+fn days_of(values: &Values) -> BTreeSet<Day> {
+    match values {
+        Values::Curve(points) => points.iter().map(of_point).collect(),
+        Values::Energy(days) => days.iter().map(|value| value.day).collect(),
+        Values::Peaks(days) => days.iter().map(|value| value.day).collect(),
+        Values::Registers(readings) => readings.iter().map(of_reading).collect(),
+    }
+}
+
+fn of_point(point: &CurvePoint) -> Day {
+    paris::day_of(point.interval.start)
+}
+
+/// The day that a reading opens.
+fn of_reading(reading: &RegisterReading) -> Day {
+    reading.opens().unwrap_or_else(|| paris::day_of(reading.read_at))
 }
 
 fn read(answer: &KeptAnswer) -> Result<Values, String> {
@@ -135,34 +175,42 @@ impl Layers {
         }
     }
 
-    fn pieces(self, kind: Kind, only: Option<Days>) -> Vec<Piece> {
-        match kind {
+    /// The values, without those of days that are lost; of these only the days that there are values of stay.
+    fn pieces(self, kind: Kind, only: Option<Days>, lost: &mut BTreeSet<Day>) -> Vec<Piece> {
+        let mut left = BTreeSet::new();
+        let mut counts = |day: Day| {
+            let wanted = only.is_none_or(|only| only.contains(day));
+            if wanted && lost.contains(&day) {
+                left.insert(day);
+            }
+            wanted && !lost.contains(&day)
+        };
+        let pieces = match kind {
             Kind::LoadCurve => {
                 let source = |point: &CurvePoint| self.curve_sources.get(&point.interval.start).copied();
                 let points = self.curve.iter().filter_map(|point| Some((*point, source(point)?)));
-                cut(points, only, |point| paris::day_of(point.interval.start), Values::Curve)
+                cut(points, &mut counts, of_point, Values::Curve)
             }
-            Kind::DailyEnergy => cut(self.energy.into_values(), only, |value| value.day, Values::Energy),
-            Kind::MaxPower => cut(self.peaks.into_values(), only, |value| value.day, Values::Peaks),
-            Kind::Registers => {
-                let day = |reading: &RegisterReading| reading.opens().unwrap_or_else(|| paris::day_of(reading.read_at));
-                cut(self.registers.into_values(), only, day, Values::Registers)
-            }
-        }
+            Kind::DailyEnergy => cut(self.energy.into_values(), &mut counts, |value| value.day, Values::Energy),
+            Kind::MaxPower => cut(self.peaks.into_values(), &mut counts, |value| value.day, Values::Peaks),
+            Kind::Registers => cut(self.registers.into_values(), &mut counts, of_reading, Values::Registers),
+        };
+        *lost = left;
+        pieces
     }
 }
 
 /// Cuts values, which ascend, into pieces of some days of one source each.
 fn cut<T>(
     values: impl Iterator<Item = (T, SourceId)>,
-    only: Option<Days>,
+    counts: &mut impl FnMut(Day) -> bool,
     day_of: impl Fn(&T) -> Day,
     wrap: impl Fn(Vec<T>) -> Values,
 ) -> Vec<Piece> {
     let mut by_source: BTreeMap<SourceId, Vec<(Day, Vec<T>)>> = BTreeMap::new();
     for (value, source) in values {
         let day = day_of(&value);
-        if only.is_some_and(|only| !only.contains(day)) {
+        if !counts(day) {
             continue;
         }
         let chunks = by_source.entry(source).or_default();

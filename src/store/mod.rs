@@ -47,7 +47,7 @@ pub use error::StoreError;
 pub use facts::{Activation, Facts, FailedCall, Learnt, SeriesFacts, SourceFacts, SourceState, Standing};
 pub use forget::{Forget, Forgotten, ForgottenMeter};
 pub use open::{Database, Finding, Mode, Place};
-pub use raw::{KEPT_DAYS, KeptAnswer, Raw};
+pub use raw::{KEPT_DAYS, KeptAnswer, NotKept, Raw};
 pub use setup::{MeterSetup, Setup, SourceSetup, Switch, Window};
 pub use status::{Pause, SeriesStatus, SourceStatus, Spent};
 pub use tally::{CallTally, DURATIONS_MS, JournalTally, Tallied};
@@ -171,6 +171,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The kept answers of a series, in the order of their calls.
     async fn kept(&self, _meter: MeterId, _dataset: Dataset) -> Result<Vec<KeptAnswer>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// The answers of a series that held values and were not kept, because that was off or they were too old.
+    async fn not_kept(&self, _meter: MeterId, _dataset: Dataset) -> Result<Vec<NotKept>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -90,6 +90,17 @@ pub struct KeptAnswer {
     pub raw: Raw,
 }
 
+/// An answer with values that was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotKept {
+    /// The call that brought it.
+    pub call: CallId,
+    /// Whether it came from Enedis itself.
+    pub direct: bool,
+    /// The days that it was about.
+    pub days: Days,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,12 +4,14 @@ use linkyd::clock::Clock as _;
 use linkyd::domain::{Dataset, Kind};
 use linkyd::engine::replay::{differences, replay, restore};
 use linkyd::simulator::{MeterKind, MeterSpec, World};
+use linkyd::store::Raw;
 use linkyd::store::copy::{Chunk, TABLES};
 
 use crate::support::{On, Rig, at, day, on_both_engines, prm};
 
 on_both_engines! {
     a_replay_restores_the_exact_rows_without_a_call,
+    a_correction_whose_answer_is_lost_is_not_taken_back,
 }
 
 const METER: &str = "01234567890123";
@@ -66,7 +68,7 @@ async fn a_replay_restores_the_exact_rows_without_a_call(on: On) {
     let mut mended = 0;
     for (meter, dataset) in rig.store.kept_series().await.unwrap() {
         let kept = rig.store.kept(meter, dataset).await.unwrap();
-        let replayed = replay(dataset.kind(), &kept, None);
+        let replayed = replay(dataset.kind(), &kept, &rig.store.not_kept(meter, dataset).await.unwrap(), None);
         assert_eq!((replayed.answers, &replayed.unreadable), (kept.len(), &vec![]));
         let stored = rig.database.readings(&prm(METER), dataset).await.unwrap();
         let foretold = differences(&stored, &replayed.pieces);
@@ -85,7 +87,7 @@ async fn a_replay_restores_the_exact_rows_without_a_call(on: On) {
     let mut unreadable = 0;
     for (meter, dataset) in rig.store.kept_series().await.unwrap() {
         let kept = rig.store.kept(meter, dataset).await.unwrap();
-        let replayed = replay(dataset.kind(), &kept, None);
+        let replayed = replay(dataset.kind(), &kept, &rig.store.not_kept(meter, dataset).await.unwrap(), None);
         unreadable += replayed.unreadable.len();
         assert_eq!(replayed.answers + replayed.unreadable.len(), kept.len());
         let done = restore(&*rig.store, &kept, replayed.pieces, rig.clock.now().timestamp()).await.unwrap();
@@ -93,4 +95,43 @@ async fn a_replay_restores_the_exact_rows_without_a_call(on: On) {
     }
     assert_eq!(unreadable, 1);
     assert_eq!(rows(&rig).await, before);
+}
+
+async fn a_correction_whose_answer_is_lost_is_not_taken_back(on: On) {
+    let world = World::new(32).with(MeterSpec::new(prm(METER)));
+    let series = [Dataset::ConsumptionLoadCurve];
+    let rig = Rig::on(on, world, &series, at("2026-11-20T08:30:00+01:00")).await.since(day("2026-11-10"));
+    rig.pass().await;
+    let (meter, dataset) = rig.store.kept_series().await.unwrap()[0];
+    let earlier = rig.store.kept(meter, dataset).await.unwrap().remove(0);
+    rig.next_morning(8, 30);
+    rig.pass().await;
+    let newest = rig.store.kept(meter, dataset).await.unwrap().pop().unwrap();
+    let both = earlier.days.intersect(newest.days).unwrap();
+    assert!(both.len() >= 5 && earlier.days.first() < both.first(), "{} and {}", earlier.days, newest.days);
+
+    // What came earlier says something else, as if the newest answer had corrected it.
+    let body = String::from_utf8(earlier.raw.unpack().unwrap()).unwrap();
+    let other = body.replace("\"v\":\"", "\"v\":\"1").replace("\"value\":\"", "\"value\":\"1");
+    let other = Raw::of(earlier.raw.api, earlier.raw.label, other.as_bytes()).body;
+    rig.run(&format!("UPDATE raw_answer SET body = '{other}' WHERE call = {}", earlier.call.0)).await;
+    let sum = format!("SELECT CAST(sum(watts) AS text) FROM v_load_curve WHERE day >= '{}'", both.first());
+    let before = rig.rows(sum.clone()).await;
+    let again = async || {
+        let kept = rig.store.kept(meter, dataset).await.unwrap();
+        let lost = rig.store.not_kept(meter, dataset).await.unwrap();
+        let replayed = replay(dataset.kind(), &kept, &lost, None);
+        let left = replayed.left_alone;
+        let now = rig.clock.now().timestamp();
+        (left, restore(&*rig.store, &kept, replayed.pieces, now).await.unwrap().1)
+    };
+    let left = usize::try_from(both.len()).unwrap();
+    rig.run(&format!("UPDATE raw_answer SET body = 'H4sI' WHERE call = {}", newest.call.0)).await;
+    let (alone, changed) = again().await;
+    assert_eq!(alone, left, "it cannot be read");
+    assert!(changed > 0, "of the days before, the earlier answer is the last word");
+    assert_eq!(rig.rows(sum.clone()).await, before);
+    rig.run(&format!("DELETE FROM raw_answer WHERE call = {}", newest.call.0)).await;
+    assert_eq!(again().await, (left, 0), "it was not kept");
+    assert_eq!(rig.rows(sum).await, before);
 }

@@ -55,7 +55,7 @@ use self::skew::Skew;
 use self::transaction::{Kind, Patience, Work};
 use super::{
     Answer, Answered, Authorisation, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect, Facts,
-    Finding, Forget, Forgotten, ForgottenMeter, Journey, KEPT_DAYS, KeptAnswer, MeterId, Mode, NewCall, Pause,
+    Finding, Forget, Forgotten, ForgottenMeter, Journey, KEPT_DAYS, KeptAnswer, MeterId, Mode, NewCall, NotKept, Pause,
     Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
 };
 use crate::budget::Limits;
@@ -345,6 +345,13 @@ impl Store for PostgresStore {
     async fn kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<KeptAnswer>, StoreError> {
         self.read(Kind::Survey, Patience::Short, (meter, dataset), |link, (_, (meter, dataset)), _| {
             Box::pin(raw::kept(link, *meter, *dataset))
+        })
+        .await
+    }
+
+    async fn not_kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<NotKept>, StoreError> {
+        self.read(Kind::Survey, Patience::Short, (meter, dataset), |link, (_, (meter, dataset)), _| {
+            Box::pin(raw::not_kept(link, *meter, *dataset))
         })
         .await
     }

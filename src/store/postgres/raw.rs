@@ -6,12 +6,12 @@ use super::sql;
 use super::types::{Date, i2, i4};
 use crate::domain::{Api, Dataset, Days};
 use crate::source::Label;
-use crate::store::{CallId, KeptAnswer, MeterId, Raw, SourceId, StoreError};
+use crate::store::{CallId, KeptAnswer, MeterId, NotKept, Raw, SourceId, StoreError};
 
 /// A kept answer: call, PRM, name, source, direct, days, instant, API, label, body.
 type Row = (i64, String, String, i32, bool, Date, Date, i64, String, bool, String);
 
-/// Forgets answers that are older than the newest one by more than so many days.
+/// Forgets answers that are older than the newest call by more than so many days.
 pub(super) async fn prune(link: &mut Link, days: i32) -> Result<(), StoreError> {
     link.query(sql::RAW_PRUNE).bind(i64::from(days)).execute(&mut link.conn).await?;
     Ok(())
@@ -48,4 +48,13 @@ pub(super) async fn kept(link: &mut Link, meter: MeterId, dataset: Dataset) -> R
         });
     }
     Ok(all)
+}
+
+/// Answers of one series that were not kept.
+pub(super) async fn not_kept(link: &mut Link, meter: MeterId, dataset: Dataset) -> Result<Vec<NotKept>, StoreError> {
+    let rows = link.query_as(sql::RAW_NOT_KEPT).bind(i4(meter.0)).bind(i2(dataset.id()));
+    let rows: Vec<(i64, bool, Date, Date)> = rows.fetch_all(&mut link.conn).await?;
+    let days = |first: Date, end: Date| Days::new(first.0, end.0);
+    let one = |(call, direct, first, end)| Some(NotKept { call: CallId(call), direct, days: days(first, end)? });
+    Ok(rows.into_iter().filter_map(one).collect())
 }

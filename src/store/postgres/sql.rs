@@ -332,9 +332,20 @@ statements! {
     RAW_ADD =
         "INSERT INTO raw_answer (call, meter, dataset, source, start_day, end_day, asked_at, api, starts, body)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
+    /// By the machine's clock, whatever `--at` said. Lines of the journal ascend, so only those that go are
+    /// passed over.
     RAW_PRUNE =
-        "DELETE FROM raw_answer WHERE asked_at < (SELECT max(asked_at) FROM raw_answer) - 86400 * $1::int8";
+        "DELETE FROM raw_answer WHERE call < (
+            SELECT c.id FROM call c
+            WHERE c.id >= (SELECT min(k.call) FROM raw_answer k)
+                AND c.at_ms >= (SELECT n.at_ms FROM call n ORDER BY n.id DESC LIMIT 1) - 86400000 * $1::int8
+            ORDER BY c.id LIMIT 1)";
     RAW_SERIES = "SELECT DISTINCT meter, dataset FROM raw_answer ORDER BY meter, dataset";
+    RAW_NOT_KEPT =
+        "SELECT c.id, s.direct, c.start_day, c.end_day FROM call c JOIN source s ON s.id = c.source
+         WHERE c.meter = $1 AND c.dataset = $2 AND c.outcome = 1 AND c.row_count > 0
+            AND c.start_day IS NOT NULL AND c.end_day IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM raw_answer k WHERE k.call = c.id)";
     RAW_KEPT =
         "SELECT k.call, m.prm, m.name, k.source, s.direct, k.start_day, k.end_day, k.asked_at, k.api, k.starts, k.body
          FROM raw_answer k JOIN meter m ON m.id = k.meter JOIN source s ON s.id = k.source

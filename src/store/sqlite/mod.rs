@@ -50,8 +50,8 @@ use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::{
     Answer, Answered, Authorisation, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect, Facts, Forget,
-    Forgotten, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId,
-    SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
+    Forgotten, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall, NotKept, Pause, Reserved, SeriesStatus, Setup,
+    SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::domain::reconcile::DayThreefold;
@@ -353,6 +353,10 @@ impl Store for SqliteStore {
 
     async fn kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<KeptAnswer>, StoreError> {
         self.read(move |conn| Box::pin(raw::kept(conn, meter, dataset))).await
+    }
+
+    async fn not_kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<NotKept>, StoreError> {
+        self.read(move |conn| Box::pin(raw::not_kept(conn, meter, dataset))).await
     }
 
     async fn restore(&self, again: Answer) -> Result<Committed, StoreError> {

@@ -6,7 +6,7 @@ use super::facts::{dataset_of, prm_of};
 use super::sql;
 use crate::domain::{Api, Dataset, Day, Days};
 use crate::source::Label;
-use crate::store::{CallId, KeptAnswer, MeterId, Raw, SourceId, StoreError};
+use crate::store::{CallId, KeptAnswer, MeterId, NotKept, Raw, SourceId, StoreError};
 
 /// A kept answer: call, PRM, name, source, direct, days, instant, API, label, body.
 type Row = (i64, String, String, i64, bool, i32, i32, i64, String, bool, String);
@@ -45,4 +45,17 @@ pub(super) async fn kept(
         });
     }
     Ok(all)
+}
+
+/// Answers of one series that were not kept.
+pub(super) async fn not_kept(
+    conn: &mut SqliteConnection,
+    meter: MeterId,
+    dataset: Dataset,
+) -> Result<Vec<NotKept>, StoreError> {
+    let rows = sqlx::query_as(sql::RAW_NOT_KEPT).bind(meter.0).bind(dataset.id());
+    let rows: Vec<(i64, bool, i32, i32)> = rows.fetch_all(conn).await?;
+    let days = |first, end| Days::new(Day::from_number(first), Day::from_number(end));
+    let one = |(call, direct, first, end)| Some(NotKept { call: CallId(call), direct, days: days(first, end)? });
+    Ok(rows.into_iter().filter_map(one).collect())
 }
