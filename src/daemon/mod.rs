@@ -480,7 +480,7 @@ impl Daemon {
             tokio::select! {
                 _ = pass.task => {}
                 () = self.parts.clock.sleep(LAST_PATIENCE) => {
-                    tracing::warn!("the database is held by another program; a transaction is given up");
+                    tracing::warn!("the pass at hand did not end in time; what it has not stored follows after the next start");
                 }
             }
         }

@@ -12,6 +12,7 @@ pub mod knowledge;
 mod outlook;
 pub mod pass;
 pub mod prospect;
+mod punctual;
 pub mod react;
 pub mod replay;
 pub mod report;

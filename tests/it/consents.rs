@@ -168,3 +168,50 @@ async fn measures_come_before_the_list_where_calls_are_few() {
     rig.pass().await;
     assert_eq!(looks(&rig), 1);
 }
+
+#[tokio::test]
+async fn the_list_leaves_the_next_morning_its_calls() {
+    let mut rig = rig(On::File, Api::V2026, Consent::GRANTED).await;
+    rig.engine().grant(&[given(&rig, Api::V2026, day("2029-11-24"))]).await.unwrap();
+    // At ten, when what is called takes from the next morning. Three calls are left, and all are wanted then.
+    rig.advance(90);
+    rig.limits.per_day = Some(7);
+    assert_eq!(rig.pass().await.exit(), Exit::Done);
+    assert_eq!((rig.calls(), looks(&rig)), (3, 0));
+}
+
+/// Two meters, each with a consent.
+async fn two_meters() -> Rig {
+    let mut rig = rig(On::File, Api::V2026, Consent::GRANTED).await;
+    let other = "01234567890124";
+    rig.simulator.change(|world| world.meters.push(MeterSpec::new(prm(other))));
+    let mut meter = rig.meters[0].clone();
+    (meter.prm, meter.name) = (prm(other), "other".to_owned());
+    rig.meters.push(meter);
+    let one = given(&rig, Api::V2026, day("2029-11-24"));
+    let number = Some(rig.simulator.authorisation(&prm(other)));
+    let two = Authorisation { prm: prm(other), number, ..one.clone() };
+    rig.engine().grant(&[one, two]).await.unwrap();
+    rig
+}
+
+#[tokio::test]
+async fn a_list_that_is_closed_to_the_application_is_not_asked_for_each_meter() {
+    let rig = two_meters().await;
+    rig.simulator.change(|world| world.rules.unsubscribed_services = vec![Service::SubscribedServices]);
+    for morning in 1..=2 {
+        rig.pass().await;
+        rig.sync().await;
+        assert_eq!(looks(&rig), morning);
+        rig.next_morning(8, 30);
+    }
+}
+
+#[tokio::test]
+async fn who_asks_to_stop_waits_for_no_other_look() {
+    let mut rig = two_meters().await;
+    rig.pass_stopped_at("subscribed_services").await;
+    assert_eq!(looks(&rig), 1);
+    rig.pass().await;
+    assert_eq!(looks(&rig), 2, "what was learnt is kept, and the other look is made up for");
+}

@@ -271,3 +271,13 @@ async fn a_gateway_without_contracts_says_so_and_keeps_its_measures(on: On) {
     rig.pass().await;
     assert_eq!((contract(&rig).await.state, contract(&rig).await.source.as_str()), (SeriesState::Ok, "enedis"));
 }
+
+#[tokio::test]
+async fn who_asks_to_stop_waits_for_no_other_part_of_a_contract() {
+    let mut rig = rig(On::File, Api::V2026, meter()).await;
+    let report = rig.pass_stopped_at("situation_contrat_auto").await;
+    assert!(report.stopped);
+    assert_eq!((asked(&rig), rig.simulator.log().len()), (1, 0));
+    rig.pass().await;
+    assert_eq!(contract(&rig).await.state, SeriesState::Ok);
+}

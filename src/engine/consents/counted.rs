@@ -4,12 +4,46 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 
 use super::{ActiveSource, Engine, react};
-use crate::budget::Verdict;
+use crate::budget::{Keep, Verdict};
+use crate::client::Pace;
 use crate::domain::Api;
+use crate::engine::punctual;
 use crate::source::{Pool, Reaction, Refusal, Request, Response, Token, catalogue};
-use crate::store::{CallEnd, Effect, NewCall, Reserved, SourceFacts, SourceState, StoreError};
+use crate::store::{CallEnd, CallId, Effect, NewCall, Reserved, SourceFacts, SourceState, StoreError};
+
+/// A line of the journal is asked for so often for one call.
+const MOST_LINES: u32 = 5;
+
+/// What calls of one caller share, and what they mind.
+#[derive(Debug)]
+pub struct Terms {
+    /// What is known of their source.
+    pub facts: SourceFacts,
+    /// What they leave of the day's calls for others, if they can wait.
+    pub keep: Option<Keep>,
+    /// What left lately.
+    pub pace: Pace,
+    /// How much later than their lines say calls left lately, at the most.
+    pub lateness: Duration,
+    /// What it took lately to write a line, at the most.
+    pub took: Duration,
+    /// A token, and until when it is good (monotonic).
+    pub held: Option<(Token, Duration)>,
+    /// Asks to make no more calls, and not to wait for the one in the air.
+    pub stop: CancellationToken,
+}
+
+impl Terms {
+    /// Those of a caller that has made no call of that source yet and keeps nothing free.
+    #[must_use]
+    pub fn new(facts: SourceFacts, stop: CancellationToken) -> Self {
+        let none = Duration::ZERO;
+        Self { facts, keep: None, pace: Pace::default(), lateness: none, took: none, held: None, stop }
+    }
+}
 
 /// What came of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +52,8 @@ pub enum Counted<T> {
     Answered(T),
     /// It was refused.
     Refused(Refusal),
-    /// It was not made: the source rests, or its budget is used up, until then (machine) where that is known.
+    /// It was not made, or not waited for: the source rests, or its budget is used up, until then (machine) where
+    /// that is known, or somebody asked to stop.
     NotMade {
         /// Until when.
         until: Option<DateTime<Utc>>,
@@ -48,42 +83,20 @@ impl Engine {
         active: &ActiveSource,
         api: Option<Api>,
         request: &Request,
+        terms: &mut Terms,
         read: impl FnOnce(&Response, DateTime<Utc>) -> Result<T, Refusal>,
     ) -> Result<Counted<T>, StoreError> {
-        let facts = self.source_facts(active.source.name()).await?;
-        let new = NewCall {
-            source: facts.id,
-            api,
-            pool: Pool::Live,
-            asks: None,
-            keep: None,
-            seen: None,
-            lease: None,
-            lead_ms: 0,
-            despite_rest: false,
-            asked_at: self.calendar.now().timestamp(),
-        };
-        let now_ms = self.clock.now().timestamp_millis();
-        let call = match self.store.reserve(&new, &active.limits_of(Pool::Live), now_ms).await? {
-            Reserved::Go { call, at_ms, .. } => {
-                let wait = u64::try_from(at_ms - now_ms).unwrap_or_default();
-                self.clock.sleep(Duration::from_millis(wait)).await;
-                call
-            }
-            Reserved::Wait(Verdict::Wait { until, .. }) => {
-                return Ok(Counted::NotMade { until: DateTime::from_timestamp_millis(until), rests: None });
-            }
-            Reserved::Rests(until) => {
-                let rests = Some(facts.state.message.unwrap_or_default());
-                return Ok(Counted::NotMade { until: DateTime::from_timestamp_millis(until), rests });
-            }
-            // It takes no lease, and so meets none.
-            Reserved::Wait(Verdict::Go { .. }) | Reserved::Taken(_) | Reserved::Changed => {
-                return Ok(Counted::NotMade { until: None, rests: None });
-            }
+        let call = match self.line(active, api, terms).await? {
+            Ok(call) => call,
+            Err((until, rests)) => return Ok(Counted::NotMade { until, rests }),
         };
         let began = self.clock.monotonic();
-        let result = active.transport.send(request).await;
+        let result = tokio::select! {
+            biased;
+            result = active.transport.send(request) => result,
+            // Its line stays without an end, as those of all calls that are in the air when a pass is stopped.
+            () = terms.stop.cancelled() => return Ok(Counted::NotMade { until: None, rests: None }),
+        };
         let took = self.clock.monotonic().saturating_sub(began);
         let now = self.clock.now();
         let read = match &result {
@@ -97,19 +110,78 @@ impl Engine {
             code: read.as_ref().err().map(|refusal| refusal.code.clone()),
             duration_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
         };
-        let effects = read.as_ref().err().and_then(|refusal| pause(&facts, refusal, now)).into_iter().collect();
-        self.store.settle(end, effects).await?;
+        let paused = read.as_ref().err().and_then(|refusal| pause(&terms.facts, refusal, now));
+        if let Some(Effect::Source { state, .. }) = &paused {
+            terms.facts.state = state.clone();
+        }
+        self.store.settle(end, paused.into_iter().collect()).await?;
         Ok(read.map_or_else(Counted::Refused, Counted::Answered))
     }
 
-    /// A token of a source; what it has is used as long as it lasts.
-    pub(super) async fn token(
+    /// Writes the line of a call and waits until it may leave; else until when there is none, and why the source
+    /// rests.
+    async fn line(
         &self,
         active: &ActiveSource,
-        held: &mut Option<(Token, Duration)>,
-    ) -> Result<Counted<Token>, StoreError> {
+        api: Option<Api>,
+        terms: &mut Terms,
+    ) -> Result<Result<CallId, (Option<DateTime<Utc>>, Option<String>)>, StoreError> {
+        let shared = self.store.is_shared();
+        for _ in 0..MOST_LINES {
+            if terms.stop.is_cancelled() {
+                break;
+            }
+            // Both clocks are read before the line is written: what that takes is no part of the wait.
+            let (now_ms, now) = (self.clock.now().timestamp_millis(), self.clock.monotonic());
+            let new = NewCall {
+                source: terms.facts.id,
+                api,
+                pool: Pool::Live,
+                asks: None,
+                keep: terms.keep,
+                seen: None,
+                lease: None,
+                lead_ms: punctual::lead_ms(shared, terms.took),
+                despite_rest: false,
+                asked_at: self.calendar.now().timestamp(),
+            };
+            let slow = terms.facts.state.slow_until_ms.is_some_and(|until| until > now_ms);
+            let limits = active.limits_of(Pool::Live);
+            let limits = if slow { limits.halved() } else { limits };
+            let reserved = self.store.reserve(&new, &limits, now_ms).await?;
+            terms.took = punctual::took(terms.took, self.clock.monotonic().saturating_sub(now));
+            let (call, at_ms) = match reserved {
+                Reserved::Go { call, at_ms, .. } => (call, at_ms),
+                Reserved::Wait(Verdict::Wait { until, .. }) => {
+                    return Ok(Err((DateTime::from_timestamp_millis(until), None)));
+                }
+                Reserved::Rests(until) => {
+                    let why = terms.facts.state.message.clone().unwrap_or_default();
+                    return Ok(Err((DateTime::from_timestamp_millis(until), Some(why))));
+                }
+                // It takes no lease, and so meets none.
+                Reserved::Wait(Verdict::Go { .. }) | Reserved::Taken(_) | Reserved::Changed => break,
+            };
+            let start = now + Duration::from_millis((at_ms - now_ms).max(0).unsigned_abs());
+            self.clock.sleep_until(start.max(terms.pace.next(&limits))).await;
+            let left = self.clock.monotonic();
+            let late = left > start + punctual::latest(shared, terms.lateness);
+            terms.lateness = punctual::lateness(terms.lateness, left.saturating_sub(start));
+            if !late {
+                terms.pace.sent(left);
+                return Ok(Ok(call));
+            }
+            let code = Some(react::NOT_MADE.to_owned());
+            let end = CallEnd { call, lease: None, status: None, code, duration_ms: 0 };
+            self.store.settle(end, Vec::new()).await?;
+        }
+        Ok(Err((None, None)))
+    }
+
+    /// A token of a source; what it has is used as long as it lasts.
+    pub(super) async fn token(&self, active: &ActiveSource, terms: &mut Terms) -> Result<Counted<Token>, StoreError> {
         let now = self.clock.monotonic();
-        if let Some((token, _)) = held.as_ref().filter(|(_, until)| *until > now) {
+        if let Some((token, _)) = terms.held.as_ref().filter(|(_, until)| *until > now) {
             return Ok(Counted::Answered(token.clone()));
         }
         let Some(request) = active.source.token_request() else {
@@ -117,9 +189,9 @@ impl Engine {
             return Ok(Counted::Refused(refusal));
         };
         let read = |response: &Response, now: DateTime<Utc>| active.source.read_token(response, now);
-        let counted = self.counted(active, None, &request, read).await?;
+        let counted = self.counted(active, None, &request, terms, read).await?;
         if let Counted::Answered(token) = &counted {
-            *held = Some((token.clone(), now + token.usable()));
+            terms.held = Some((token.clone(), now + token.usable()));
         }
         Ok(counted)
     }

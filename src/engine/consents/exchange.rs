@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::{ActiveSource, Counted, Engine};
+use super::{ActiveSource, Counted, Engine, Terms};
 use crate::clock::Clock;
 use crate::decode;
 use crate::domain::Api;
@@ -70,7 +70,21 @@ impl Engine {
         authorisation: i64,
         held: &mut Option<(Token, Duration)>,
     ) -> Result<Looked, StoreError> {
-        let token = match self.token(active, held).await? {
+        let mut terms = Terms::new(self.source_facts(active.source.name()).await?, CancellationToken::new());
+        terms.held = held.take();
+        let looked = self.look_up_among(active, authorisation, &mut terms).await;
+        *held = terms.held;
+        looked
+    }
+
+    /// The same, as one of several calls.
+    pub(in crate::engine) async fn look_up_among(
+        &self,
+        active: &ActiveSource,
+        authorisation: i64,
+        terms: &mut Terms,
+    ) -> Result<Looked, StoreError> {
+        let token = match self.token(active, terms).await? {
             Counted::Answered(token) => token,
             Counted::Refused(refusal) => return Ok(Looked::Refused(refusal)),
             Counted::NotMade { until, rests } => return Ok(Looked::NotMade { until, rests }),
@@ -78,13 +92,13 @@ impl Engine {
         let Some(request) = active.source.services_request(authorisation, &token) else {
             return Ok(Looked::Refused(catalogue::own(Own::Undecodable, None, "")));
         };
-        let counted =
-            self.counted(active, Some(Api::V2026), &request, |response, now| standing(active, response, now)).await?;
+        let read = |response: &Response, now| standing(active, response, now);
+        let counted = self.counted(active, Some(Api::V2026), &request, terms, read).await?;
         Ok(match counted {
             Counted::Answered(standing) => Looked::Standing(standing),
             Counted::Refused(refusal) => {
                 if matches!(refusal.reaction, Reaction::Reauth) {
-                    *held = None;
+                    terms.held = None;
                 }
                 Looked::Refused(refusal)
             }

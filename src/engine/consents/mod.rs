@@ -17,7 +17,7 @@ use crate::domain::services::{Granted, Measure};
 use crate::domain::{Api, Dataset, Day, Direction, SeriesState, paris};
 use crate::store::{Authorisation, Effect, EndKnown, StoreError, Warning};
 
-pub use counted::{Counted, pause};
+pub use counted::{Counted, Terms, pause};
 pub use exchange::{Exchanged, Looked, exchange, wait_after};
 
 /// Seconds after a consent in which a refusal of the holder may be a passing fault at Enedis.

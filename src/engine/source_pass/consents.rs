@@ -4,17 +4,17 @@
 //! any measure. It is looked at after everything that a pass is for, and only with calls that are left: where
 //! none is, nothing is said and nobody waits. What is suspended is decided by refusals alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::DateTime;
 
 use super::{Flight, SourcePass};
 use crate::domain::services::{Granted, Standing};
 use crate::domain::{Day, Prm, paris};
-use crate::engine::consents::{self, Looked};
-use crate::source::Refusal;
+use crate::engine::consents::{self, Looked, Terms};
 use crate::source::catalogue::{self, Own};
-use crate::store::{Authorisation, StoreError};
+use crate::source::{Pool, Reaction, Refusal};
+use crate::store::{Authorisation, EndKnown, StoreError};
 
 /// Authorisations that one pass looks at, at the most; those that were not looked at for longest come first.
 const AT_ONCE: usize = 100;
@@ -57,27 +57,40 @@ impl SourcePass<'_> {
             let at = one.checked_at.and_then(|at| DateTime::from_timestamp(at, 0));
             at.is_some_and(|at| paris::today(at) >= today)
         };
-        let taking_part: Vec<&Prm> = (0..self.knowledge.series.len())
+        let taking_part: HashMap<&Prm, &str> = (0..self.knowledge.series.len())
             .filter(|index| self.chosen.series.as_ref().is_none_or(|chosen| chosen.contains(index)))
-            .filter_map(|index| self.knowledge.series.get(index).map(|series| &series.prm))
+            .filter_map(|index| self.knowledge.series.get(index).map(|series| (&series.prm, series.name.as_str())))
             .collect();
-        let mut due: Vec<Authorisation> = self
+        let mut due: Vec<(Authorisation, String)> = self
             .consents
             .values()
-            .filter(|one| one.number.is_some() && !asked(one) && taking_part.contains(&&one.prm))
-            .cloned()
+            .filter(|one| one.number.is_some() && !asked(one))
+            .filter_map(|one| Some((one.clone(), (*taking_part.get(&one.prm)?).to_owned())))
             .collect();
-        due.sort_by_key(|one| one.checked_at);
+        due.sort_by_key(|(one, _)| one.checked_at);
         due.truncate(AT_ONCE);
-        let mut held = self.tokens.in_hand().map(|token| (token, self.engine.clock.monotonic() + LENT));
+        let mut terms = Terms {
+            keep: self.keep_free(Pool::Live),
+            pace: std::mem::take(&mut self.pace),
+            lateness: self.lateness,
+            took: self.took,
+            held: self.tokens.in_hand().map(|token| (token, self.engine.clock.monotonic() + LENT)),
+            ..Terms::new(self.knowledge.source.clone(), self.stop.clone())
+        };
         let mut known = Vec::new();
-        for one in due {
+        let mut due = due.into_iter();
+        while let Some((one, name)) = due.next() {
             let Some(number) = one.number else { continue };
-            let looked = self.engine.look_up(self.active, number, &mut held).await?;
+            let looked = self.engine.look_up_among(self.active, number, &mut terms).await?;
             if matches!(looked, Looked::NotMade { .. }) {
                 break;
             }
-            known.push(self.seen_as(one, looked));
+            let for_all = matches!(&looked, Looked::Refused(refusal) if says_it_of_all(refusal));
+            known.push(self.seen_as(one, &name, looked));
+            if for_all {
+                let now = self.machine().timestamp();
+                known.extend(due.by_ref().map(|(one, _)| Authorisation { checked_at: Some(now), ..one }));
+            }
         }
         if known.is_empty() {
             return Ok(());
@@ -89,9 +102,8 @@ impl SourcePass<'_> {
     }
 
     /// What is known of a consent after a look.
-    fn seen_as(&self, before: Authorisation, looked: Looked) -> Authorisation {
+    fn seen_as(&self, before: Authorisation, name: &str, looked: Looked) -> Authorisation {
         let now = self.machine().timestamp();
-        let name = self.knowledge.series.iter().find(|s| s.prm == before.prm).map_or("", |s| s.name.as_str());
         let mut seen = Authorisation { checked_at: Some(now), ..before };
         match looked {
             Looked::Standing(Standing::Granted(granted)) if granted.prm == seen.prm => {
@@ -122,12 +134,50 @@ impl SourcePass<'_> {
     }
 }
 
+/// Whether a refusal of one look is the answer to all others of the day.
+fn says_it_of_all(refusal: &Refusal) -> bool {
+    matches!(refusal.reaction, Reaction::StopApi | Reaction::StopApp { .. } | Reaction::Reauth)
+        || catalogue::is_unreached(&refusal.code)
+}
+
 /// Takes over what Enedis lists of a consent that stands.
 fn renew(seen: &mut Authorisation, granted: &Granted) {
     if let Some(until) = granted.until.map(Day::next).map(paris::start_of) {
         seen.until = Some(until);
-        seen.learnt = crate::store::EndKnown::Services;
+        seen.learnt = EndKnown::Services;
+    } else if seen.ended {
+        // What is known is when it was found to be over, and that is over as well.
+        seen.until = None;
+        seen.learnt = EndKnown::Duration;
     }
     seen.ended = false;
     seen.covers = consents::covered(granted);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Api;
+
+    #[test]
+    fn a_consent_that_stands_again_is_not_over_for_want_of_an_end() {
+        let prm: Prm = "01234567890123".parse().unwrap();
+        let over = |ended| Authorisation {
+            prm: prm.clone(),
+            source: "enedis".to_owned(),
+            api: Api::V2026,
+            number: Some(1),
+            granted_at: 1_000,
+            until: Some(2_000),
+            learnt: EndKnown::Services,
+            ended,
+            checked_at: None,
+            covers: Vec::new(),
+        };
+        for (ended, until) in [(true, None), (false, Some(2_000))] {
+            let mut seen = over(ended);
+            renew(&mut seen, &Granted { prm: prm.clone(), measures: Vec::new(), until: None });
+            assert_eq!((seen.ended, seen.until), (false, until));
+        }
+    }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::{Closed, Flight, SourcePass, key};
-use crate::budget::{Exhausted, JITTER_MS, Keep, Limits, Verdict};
+use crate::budget::{Exhausted, Keep, Limits, Verdict};
 use crate::domain::{Day, Days, Prm, Span};
 use crate::engine;
 use crate::engine::knowledge::{Aside, FAILURES_A_DAY, published_end};
-use crate::engine::react;
 use crate::engine::report::Stop;
+use crate::engine::{punctual, react};
 use crate::plan::{Call, Reason};
 use crate::source::{Ask, Pool};
 use crate::store::{CallEnd, CallId, NewCall, Reserved, StoreError};
@@ -18,16 +18,6 @@ const WRITE_AHEAD: Duration = Duration::from_millis(12);
 
 /// The first call of a process waits this much longer when another process called just before.
 const SETTLE_IN: Duration = Duration::from_millis(250);
-
-/// A call that cannot leave within this time of what its line says is not made: the budget counts
-/// by the lines.
-const LATEST: Duration = Duration::from_millis(1_500);
-
-/// The same where other instances count on the lines as well: what the spacing of calls has to spare.
-const LATEST_AMONG_OTHERS: Duration = Duration::from_millis(JITTER_MS.unsigned_abs());
-
-/// The shortest and the longest time between a line that others can see and the start of its call.
-const LEADS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 /// Spans longer than this are flown one at a time while the activation day is unknown.
 const SHORT_SPAN: i32 = 31;
@@ -230,26 +220,19 @@ impl SourcePass<'_> {
         Ok(Some((Flight { token: self.tokens.number(), left: start, ..flight }, start)))
     }
 
-    /// How much later than its line says a call may leave. A machine that is always late gets what it
-    /// needs, for lines that come to nothing are calls that nobody can make.
+    /// How much later than its line says a call may leave.
     pub(super) fn latest(&self) -> Duration {
-        let among_others = (self.lateness * 2).max(LATEST_AMONG_OTHERS);
-        if self.engine.store.is_shared() { among_others.min(LATEST) } else { LATEST }
+        punctual::latest(self.engine.store.is_shared(), self.lateness)
     }
 
-    /// Remembers how late a call was: lateness that comes back is forgotten slowly.
+    /// Remembers how late a call was.
     pub(super) fn was_late(&mut self, by: Duration) {
-        self.lateness = self.lateness.mul_f64(0.9).max(by.min(LATEST));
+        self.lateness = punctual::lateness(self.lateness, by);
     }
 
-    /// How long before its call a line is written, so that the call can leave on time although the database
-    /// is at the other end of a network: twice what writing took lately.
+    /// How long before its call a line is written.
     pub(super) fn lead_ms(&self) -> u32 {
-        if !self.engine.store.is_shared() {
-            return 0;
-        }
-        let (least, most) = LEADS;
-        u32::try_from((self.took * 2).clamp(least, most).as_millis()).unwrap_or_default()
+        punctual::lead_ms(self.engine.store.is_shared(), self.took)
     }
 
     /// The last look before a call leaves: `None` where it does not.
@@ -309,7 +292,7 @@ impl SourcePass<'_> {
         let now_ms = self.machine_ms();
         let now = self.engine.clock.monotonic();
         let reserved = self.engine.store.reserve(new, &limits, now_ms).await?;
-        self.took = self.took.mul_f64(0.8).max(self.engine.clock.monotonic().saturating_sub(now));
+        self.took = punctual::took(self.took, self.engine.clock.monotonic().saturating_sub(now));
         match reserved {
             Reserved::Go { call, at_ms, lease } => {
                 let mut start = now + Duration::from_millis((at_ms - now_ms).max(0).unsigned_abs());

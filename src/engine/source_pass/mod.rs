@@ -187,6 +187,8 @@ pub(super) struct SourcePass<'a> {
     /// What is known of the consents for the source's meters.
     consents: BTreeMap<Prm, Authorisation>,
     interruption: Option<Interruption>,
+    /// Asks to make no more calls.
+    stop: CancellationToken,
     report: Report,
 }
 
@@ -238,6 +240,7 @@ impl<'a> SourcePass<'a> {
             troubles: BTreeMap::new(),
             consents: BTreeMap::new(),
             interruption: None,
+            stop: CancellationToken::new(),
             report: Report::default(),
         }
     }
@@ -246,6 +249,7 @@ impl<'a> SourcePass<'a> {
     pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<Report, StoreError> {
         let engine = self.engine;
         let active = self.active;
+        self.stop = stop.clone();
         let mut flights: Flights<'_> = FuturesUnordered::new();
         let mut arrived = VecDeque::new();
         self.read_consents().await?;

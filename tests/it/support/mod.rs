@@ -69,6 +69,24 @@ impl Transport for InMemory {
     }
 }
 
+/// Asks to stop when a call with that in its path leaves.
+#[derive(Debug)]
+pub(crate) struct Stopping {
+    pub(crate) inner: InMemory,
+    pub(crate) at: &'static str,
+    pub(crate) stop: CancellationToken,
+}
+
+#[async_trait]
+impl Transport for Stopping {
+    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+        if request.url.path().contains(self.at) {
+            self.stop.cancel();
+        }
+        self.inner.send(request).await
+    }
+}
+
 /// An instant, in words.
 pub(crate) fn at(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
@@ -269,6 +287,16 @@ impl Rig {
     pub(crate) async fn pass_with(&self, selection: Selection) -> Report {
         let pass = async { self.engine().pass(&selection, &CancellationToken::new(), &|_| ()).await.unwrap() };
         tokio::time::timeout(Duration::from_mins(2), pass).await.expect("the pass ends")
+    }
+
+    /// A daily pass that is asked to stop when a call with that in its path leaves.
+    pub(crate) async fn pass_stopped_at(&mut self, at: &'static str) -> Report {
+        let stop = CancellationToken::new();
+        let inner = InMemory(self.simulator.clone());
+        self.transport = Some(Arc::new(Stopping { inner, at, stop: stop.clone() }));
+        let report = self.engine().pass(&Selection::default(), &stop, &|_| ()).await.unwrap();
+        self.transport = None;
+        report
     }
 
     /// The rows that a statement finds; its only column is text.

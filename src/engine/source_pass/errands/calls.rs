@@ -18,7 +18,7 @@ const MOST_LINES: u32 = 5;
 pub(super) enum Called {
     Body(Vec<u8>),
     Refused(Refusal),
-    /// The budget, a rest or another instance says later.
+    /// The budget, a rest or another instance says later, or somebody asked to stop.
     NotNow,
 }
 
@@ -64,7 +64,12 @@ impl SourcePass<'_> {
             self.engine.store.settle(end(None, Some(react::NOT_MADE.to_owned()), 0), Vec::new()).await?;
             return Ok(Called::NotNow);
         };
-        let result = self.active.transport.send(&request).await;
+        let result = tokio::select! {
+            biased;
+            result = self.active.transport.send(&request) => result,
+            // Its line stays without an end, as those of all calls that are in the air when a pass is stopped.
+            () = self.stop.cancelled() => return Ok(Called::NotNow),
+        };
         let took = millis(self.engine.clock.monotonic().saturating_sub(left));
         self.report.calls += 1;
         let machine = self.machine();
@@ -178,6 +183,9 @@ impl SourcePass<'_> {
     ) -> Result<Option<(CallId, Option<CallId>, Duration)>, StoreError> {
         let keep = if facts.last_success_at.is_some() { self.keep_free(Pool::Live) } else { None };
         for _ in 0..MOST_LINES {
+            if self.stop.is_cancelled() {
+                return Ok(None);
+            }
             if self.token_is_due() && self.renew_token().await?.is_none() {
                 return Ok(None);
             }
