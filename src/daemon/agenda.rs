@@ -62,10 +62,10 @@ impl Agenda {
     #[must_use]
     pub fn from_status(policy: Policy, status: &[SeriesStatus], config: &Config) -> Self {
         let mut agenda = Self::new(policy);
-        agenda.learn(status);
         if !is_unfinished(status, config) {
             agenda.seen.last_pass = status.iter().filter_map(|s| s.last_success_at).max();
         }
+        agenda.learn(status);
         agenda
     }
 
@@ -99,10 +99,14 @@ impl Agenda {
         self.seen.resume_at = self.seen.resume_at.map(|at| at.min(now));
     }
 
-    /// Takes over which days the database says are due again.
+    /// Takes over which days the database says are due again; comes after [`Agenda::ended`].
+    ///
+    /// What was due before the last pass began and is due still was left by it on purpose, as a meter is
+    /// that others were asked instead of: it must not hide what is due next.
     pub fn learn(&mut self, status: &[SeriesStatus]) {
         let asked = |s: &&SeriesStatus| !matches!(s.state, SeriesState::Suspended | SeriesState::NotOffered);
-        self.seen.due_at = status.iter().filter(asked).filter_map(|s| s.next_try_at).min();
+        let later = |due: &i64| self.seen.last_pass.is_none_or(|last| *due > last);
+        self.seen.due_at = status.iter().filter(asked).filter_map(|s| s.next_try_at).filter(later).min();
     }
 }
 
@@ -158,6 +162,38 @@ mod tests {
         let mut agenda = agenda();
         agenda.ended(NOW, NOW + 10, Ended::Until(NOW + 600));
         assert_eq!(agenda.next(NOW + 10), Wake { at: NOW + 605, why: Why::Resume });
+    }
+
+    #[test]
+    fn meters_that_a_pass_left_alone_do_not_hide_when_the_others_are_due() {
+        let due = |prm: &str, at| SeriesStatus {
+            prm: prm.parse().unwrap(),
+            name: prm.to_owned(),
+            source: "enedis".to_owned(),
+            dataset: Dataset::DailyConsumption,
+            state: SeriesState::Ok,
+            window_end: None,
+            newest_day: None,
+            oldest_day: None,
+            gaps: 0,
+            days: std::collections::BTreeMap::new(),
+            code: None,
+            message: None,
+            last_success_at: None,
+            next_try_at: Some(at),
+            consent_until: None,
+        };
+        // 2026-11-24, 08:10 in Paris.
+        let morning = 1_795_504_200;
+        let (nine, eleven) = (morning + 50 * 60, morning + 170 * 60);
+        let mut agenda = agenda();
+        agenda.ended(morning, morning + 10, Ended::Well);
+        agenda.learn(&[due("12345678901234", nine)]);
+        assert_eq!(agenda.next(morning + 10), Wake { at: nine + 60, why: Why::Late });
+        // At nine others are asked; the first ones are due since nine and stay so.
+        agenda.ended(nine + 60, nine + 70, Ended::Well);
+        agenda.learn(&[due("12345678901234", nine), due("12345678901235", eleven)]);
+        assert_eq!(agenda.next(nine + 70), Wake { at: eleven + 60, why: Why::Late });
     }
 
     #[test]

@@ -38,8 +38,9 @@ fn within(limits: Limits, shared: bool, spent: Spent, daily: u32, moment: Moment
     let rest_ms = (ends - moment.calendar.timestamp()).max(0) * 1_000;
     let mut today = signed(rest_ms / limits.spacing_ms().max(1)).max(1);
     if let Some(hour) = limits.per_hour {
-        // The hour that has begun counts whole: the budget's hours slide.
-        today = today.min(count(hour).saturating_mul(signed(rest_ms / HOUR_MS + 1)));
+        // The hour that has begun counts whole, but for what is spent of it: the budget's hours slide.
+        let hours = count(hour).saturating_mul(signed(rest_ms / HOUR_MS + 1));
+        today = today.min(hours.saturating_sub(signed(spent.hour)));
     }
     if let Some(per_day) = limits.per_day {
         let net = count(per_day - super::reserve(per_day, daily));
@@ -164,6 +165,15 @@ mod tests {
         assert_eq!(within(limits(100), true, spent, 10, morning).today, 50);
         let told = Spent { told_left: Some(7), ..spent };
         assert_eq!(within(limits(100), true, told, 10, morning).today, 7);
+    }
+
+    #[test]
+    fn what_is_spent_of_an_hour_is_not_there_twice() {
+        let limits = Limits { per_second: 5, per_hour: Some(100), per_day: None };
+        let left = |hour| {
+            within(limits, true, Spent { hour, ..Spent::default() }, 1, moment("2026-11-24T22:30:00+01:00")).today
+        };
+        assert_eq!([left(0), left(70), left(100)], [200, 130, 100]);
     }
 
     #[test]

@@ -56,18 +56,17 @@ pub(super) async fn metrics(State(page): State<Page>) -> impl IntoResponse {
 
 fn series(all: &mut Exposition, view: &View<'_>) {
     let meters: BTreeSet<&str> = view.series.iter().map(|s| s.name.as_str()).collect();
-    let mut newest: BTreeMap<(&str, Dataset), Vec<Day>> = BTreeMap::new();
+    let mut newest: BTreeMap<(&str, Dataset), Vec<Option<Day>>> = BTreeMap::new();
     for one in &view.series {
         let meter = if meters.len() <= MOST_METERS { one.name.as_str() } else { "" };
         // A series that is not asked for says nothing about all others.
         let asked = !meter.is_empty() || !matches!(one.state, SeriesState::Suspended | SeriesState::NotOffered);
-        if let Some(day) = one.newest_day.filter(|_| asked) {
-            newest.entry((meter, one.dataset)).or_default().push(day);
+        if asked {
+            newest.entry((meter, one.dataset)).or_default().push(one.newest_day);
         }
     }
-    for ((meter, dataset), mut days) in newest {
-        days.sort_unstable();
-        if let Some(day) = days.get(days.len() / 10) {
+    for ((meter, dataset), days) in newest {
+        if let Some(day) = nine_of_ten(days) {
             all.put(&names::LATEST_INTERVAL_END, &[meter, dataset.name()], paris::start_of(day.next()));
         }
     }
@@ -108,6 +107,13 @@ fn series(all: &mut Exposition, view: &View<'_>) {
         let late = view.series.iter().filter(|s| s.dataset == *dataset && view.is_late(s)).count();
         all.put(&names::LATE_SERIES, &[dataset.name()], late);
     }
+}
+
+/// The day that nine of ten have. Who has none at all counts as having the oldest; where those are more than
+/// a tenth there is no such day.
+fn nine_of_ten(mut newest: Vec<Option<Day>>) -> Option<Day> {
+    newest.sort_unstable();
+    newest.get(newest.len() / 10).copied().flatten()
 }
 
 /// What is left. It needs no database: it was reckoned when that was last looked at.
@@ -266,4 +272,18 @@ fn page_size() -> u64 {
         let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
         kilobytes.map_or(4_096, |kilobytes| kilobytes * 1_024)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_meter_without_any_day_is_behind_all_others() {
+        let day: Day = "2026-11-24".parse().unwrap();
+        let of = |without: usize| nine_of_ten((0..20).map(|n| (n >= without).then_some(day)).collect());
+        assert_eq!([of(0), of(2), of(3), of(10), of(20)], [Some(day), Some(day), None, None, None]);
+        // A single meter has its own day.
+        assert_eq!([nine_of_ten(vec![Some(day)]), nine_of_ten(vec![None])], [Some(day), None]);
+    }
 }

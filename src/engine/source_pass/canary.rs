@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Flight, SourcePass};
 use crate::domain::{Dataset, Day, DayRecord};
+use crate::engine::knowledge::published_end;
 use crate::plan::order::newest_first;
 use crate::plan::{Call, Reason};
 
@@ -60,6 +61,12 @@ impl Canaries {
         for chosen in self.chosen.values_mut() {
             chosen.remove(&series);
         }
+    }
+
+    /// There is a newer day, of which nothing is known yet.
+    pub(super) fn forget_newest(&mut self) {
+        self.out.clear();
+        self.without.clear();
     }
 
     /// How many calls are held.
@@ -155,7 +162,9 @@ impl SourcePass<'_> {
 
     /// What an answer says of the newest day.
     pub(super) fn hears(&mut self, flight: Flight, days: &[(Day, DayRecord)]) {
-        if flight.call.reason != Reason::Yesterday {
+        // A call that left before there was a newer day says nothing about that one.
+        let newest = published_end(self.engine.calendar.now()).plus(-1);
+        if flight.call.reason != Reason::Yesterday || flight.newest != newest {
             return;
         }
         let newest = days.iter().find(|(day, _)| *day == flight.newest);

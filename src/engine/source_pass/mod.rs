@@ -26,7 +26,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
-use super::knowledge::{Chosen, Knowledge};
+use super::knowledge::{Chosen, Knowledge, published_end};
 use super::pass::{Observer, Progress};
 use super::report::Interruption;
 use super::{ActiveSource, Engine, Report};
@@ -126,6 +126,19 @@ struct Closed {
     message: String,
 }
 
+/// The dates on which a plan depends: windows move on at midnight, the newest day comes in the morning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Dates {
+    today: Day,
+    published: Day,
+}
+
+impl Dates {
+    fn at(now: DateTime<Utc>) -> Self {
+        Self { today: paris::today(now), published: published_end(now) }
+    }
+}
+
 /// A call by what it asks for.
 type Key = (usize, Day, Day);
 
@@ -149,8 +162,8 @@ pub(super) struct SourcePass<'a> {
     outdated: BTreeSet<usize>,
     /// When to look at what other instances hold, where nothing else is to be done (monotonic).
     looks_at: Option<Duration>,
-    /// The day for which the queue was planned.
-    planned_for: Option<Day>,
+    /// The dates for which the queue was planned.
+    planned_for: Option<Dates>,
     in_air: Vec<Flight>,
     tokens: Tokens,
     /// Series of which a call was refused with fresh tokens, while nobody was let in.
@@ -304,11 +317,14 @@ impl<'a> SourcePass<'a> {
     /// What to do next.
     async fn step(&mut self) -> Result<Step, StoreError> {
         let now = self.engine.clock.monotonic();
-        let today = paris::today(self.engine.calendar.now());
         self.knowledge.release(now);
         self.catch_up(now).await?;
-        let exhausted = self.queue.is_empty() && self.canaries.held() == 0 && self.in_air.is_empty();
-        if self.stale || exhausted || self.planned_for != Some(today) {
+        // What is asked about a customer changes no plan: there is no need to look again after each of them.
+        let exhausted = self.queue.is_empty()
+            && self.canaries.held() == 0
+            && self.in_air.is_empty()
+            && self.next_errand(None).is_none();
+        if self.stale || exhausted || self.planned_for != Some(Dates::at(self.engine.calendar.now())) {
             self.plan_all().await?;
         } else if self.knowledge.is_touched() {
             self.replan().await?;
@@ -369,7 +385,11 @@ impl<'a> SourcePass<'a> {
         }
         self.queue = calls.into();
         self.stale = false;
-        self.planned_for = Some(paris::today(now));
+        let dates = Dates::at(now);
+        if self.planned_for.is_some_and(|before| before.published != dates.published) {
+            self.canaries.forget_newest();
+        }
+        self.planned_for = Some(dates);
         Ok(())
     }
 

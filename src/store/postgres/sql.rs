@@ -432,7 +432,8 @@ statements! {
     // What was learnt. What leaves a series as it is does not count as a change.
     SERIES_STATE =
         "UPDATE series SET state = $1, code = $2, message = $3, not_before = $4, seen = seen + 1
-         WHERE meter = $5 AND dataset = $6 AND ($7::int8 IS NULL OR seen = $7)";
+         WHERE meter = $5 AND dataset = $6 AND ($7::int8 IS NULL OR seen = $7)
+             AND (state, code, message, not_before) IS DISTINCT FROM ($1, $2, $3, $4)";
     ACTIVATION_PUT =
         "INSERT INTO activation AS a (meter, direction, refused, accepted, refusals) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (meter, direction) DO UPDATE
