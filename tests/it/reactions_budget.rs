@@ -56,7 +56,9 @@ async fn a_crash_loop_never_exceeds_a_limit() {
         assert!(most_within(&rig, Duration::from_secs(1)) <= 5);
         assert!(most_within(&rig, Duration::from_hours(1)) <= 12, "{}", most_within(&rig, Duration::from_hours(1)));
         assert!(most_within(&rig, Duration::from_hours(24)) <= 40);
-        assert_eq!(rig.unsuccessful(), 0);
+        // A call that is cut off with its process has no status, and is no refusal.
+        let refused = rig.simulator.log().into_iter().find(|call| call.status != 200 && call.status != 0);
+        assert!(refused.is_none(), "{refused:?}");
         // What is left comes by itself, at the pace that the limits allow.
         for _ in 0..200 {
             if rig.pass().await.exit() == Exit::Done {
