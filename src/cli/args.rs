@@ -14,7 +14,6 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use url::Url;
 
-use crate::config::schema;
 use crate::domain::{Api, CustomerDataset, Dataset, Day, Prm};
 use crate::exit::Exit;
 use crate::observe::mask;
@@ -460,9 +459,6 @@ impl TypedValueParser for PrmParser {
 }
 
 fn dataset(text: &str) -> Result<Named, String> {
-    if schema::LATER_DATASETS.contains(&text) {
-        return Err("this version does not collect it yet".to_owned());
-    }
     let measures = text.parse().map(Named::Measures).ok();
     measures.or_else(|| text.parse().map(Named::Customer).ok()).ok_or_else(|| {
         let customers = CustomerDataset::ALL.map(CustomerDataset::name).join(", ");

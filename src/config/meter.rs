@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::explain::{Origin, alternatives, nearest, quoted};
 use super::read::{Fields, Found, Reader, Table};
-use super::section::not_collected;
 use super::{MeterConfig, schema};
 use crate::domain::{CustomerDataset, Dataset, Day, Prm};
 use crate::observe::mask;
@@ -187,9 +186,6 @@ fn datasets(fields: &dyn Fields) -> Option<Vec<Named>> {
     }
     distinct(fields, "datasets", list, |found| {
         Named::read(&found.value).ok_or_else(|| {
-            if schema::LATER_DATASETS.contains(&found.value.as_str()) {
-                return not_collected(&found.value);
-            }
             let near = nearest(&found.value, names()).unwrap_or_default();
             format!("there is no dataset {}; the nearest is {near:?}", quoted(&found.value))
         })

@@ -35,9 +35,6 @@ pub const METERS_FILE: &str = "meters_file";
 /// The columns of that file, which are the keys of `[[meter]]`.
 pub const METER_KEYS: [&str; 5] = ["prm", "name", "sources", "datasets", "since"];
 
-/// Datasets that have a name, but that this version does not collect.
-pub const LATER_DATASETS: [&str; 0] = [];
-
 /// Keys that a source of any kind has.
 pub const KEYS_OF_EVERY_KIND: [&str; 3] = ["kind", "base_url", "limits"];
 /// Keys that only some kinds have ([`super::SourceKind::keys`]).
@@ -109,9 +106,8 @@ pub(super) fn children(path: &[&str]) -> Option<Vec<&'static str>> {
             }
         }
     }
-    // The series of later versions are no unknown keys; the section explains them.
+    // What is known of customers is no unknown key; the section says why it has no place there.
     if path == ["schedule", "every"] {
-        names.extend(LATER_DATASETS);
         names.extend(CustomerDataset::ALL.map(CustomerDataset::name));
     }
     Some(names)

@@ -119,9 +119,7 @@ fn every(table: &Table<'_>) -> Option<BTreeMap<Dataset, i32>> {
     let mut sound = true;
     for key in table.keys() {
         let Ok(dataset) = key.parse::<Dataset>() else {
-            if let (true, Some(origin)) = (schema::LATER_DATASETS.contains(&key), table.origin_of(key)) {
-                table.reader.problem(&origin, &not_collected(key));
-            } else if let (true, Some(origin)) = (key.parse::<CustomerDataset>().is_ok(), table.origin_of(key)) {
+            if let (true, Some(origin)) = (key.parse::<CustomerDataset>().is_ok(), table.origin_of(key)) {
                 table.reader.problem(&origin, &format!("{key} has no days, and a cadence of its own; remove it"));
             }
             continue;
@@ -141,11 +139,6 @@ fn every(table: &Table<'_>) -> Option<BTreeMap<Dataset, i32>> {
         sound = false;
     }
     sound.then_some(every)
-}
-
-/// What to say about a dataset that has a name and no collector.
-pub(super) fn not_collected(name: &str) -> String {
-    format!("this version does not collect {name} yet; remove it")
 }
 
 /// `[log]`

@@ -8,7 +8,7 @@ use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::{Api, Dataset, Day, SeriesState, paris};
 use crate::plan::Call;
 use crate::source::{Reaches, Reaction, Refusal, catalogue};
-use crate::store::{Effect, Learnt, SeriesFacts, SourceState};
+use crate::store::{CallEnd, CallId, Effect, Learnt, Lease, SeriesFacts, SourceState};
 
 /// Seconds after which the preferred API is tried again although the other one works.
 pub const API_AGAIN_AFTER: i64 = 7 * 86_400;
@@ -283,6 +283,12 @@ fn pause(at: &Circumstances<'_>, refusal: &Refusal, until_ms: i64, slow_until_ms
     let mut state = rest(&at.knowledge.source.state, refusal, until_ms);
     state.slow_until_ms = slow_until_ms.or(state.slow_until_ms);
     Consequence { effects: vec![Effect::Source { source: at.knowledge.source.id, state }], next: Next::Pause }
+}
+
+/// The end of a line whose call was not made after all.
+#[must_use]
+pub fn not_made(call: CallId, lease: Option<Lease>) -> CallEnd {
+    CallEnd { call, lease, status: None, code: Some(NOT_MADE.to_owned()), duration_ms: 0 }
 }
 
 /// The state of a source that is left to rest for a refusal.

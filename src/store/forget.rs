@@ -19,6 +19,12 @@ impl Forget {
             Self::Personal(prms) | Self::Meters(prms) => prms,
         }
     }
+
+    /// Whether a meter is one of those.
+    pub(super) fn concerns(&self, prm: &Prm) -> bool {
+        let all = matches!(self, Self::Personal(prms) if prms.is_empty());
+        all || self.meters().contains(prm)
+    }
 }
 
 /// What was forgotten of a meter.

@@ -19,7 +19,7 @@ use crate::engine::knowledge::published_end;
 use crate::engine::{ActiveSource, Engine, keep, react};
 use crate::exit::Exit;
 use crate::source::{Ask, Grant, Pool, Reaction, Refusal, Reply, Request, Response, catalogue};
-use crate::store::{CallEnd, NewCall, Reserved, SourceFacts, StoreError};
+use crate::store::{CallEnd, NewCall, Reserved, StoreError};
 
 /// Days of the call for data, where nothing cheaper shows whether a source answers.
 const DAYS: i32 = 2;
@@ -134,7 +134,7 @@ impl Caller {
         question: Question,
         meters: &[&MeterConfig],
     ) -> Result<Asked, StoreError> {
-        let facts = self.facts(active).await?;
+        let facts = self.engine.source_facts(active.source.name()).await?;
         if let Some(pause) = PauseView::of(active.source.name(), &facts.state, self.engine.clock.now()) {
             let message = format!("not asked, it {}", pause.sentence(active.source.name()));
             return Ok(told(Finding::new("source", Verdict::Problem(Exit::TryLater), message)));
@@ -164,11 +164,12 @@ impl Caller {
             despite_rest: false,
             asked_at: self.engine.calendar.now().timestamp(),
         };
-        let now_ms = self.engine.clock.now().timestamp_millis();
+        // Both clocks are read before the line is written: what that takes is no part of the wait.
+        let (now_ms, here) = (self.engine.clock.now().timestamp_millis(), self.engine.clock.monotonic());
         let call = match self.engine.store.reserve(&new, &active.limits_of(pool), now_ms).await? {
             Reserved::Go { call, at_ms, .. } => {
                 let wait = u64::try_from(at_ms - now_ms).unwrap_or_default();
-                self.engine.clock.sleep(Duration::from_millis(wait)).await;
+                self.engine.clock.sleep_until(here + Duration::from_millis(wait)).await;
                 call
             }
             Reserved::Wait(verdict) => return Ok(told(used_up(verdict))),
@@ -219,21 +220,6 @@ impl Caller {
             Err(refusal) => vec![refused(&refusal, took)],
         };
         Ok(Asked { findings, dated })
-    }
-
-    /// What is known of a source, after the store was told of it where it has not been.
-    async fn facts(&self, active: &ActiveSource) -> Result<SourceFacts, StoreError> {
-        let name = active.source.name();
-        let since = self.engine.calendar.now().timestamp();
-        let known = |sources: Vec<SourceFacts>| sources.into_iter().find(|source| source.name == name);
-        if let Some(found) = known(self.engine.store.facts(since).await?.sources) {
-            return Ok(found);
-        }
-        self.engine.store.set_up(&self.engine.setup()).await?;
-        known(self.engine.store.facts(since).await?.sources).ok_or_else(|| StoreError::Inconsistent {
-            table: "source",
-            what: "a source that was just written is not there".to_owned(),
-        })
     }
 }
 

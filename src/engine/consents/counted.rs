@@ -12,7 +12,7 @@ use crate::client::Pace;
 use crate::domain::Api;
 use crate::engine::punctual;
 use crate::source::{Pool, Reaction, Refusal, Request, Response, Token, catalogue};
-use crate::store::{CallEnd, CallId, Effect, NewCall, Reserved, SourceFacts, SourceState, StoreError};
+use crate::store::{CallEnd, CallId, Effect, NewCall, Reserved, SourceFacts, StoreError};
 
 /// A line of the journal is asked for so often for one call.
 const MOST_LINES: u32 = 5;
@@ -63,15 +63,16 @@ pub enum Counted<T> {
 }
 
 impl Engine {
-    /// What is known of a source, after the store was told of it where it has not been.
-    pub(super) async fn source_facts(&self, name: &str) -> Result<SourceFacts, StoreError> {
+    /// What is known of a source, after the store was told of it where it has not been. Reads no series, of
+    /// which there may be thousands.
+    pub async fn source_facts(&self, name: &str) -> Result<SourceFacts, StoreError> {
         let since = self.calendar.now().timestamp();
         let known = |sources: Vec<SourceFacts>| sources.into_iter().find(|source| source.name == name);
-        if let Some(found) = known(self.store.facts(since).await?.sources) {
+        if let Some(found) = known(self.store.series_facts(&[], since).await?.sources) {
             return Ok(found);
         }
         self.prepare().await?;
-        known(self.store.facts(since).await?.sources).ok_or_else(|| StoreError::Inconsistent {
+        known(self.store.series_facts(&[], since).await?.sources).ok_or_else(|| StoreError::Inconsistent {
             table: "source",
             what: "a source that was just written is not there".to_owned(),
         })
@@ -171,9 +172,7 @@ impl Engine {
                 terms.pace.sent(left);
                 return Ok(Ok(call));
             }
-            let code = Some(react::NOT_MADE.to_owned());
-            let end = CallEnd { call, lease: None, status: None, code, duration_ms: 0 };
-            self.store.settle(end, Vec::new()).await?;
+            self.store.settle(react::not_made(call, None), Vec::new()).await?;
         }
         Ok(Err((None, None)))
     }
@@ -206,11 +205,5 @@ pub fn pause(facts: &SourceFacts, refusal: &Refusal, now: DateTime<Utc>) -> Opti
         Reaction::RetryAt(told) => react::resume_at(told, now, fastrand::u32(0..=1_000)),
         _ => return None,
     };
-    let state = SourceState {
-        not_before_ms: Some(until),
-        code: Some(refusal.code.clone()),
-        message: Some(react::message(refusal)),
-        ..facts.state.clone()
-    };
-    Some(Effect::Source { source: facts.id, state })
+    Some(Effect::Source { source: facts.id, state: react::rest(&facts.state, refusal, until) })
 }

@@ -11,7 +11,7 @@ use crate::engine::report::Stop;
 use crate::engine::{punctual, react};
 use crate::plan::{Call, Reason};
 use crate::source::{Ask, Pool};
-use crate::store::{CallEnd, CallId, NewCall, Reserved, StoreError};
+use crate::store::{CallId, NewCall, Reserved, StoreError};
 
 /// The line of a call is written this much ahead of its start, so that writing does not delay it.
 const WRITE_AHEAD: Duration = Duration::from_millis(12);
@@ -277,9 +277,7 @@ impl SourcePass<'_> {
 
     /// Ends the line of a call that did not leave, and lets the call wait.
     async fn not_made(&mut self, flight: Flight) -> Result<(), StoreError> {
-        let code = Some(react::NOT_MADE.to_owned());
-        let lease = self.ended(flight.lease);
-        let end = CallEnd { call: flight.line, lease, status: None, code, duration_ms: 0 };
+        let end = react::not_made(flight.line, self.ended(flight.lease));
         if self.settle(flight.call.series, end, Vec::new()).await? {
             self.queue.push_front(flight.call);
         }

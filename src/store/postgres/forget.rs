@@ -23,12 +23,10 @@ pub(super) const BACKUPS: &str =
 /// Deletes the rows: a transaction. `now_ms` is the time by which calls are counted.
 pub(super) async fn rows(link: &mut Link, forget: &Forget, now_ms: i64) -> Result<Vec<ForgottenMeter>, StoreError> {
     let known: Vec<(i32, String, String)> = link.query_as(sql::METERS_KNOWN).fetch_all(&mut link.conn).await?;
-    let asked = forget.meters();
-    let all = matches!(forget, Forget::Personal(_)) && asked.is_empty();
     let mut forgotten = Vec::new();
     for (id, prm, name) in known {
         let prm = prm_of(&prm)?;
-        if !all && !asked.contains(&prm) {
+        if !forget.concerns(&prm) {
             continue;
         }
         let rows = match forget {

@@ -24,12 +24,10 @@ pub(super) async fn rows(
 ) -> Result<Vec<ForgottenMeter>, StoreError> {
     sqlx::query(sql::SECURE_DELETE).execute(&mut *conn).await?;
     let known: Vec<(i64, String, String)> = sqlx::query_as(sql::METERS_KNOWN).fetch_all(&mut *conn).await?;
-    let asked = forget.meters();
-    let all = matches!(forget, Forget::Personal(_)) && asked.is_empty();
     let mut forgotten = Vec::new();
     for (id, prm, name) in known {
         let prm = prm_of(&prm)?;
-        if !all && !asked.contains(&prm) {
+        if !forget.concerns(&prm) {
             continue;
         }
         let rows = match forget {

@@ -53,15 +53,10 @@ impl SourcePass<'_> {
         let Some((line, lease, left)) = self.line_of(facts, api).await? else { return Ok(Called::NotNow) };
         let token = self.tokens.in_hand();
         let number = self.tokens.number();
-        let end = |status, code, duration_ms| CallEnd {
-            call: line,
-            lease: lease.map(|token| Lease { token, keep: false }),
-            status,
-            code,
-            duration_ms,
-        };
+        let lease = lease.map(|token| Lease { token, keep: false });
+        let end = |status, code, duration_ms| CallEnd { call: line, lease, status, code, duration_ms };
         let Some(request) = self.active.source.ask_customer(call, &facts.prm, token.as_ref()) else {
-            self.engine.store.settle(end(None, Some(react::NOT_MADE.to_owned()), 0), Vec::new()).await?;
+            self.engine.store.settle(react::not_made(line, lease), Vec::new()).await?;
             return Ok(Called::NotNow);
         };
         let result = tokio::select! {
@@ -219,9 +214,7 @@ impl SourcePass<'_> {
                     self.was_late(left.saturating_sub(start));
                     if late {
                         let lease = lease.map(|token| Lease { token, keep: false });
-                        let code = Some(react::NOT_MADE.to_owned());
-                        let end = CallEnd { call, lease, status: None, code, duration_ms: 0 };
-                        self.end_line(facts, end, Vec::new()).await?;
+                        self.end_line(facts, react::not_made(call, lease), Vec::new()).await?;
                         continue;
                     }
                     self.pace.sent(left);
