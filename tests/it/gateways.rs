@@ -220,9 +220,9 @@ async fn a_gateway_that_only_fails_rests_longer_each_time() {
     rig.pass().await;
     let first = rig.simulator.counters().conso.requests;
     assert!(first <= 5, "{first}");
-    // For five days somebody tries every ten minutes.
-    for _ in 0..5 * 144 {
-        rig.advance(10);
+    // For five days somebody tries twice an hour.
+    for _ in 0..5 * 48 {
+        rig.advance(30);
         rig.sync().await;
     }
     let asked = rig.simulator.counters().conso.requests - first;
