@@ -304,9 +304,10 @@ pub struct ResumeArgs {
 
 /// `linkyd forget`
 #[derive(Debug, Clone, Args)]
+#[command(group(clap::ArgGroup::new("what").args(["personal", "prms"]).required(true).multiple(true)))]
 pub struct ForgetArgs {
     /// Addresses, names and ways to reach people, and nothing else: of the meters named, or of all
-    #[arg(long, required_unless_present = "prms")]
+    #[arg(long)]
     pub personal: bool,
 
     /// This meter; may be repeated. Without --personal everything about it goes: readings, contract, journal

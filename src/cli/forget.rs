@@ -11,7 +11,7 @@ use super::render::number;
 use super::{Trouble, wiring};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded, MeterConfig};
-use crate::domain::CustomerDataset;
+use crate::domain::{CustomerDataset, Prm};
 use crate::exit::Exit;
 use crate::store::{Database, Forget, Forgotten, Mode};
 
@@ -29,17 +29,14 @@ pub(super) async fn forget(args: &ForgetArgs, loaded: &Loaded, clock: Arc<dyn Cl
     let Some(database) = turn else { return Ok(Exit::Done) };
     let now_ms = clock.now().timestamp_millis();
     let forgotten = database.forget(what.clone(), now_ms).await?;
-    let unknown = args.prms.iter().any(|prm| forgotten.meters.iter().all(|meter| meter.prm != *prm));
+    let unknown: Vec<&Prm> =
+        args.prms.iter().filter(|prm| forgotten.meters.iter().all(|meter| meter.prm != **prm)).collect();
     let again = again(&what, config);
     let mut out = io::stdout().lock();
     if args.json {
-        super::print_json(&mut out, &document(&what, &forgotten, &again))?;
+        super::print_json(&mut out, &document(&what, &forgotten, &unknown, &again))?;
     } else {
-        out.write_all(text(&what, &forgotten, &again).as_bytes())?;
-    }
-    if unknown {
-        let message = "the database holds nothing of a meter that was named".to_owned();
-        return Err(Trouble { exit: Exit::Usage, message });
+        out.write_all(text(&what, &forgotten, &unknown, &again).as_bytes())?;
     }
     Ok(Exit::Done)
 }
@@ -85,30 +82,38 @@ fn again<'c>(what: &Forget, config: &'c Config) -> Vec<(&'c MeterConfig, Vec<&'s
     found.filter(|(_, names)| !names.is_empty()).collect()
 }
 
-fn text(what: &Forget, forgotten: &Forgotten, again: &[(&MeterConfig, Vec<&'static str>)]) -> String {
+fn text(what: &Forget, forgotten: &Forgotten, unknown: &[&Prm], again: &[(&MeterConfig, Vec<&'static str>)]) -> String {
     let mut text = String::new();
     for meter in &forgotten.meters {
         let rows = number::counted(i64::try_from(meter.rows).unwrap_or(i64::MAX), "row", "rows");
         let _infallible = writeln!(text, "{}: {rows} forgotten.", meter.name);
     }
-    if forgotten.meters.is_empty() {
+    for prm in unknown {
+        let _infallible = writeln!(text, "{prm}: the database holds nothing of it; its pages were swept all the same.");
+    }
+    if forgotten.meters.is_empty() && unknown.is_empty() {
         text.push_str("There was nothing to forget.\n");
     }
-    if let Some(remains) = &forgotten.remains {
-        let _infallible = writeln!(text, "Note: {remains}.");
-    }
+    let _infallible = writeln!(text, "Note: {}.", forgotten.remains);
     for (meter, names) in again {
-        let how = match what {
-            Forget::Personal(_) => format!("take {} from the datasets of", names.join(", ")),
-            Forget::Meters(_) => "remove".to_owned(),
+        let (when, how) = match what {
+            Forget::Personal(_) => {
+                let how = format!("take {} from the datasets of", names.join(", "));
+                ("It is fetched again once it is due, within a week", how)
+            }
+            Forget::Meters(_) => ("The next pass fetches it again", "remove".to_owned()),
         };
-        let _infallible =
-            writeln!(text, "The next pass fetches it again: {how} meter {:?} in the configuration.", meter.name);
+        let _infallible = writeln!(text, "{when}: {how} meter {:?} in the configuration.", meter.name);
     }
     text
 }
 
-fn document(what: &Forget, forgotten: &Forgotten, again: &[(&MeterConfig, Vec<&'static str>)]) -> serde_json::Value {
+fn document(
+    what: &Forget,
+    forgotten: &Forgotten,
+    unknown: &[&Prm],
+    again: &[(&MeterConfig, Vec<&'static str>)],
+) -> serde_json::Value {
     let meters: Vec<_> = forgotten
         .meters
         .iter()
@@ -121,6 +126,7 @@ fn document(what: &Forget, forgotten: &Forgotten, again: &[(&MeterConfig, Vec<&'
     json!({
         "personal": matches!(what, Forget::Personal(_)),
         "meters": meters,
+        "unknown": unknown.iter().map(|prm| prm.full()).collect::<Vec<_>>(),
         "remains": forgotten.remains,
         "fetched_again": again,
     })

@@ -25,6 +25,7 @@ mod db;
 mod demo;
 mod doctor;
 mod forget;
+mod journeys;
 mod plan;
 mod progress;
 pub mod render;
@@ -149,7 +150,8 @@ async fn run(invocation: &Invocation, environment: &Environment) -> Result<Exit,
         }
         Command::Doctor(args) => doctor::doctor(args, path, environment, surroundings, clock).await,
         Command::Authorize(args) => {
-            let loaded = load(path, environment, surroundings, Secrets::Read)?;
+            let loaded = crate::config::load(path, environment, Secrets::Read)?.before_meters();
+            begin(&loaded, surroundings)?;
             authorize::authorize(args, &loaded, environment, clock).await
         }
         Command::Resume(args) => {

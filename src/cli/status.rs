@@ -11,7 +11,7 @@ use serde_json::json;
 use super::args::{StatusArgs, Which};
 use super::render::{Align, Cell, Table, Tone, number};
 use super::sources::{self, SourceView};
-use super::{Trouble, colours, wiring};
+use super::{Trouble, colours, journeys, wiring};
 use crate::clock::{Calendar, Clock};
 use crate::config::{Config, Loaded, MeterConfig};
 use crate::daemon::agenda::{Agenda, unseen};
@@ -46,18 +46,23 @@ pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Cl
     let backlog = Backlog::gather(&*store, &sources, &meters, &wiring::every(config), moment).await?;
     let mut view = View::gather(&*store, config, backlog, now, machine).await?;
     view.narrow(&args.which);
+    let open = journeys::gather(&*store, machine).await?;
     let daemon = database.daemon_lives().await?;
     let mut out = io::stdout().lock();
     if args.json {
         let mut document = view.document();
         if let Some(object) = document.as_object_mut() {
             object.insert("daemon".to_owned(), json!(daemon));
+            object.insert("open_consents".to_owned(), open.iter().map(journeys::Open::document).collect());
         }
         super::print_json(&mut out, &document)?;
     } else {
         // Who asks for what fails wants to read all of it.
         let text = if args.all || args.which.failing { view.full_text(colours()) } else { view.text(colours()) };
         out.write_all(text.as_bytes())?;
+        for one in &open {
+            writeln!(out, "{}: {}.", one.source, one.sentence(machine))?;
+        }
         if daemon {
             writeln!(out, "{}", view.next_pass())?;
         }

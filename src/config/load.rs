@@ -40,6 +40,14 @@ impl Loaded {
         }
         Ok(())
     }
+
+    /// The same for a command that brings the first meter: that there is none is nothing to warn of.
+    #[must_use]
+    pub fn before_meters(mut self) -> Self {
+        let expected = no_meters();
+        self.warnings.retain(|warning| *warning != expected);
+        self
+    }
 }
 
 /// Where the value of each key came from, by its dotted path (`meter.0.prm`).
@@ -152,7 +160,10 @@ fn refuse_open_secrets(top: &Table<'_>) {
 }
 
 fn no_meters() -> Problem {
-    Problem::new(Origin::Default, "there is no meter; add a [[meter]] with its prm")
+    Problem::new(
+        Origin::Default,
+        "there is no meter, and `run` and `sync` need one; add a [[meter]] with its prm, as `linkyd authorize` offers to",
+    )
 }
 
 fn advice(named: bool) -> &'static str {

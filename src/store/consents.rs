@@ -99,6 +99,34 @@ pub struct Journey {
     pub done_at: Option<i64>,
 }
 
+/// What an answer to a journey brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Brought {
+    /// Nothing: it was refused, or it failed.
+    Nothing,
+    /// The number of an authorisation, whose meter is to be looked up (2026).
+    Number(i64),
+    /// All that it was for.
+    Consents(Vec<Authorisation>),
+}
+
+impl Brought {
+    /// The number of the authorisation whose meter is not known yet.
+    pub(super) fn number(&self) -> Option<i64> {
+        if let Self::Number(number) = self { Some(*number) } else { None }
+    }
+
+    /// What is to be stored with it.
+    pub(super) fn consents(&self) -> &[Authorisation] {
+        if let Self::Consents(given) = self { given } else { &[] }
+    }
+
+    /// When the journey is done (machine, seconds), where it is, for an answer that came at `now`.
+    pub(super) fn done_at(&self, now: i64) -> Option<i64> {
+        matches!(self, Self::Consents(_)).then_some(now)
+    }
+}
+
 /// The answer to a journey, as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered {

@@ -32,7 +32,7 @@ impl Forget {
 pub struct ForgottenMeter {
     /// Its identifier.
     pub prm: Prm,
-    /// Its name.
+    /// Its name; where it was only shared and never configured, its masked identifier.
     pub name: String,
     /// Rows that were deleted.
     pub rows: u64,
@@ -43,9 +43,13 @@ pub struct ForgottenMeter {
 pub struct Forgotten {
     /// Of which meters.
     pub meters: Vec<ForgottenMeter>,
-    /// Why parts of the files may still hold it, and what to do, where that is so.
-    pub remains: Option<String>,
+    /// What may still hold it, and what to do about that.
+    pub remains: String,
 }
+
+/// What is true of whatever else holds a copy of a file.
+pub(super) const COPIES: &str =
+    "backups and other copies of the file hold what was deleted for as long as they are kept";
 
 /// The tables of personal data.
 pub(super) const PERSONAL: [&str; 3] = ["personal_address", "personal_identity", "personal_contact"];

@@ -41,7 +41,7 @@ use crate::domain::{CustomerDataset, Dataset, Day, Direction};
 use crate::source::Pool;
 
 pub use call::{Answer, Asks, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
-pub use consents::{Answered, Authorisation, EndKnown, Journey, WARNED_AT_DAYS, Warning};
+pub use consents::{Answered, Authorisation, Brought, EndKnown, Journey, WARNED_AT_DAYS, Warning};
 pub use customer::{Closed, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate};
 pub use error::StoreError;
 pub use facts::{Activation, Facts, FailedCall, Learnt, SeriesFacts, SourceFacts, SourceState, Standing};
@@ -201,7 +201,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Notes what journeys brought, in the place of what was known of the same meters at the same sources.
     /// [`Store::set_up`] reckons from it when the consent for a meter ends.
+    /// The number of an authorisation outlives a consent that names none.
     async fn authorise(&self, known: &[Authorisation]) -> Result<(), StoreError>;
+
+    /// Notes what looks at these authorisations found out about their ends and what they cover. One that was given
+    /// anew since (another [`Authorisation::granted_at`]) stays as it is.
+    async fn note_looks(&self, seen: &[Authorisation]) -> Result<(), StoreError>;
 
     /// The consents of which nobody was warned yet as urgently as now (machine, seconds), those that end
     /// first coming first; notes that somebody was ([`WARNED_AT_DAYS`]).
@@ -210,12 +215,17 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Begins a journey to Enedis' page.
     async fn begin_journey(&self, journey: &Journey) -> Result<(), StoreError>;
 
-    /// Notes that a journey, by the digest of its state, was answered at `now` (machine, seconds); `None`
-    /// where there is no such journey.
-    async fn answer_journey(&self, state: &str, now: i64) -> Result<Option<Answered>, StoreError>;
+    /// A journey, by the digest of its state.
+    async fn journey(&self, state: &str) -> Result<Option<Journey>, StoreError>;
 
-    /// Notes the authorisation that a journey brought, and when all of it was stored (machine, seconds).
-    async fn finish_journey(&self, state: &str, number: Option<i64>, done_at: Option<i64>) -> Result<(), StoreError>;
+    /// Notes that a journey, by the digest of its state, was answered at `now` (machine, seconds), and stores what that
+    /// brought, in one transaction; `None` where there is no such journey. Only the first answer counts, but for the
+    /// number of an authorisation whose meter is not known yet: the first may have been cut off.
+    async fn answer_journey(&self, state: &str, brought: &Brought, now: i64) -> Result<Option<Answered>, StoreError>;
+
+    /// Stores what a journey that had brought a number came to, and that it is over since `now` (machine, seconds), in
+    /// one transaction.
+    async fn finish_journey(&self, state: &str, given: &[Authorisation], now: i64) -> Result<(), StoreError>;
 
     /// The journeys that brought an authorisation whose meter is not known yet, the newest first.
     async fn unfinished_journeys(&self) -> Result<Vec<Journey>, StoreError>;

@@ -213,7 +213,16 @@ fn an_authorisation_is_taken_up_once_its_meter_is_listed() {
     // As a process leaves it that was ended while it waited.
     let left = format!("UPDATE journey SET answered_at = begun_at, number = {number}");
     home.edit(Box::leak(left.into_boxed_str()));
+    let named = format!("(authorisation {number}), and Enedis has not listed its meter yet");
+    let status = home.run(&["status"]).exits(0);
+    assert!(status.out.contains(&named), "{}", status.out);
+    let status = home.run(&["status", "--json"]).exits(0).json();
+    assert_eq!(status["open_consents"][0]["authorisation"].to_string(), number);
+    // No meter is needed for it, and nobody is told that there is none.
+    let doctor = home.run(&["doctor", "--offline"]).exits(0);
+    assert!(doctor.out.contains(&named) && doctor.out.contains("there is no meter"), "{}", doctor.out);
     let ran = home.run(&["authorize", "--continue", "--json"]).exits(0);
+    assert!(!ran.err.contains("no meter"), "{}", ran.err);
     assert_eq!(ran.json()["meters"][0]["authorisation"].to_string(), number);
     assert_eq!(home.rows("SELECT prm FROM authorisation"), [METER]);
     // The address says no more than the number did.
@@ -266,6 +275,48 @@ fn the_answer_can_be_pasted_in_another_process_within_a_week() {
 }
 
 #[test]
+fn an_address_that_was_cut_off_burns_nothing() {
+    for api in ["v5", "2026"] {
+        let (home, _enedis) = rig(&world(0, ""), api);
+        let shown = home.run(&["authorize", "--no-wait", "--json"]).exits(0).json();
+        let page = format!("{}&redirect_uri=http://127.0.0.1:1/callback", shown["url"].as_str().unwrap());
+        let back = address_after(&page, &share(METER));
+        // Cut within the meter or the number, and before it; nothing that names it stands before the state.
+        let state = back.split("state=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+        let cut = format!("http://127.0.0.1:1/callback?code=1&state={state}&usage_point_id=0123");
+        let ran = home.run(&["authorize", "--url", &cut]).exits(1);
+        assert!(ran.err.contains("give all of the address where it was cut off"), "{}", ran.err);
+        let ran = home.run(&["authorize", "--url", &format!("http://127.0.0.1:1/callback?code=1&state={state}")]);
+        assert!(ran.exits(1).err.contains("consent_no_meter"));
+        home.run(&["authorize", "--url", &back]).exits(0);
+        assert_eq!(home.rows("SELECT prm FROM authorisation"), [METER]);
+        let ran = home.run(&["authorize", "--url", &back]).exits(64);
+        assert!(ran.err.contains("used already"), "{}", ran.err);
+        // Whoever copies the file finds all of it there.
+        assert_eq!(std::fs::metadata(home.path("linkyd.db-wal")).unwrap().len(), 0);
+    }
+}
+
+#[test]
+fn a_refusal_without_a_state_is_told_and_takes_no_journey_away() {
+    let (home, _enedis) = rig(&world(0, ""), "v5");
+    let waiting = Waiting::start(&home, &[]);
+    let refused = "/callback?error=access_denied&error_description=";
+    let (status, page) = get(waiting.port, refused, "127.0.0.1", "Connection: close\r\n");
+    assert!(status == 400 && page.contains("without a state came") && page.contains("customer refused"), "{page}");
+    // The right one still counts.
+    let (status, page) = click(&waiting.page, &share(METER));
+    assert_eq!(status, 200, "{page}");
+    let ran = waiting.ends().exits(0);
+    assert!(ran.err.contains("consent_no_state"), "{}", ran.err);
+    assert_eq!(home.rows("SELECT prm FROM authorisation"), [METER]);
+    let ran = home.run(&["authorize", "--url", "http://127.0.0.1:1/callback?error=access_denied", "--json"]).exits(1);
+    let document = ran.json();
+    assert_eq!(document["code"], "consent_no_state");
+    assert!(document["message"].as_str().unwrap().contains("the customer refused"), "{document}");
+}
+
+#[test]
 fn an_answer_that_comes_too_late_is_not_taken() {
     let (home, _enedis) = rig(&world(0, ""), "v5");
     let shown = home.run(&["authorize", "--no-wait", "--json"]).exits(0).json();
@@ -297,7 +348,7 @@ fn a_meter_that_is_shared_already_ends_on_the_page() {
 fn the_test_customers_of_the_sandbox_are_taken() {
     let sandbox = world(0, "").replace("sandbox = false", "sandbox = true");
     for (customer, meters) in [("0", 1), ("3", 2), ("7", 3)] {
-        let (home, _enedis) = rig(&sandbox, "v5");
+        let (home, _enedis) = rig(&sandbox, "v5\"\nenvironment = \"sandbox");
         let waiting = Waiting::start(&home, &["--customer", customer]);
         assert!(waiting.page.contains(&format!("{customer}&duration")), "{}", waiting.page);
         assert_eq!(open(&waiting.page).0, 200);
@@ -305,7 +356,7 @@ fn the_test_customers_of_the_sandbox_are_taken() {
         assert_eq!(ran.out.matches("Granted: meter").count(), meters, "{}", ran.out);
     }
     for api in ["v5", "2026"] {
-        let (home, _enedis) = rig(&sandbox, api);
+        let (home, _enedis) = rig(&sandbox, &format!("{api}\"\nenvironment = \"sandbox"));
         let waiting = Waiting::start(&home, &["--customer", "9"]);
         assert_eq!(open(&waiting.page).0, 400);
         assert!(waiting.ends().exits(1).err.contains("refused"));
@@ -321,6 +372,7 @@ fn what_cannot_begin_says_why() {
         (&["--source", "other"], 64, "no source \"other\""),
         (&["--no-listen"], 64, "--no-wait"),
         (&["--customer", "10"], 64, "10"),
+        (&["--customer", "1"], 64, "environment = \"sandbox\""),
         (&["--url", "x", "--continue"], 64, "cannot be used with"),
     ] {
         let ran = home.run(&[&["authorize"], args].concat()).exits(exit);

@@ -61,7 +61,7 @@ fn a_whole_history_arrives_and_every_document_keeps_its_keys() {
     assert!(home.run_at_morning(&["plan"]).exits(0).out.starts_with("Nothing to fetch"));
 
     let status = home.run_at_morning(&["status", "--json", "--check"]).exits(0).json();
-    assert_eq!(keys(&status), ["at", "backfill", "budget", "daemon", "meters", "next_wake"]);
+    assert_eq!(keys(&status), ["at", "backfill", "budget", "daemon", "meters", "next_wake", "open_consents"]);
     let nothing = json!({"calls": 0, "until": null, "sources": [], "expiring_days": {}});
     assert_eq!(status["backfill"], nothing);
     assert_eq!(keys(&status["meters"][0]), ["consent_until", "datasets", "name", "prm"]);

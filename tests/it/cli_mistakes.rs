@@ -70,7 +70,7 @@ fn mistakes_on_the_command_line_are_usage() {
         (&["plan", "--prm", "98765432109876"], &["…9876", "not in the configuration"]),
         (&["sync", METER], &["unexpected argument '…0123'"]),
         (&["sync", "--dataset", "daily_comsumption"], &["no such dataset", "daily_consumption"]),
-        (&["forget"], &["--personal"]),
+        (&["forget"], &["--personal", "--prm <PRM>"]),
         (&["forget", "--personal"], &["--yes"]),
         (&["status", "--at", "2026-11-24"], &["--at", "2026-11-24T09:30:00+01:00"]),
         (&["snyc"], &["snyc", "sync"]),

@@ -1,10 +1,10 @@
 //! Consents over time: known ends, warnings, the daily look at Enedis' list, lapses, renewals, and fresh consents
 //! that Enedis refuses for a while.
 
-use linkyd::domain::{Api, Dataset, Day, SeriesState, paris};
+use linkyd::domain::{Api, Dataset, Day, Prm, SeriesState, paris};
 use linkyd::exit::Exit;
 use linkyd::simulator::{Consent, MeterSpec, Service, World};
-use linkyd::store::{Authorisation, EndKnown};
+use linkyd::store::{Authorisation, Brought, EndKnown, Journey};
 
 use super::support::{On, Rig, at, day, on_both_engines, prm};
 
@@ -40,6 +40,25 @@ fn given(rig: &Rig, api: Api, ends: Day) -> Authorisation {
         checked_at: None,
         covers: Vec::new(),
     }
+}
+
+/// A journey of 2026 whose meter was not listed when it was answered, `days` ago.
+async fn unlisted(rig: &Rig, state: &str, prm: &Prm, days: i64) {
+    let now = linkyd::clock::Clock::now(&*rig.clock).timestamp() - days * 86_400;
+    let journey = Journey {
+        state: state.to_owned(),
+        source: "enedis".to_owned(),
+        api: Api::V2026,
+        duration: "P1Y".to_owned(),
+        begun_at: now - 60,
+        answered_at: None,
+        number: None,
+        done_at: None,
+    };
+    rig.engine().prepare().await.unwrap();
+    rig.store.begin_journey(&journey).await.unwrap();
+    let brought = Brought::Number(rig.simulator.authorisation(prm));
+    rig.store.answer_journey(state, &brought, now).await.unwrap();
 }
 
 /// Days that pass, with a pass each morning.
@@ -98,6 +117,34 @@ async fn a_lapsed_consent_was_warned_of_and_comes_back_when_it_is_given_again(on
         assert_eq!(warned(&rig).await, Vec::<String>::new(), "{api}");
         rig.assert_true_since(&prm(METER), day(SINCE)).await;
     }
+}
+
+#[tokio::test]
+async fn a_consent_whose_meter_was_not_listed_is_taken_up_by_a_pass() {
+    let rig = rig(On::File, Api::V2026, Consent::NEVER).await;
+    let lags = |minutes| rig.simulator.change(|world| world.rules.consent.services_lag_minutes = minutes);
+    lags(2 * 365 * 1_440);
+    rig.pass().await;
+    assert_eq!((states(&rig).await, looks(&rig)), (vec![SeriesState::Suspended; 2], 0));
+    unlisted(&rig, "one", &prm(METER), 0).await;
+    rig.sync().await;
+    assert_eq!((looks(&rig), rig.store.authorisations().await.unwrap()), (1, Vec::new()), "not listed yet");
+    rig.simulator.set_consent(&prm(METER), Consent::GRANTED);
+    lags(0);
+    days(&rig, 1).await;
+    let known = rig.store.authorisations().await.unwrap().remove(0);
+    let now = linkyd::clock::Clock::now(&*rig.clock).timestamp();
+    assert!(known.number.is_some() && (now - 90_000..now - 86_000).contains(&known.granted_at), "{known:?}");
+    assert_eq!(rig.store.unfinished_journeys().await.unwrap(), []);
+    rig.sync().await;
+    assert_eq!(states(&rig).await, [SeriesState::Ok; 2]);
+    assert!(rig.status(&prm(METER), DATASETS[1]).await.consent_until.is_some());
+    // Of one that came to nothing there is an end.
+    rig.simulator.set_consent(&prm(METER), Consent::NEVER);
+    let before = looks(&rig);
+    unlisted(&rig, "old", &prm(METER), 7).await;
+    rig.sync().await;
+    assert_eq!(looks(&rig), before);
 }
 
 #[tokio::test]

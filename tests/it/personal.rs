@@ -4,7 +4,7 @@ use std::fs;
 
 use linkyd::domain::{Api, CustomerDataset, Dataset, SeriesState};
 use linkyd::simulator::{CustomerSpec, MeterSpec, Service, World};
-use linkyd::store::Forget;
+use linkyd::store::{Authorisation, Brought, EndKnown, Forget, Journey};
 
 use crate::cli_rig::{Home, Simulated, source};
 use crate::support::{On, Rig, at, day, on_both_engines, prm};
@@ -12,13 +12,15 @@ use crate::support::{On, Rig, at, day, on_both_engines, prm};
 on_both_engines! {
     personal_data_is_kept_apart_and_forgotten_alone,
     a_meter_is_forgotten_with_everything_about_it,
+    a_meter_that_was_only_shared_is_forgotten_as_well,
     nothing_personal_is_asked_for_unless_it_is_named,
 }
 
 const METER: &str = "01234567890123";
 const OTHER: &str = "01234567890124";
 /// What stands in the tables, in the letters of either API.
-const TRACES: [&str; 4] = ["Zephyrine", "Quokkastrasse", "+33199001234", "zephyrine@example.org"];
+const TRACES: [&str; 6] =
+    ["Zephyrine", "Xylander", "Quokkastrasse", "Wombatville", "+33199001234", "zephyrine@example.org"];
 const DATASETS: [Dataset; 2] = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption];
 
 fn somebody() -> CustomerSpec {
@@ -26,6 +28,7 @@ fn somebody() -> CustomerSpec {
         first_name: Some("Zephyrine".to_owned()),
         last_name: Some("Xylander".to_owned()),
         street: Some("7 Quokkastrasse".to_owned()),
+        city: Some("Wombatville".to_owned()),
         phone: Some("+33199001234".to_owned()),
         email: Some("zephyrine@example.org".to_owned()),
         ..CustomerSpec::default()
@@ -48,6 +51,8 @@ const PEOPLE: &str = "SELECT i.first_name || '|' || upper(a.street) || '|' || c.
                       FROM personal_identity i JOIN personal_address a ON a.meter = i.meter \
                       JOIN personal_contact c ON c.meter = i.meter ORDER BY i.meter";
 const SOMEBODY: &str = "Zephyrine|7 QUOKKASTRASSE|+33199001234|zephyrine@example.org";
+
+const MEASURED: &str = "SELECT CAST(sum(watts) AS text) || ' ' || count(*) FROM load_curve";
 
 /// How often each trace stands in the files of the database, in capitals or not.
 fn traces(rig: &Rig) -> Vec<usize> {
@@ -78,7 +83,6 @@ async fn personal_data_is_kept_apart_and_forgotten_alone(on: On) {
         if matches!(on, On::File) {
             assert!(traces(&rig).iter().all(|count| *count > 0), "{:?}", traces(&rig));
         }
-        let before = rig.rows("SELECT CAST(sum(watts) AS text) FROM load_curve".to_owned()).await;
         // What is replaced does not linger either.
         rig.simulator.change(|world| world.meters[1].customer.street = Some("8 Rue Neuve".to_owned()));
         for _ in 0..8 {
@@ -87,6 +91,7 @@ async fn personal_data_is_kept_apart_and_forgotten_alone(on: On) {
         }
         assert!(rig.rows(PEOPLE.to_owned()).await[1].contains("|8 RUE NEUVE|"));
 
+        let before = rig.rows(MEASURED.to_owned()).await;
         let now_ms = rig.clock_now_ms();
         let one = rig.database.forget(Forget::Personal(vec![prm(OTHER)]), now_ms).await.unwrap();
         assert_eq!(one.meters.iter().map(|meter| meter.rows).collect::<Vec<_>>(), [3]);
@@ -96,13 +101,12 @@ async fn personal_data_is_kept_apart_and_forgotten_alone(on: On) {
         assert!(rig.rows(PEOPLE.to_owned()).await.is_empty());
         if matches!(on, On::File) {
             assert_eq!(traces(&rig), [0; TRACES.len()]);
-            assert_eq!(all.remains, None);
         }
+        // What was copied elsewhere is out of reach, in either engine.
+        assert!(all.remains.contains("backups") && all.remains.contains("kept"), "{}", all.remains);
         // Measures and contracts are as they were.
         rig.assert_true_since(&prm(METER), day("2026-11-01")).await;
-        assert!(
-            before < rig.rows("SELECT CAST(sum(watts) AS text) FROM load_curve".to_owned()).await || !before.is_empty()
-        );
+        assert_eq!(rig.rows(MEASURED.to_owned()).await, before);
         assert_eq!(rig.rows("SELECT segment FROM v_meter".to_owned()).await, ["C5", "C5"]);
     }
 }
@@ -126,6 +130,8 @@ async fn a_meter_is_forgotten_with_everything_about_it(on: On) {
     if matches!(on, On::File) {
         let bytes = fs::read(rig.folder.path().join("linkyd.db")).unwrap();
         assert_eq!((count(&bytes, METER), count(&bytes, OTHER) > 0), (0, true));
+        // The other one is of the same people.
+        assert!(traces(&rig).iter().all(|count| *count > 0), "{:?}", traces(&rig));
     }
     rig.meters.remove(0);
     rig.next_morning(8, 30);
@@ -133,6 +139,55 @@ async fn a_meter_is_forgotten_with_everything_about_it(on: On) {
     rig.assert_true_since(&prm(OTHER), day("2026-11-01")).await;
     let nobody = rig.database.forget(Forget::Meters(vec![prm(METER)]), rig.clock_now_ms()).await.unwrap();
     assert!(nobody.meters.is_empty());
+    rig.database.forget(Forget::Meters(vec![prm(OTHER)]), rig.clock_now_ms()).await.unwrap();
+    if matches!(on, On::File) {
+        assert_eq!(traces(&rig), [0; TRACES.len()]);
+    }
+}
+
+async fn a_meter_that_was_only_shared_is_forgotten_as_well(on: On) {
+    let rig = rig(on, Api::V2026).await;
+    rig.pass().await;
+    let now = rig.clock_now_ms() / 1_000;
+    let shared = prm("01234567890999");
+    let authorisation = |prm, number| Authorisation {
+        prm,
+        source: "enedis".to_owned(),
+        api: Api::V2026,
+        number: Some(number),
+        granted_at: now,
+        until: Some(now + 86_400),
+        learnt: EndKnown::Services,
+        ended: false,
+        checked_at: None,
+        covers: Vec::new(),
+    };
+    for (state, prm, number) in [("theirs", shared.clone(), 987_654_321), ("other", prm(OTHER), 5)] {
+        let journey = Journey {
+            state: state.to_owned(),
+            source: "enedis".to_owned(),
+            api: Api::V2026,
+            duration: "P1Y".to_owned(),
+            begun_at: now - 60,
+            answered_at: None,
+            number: None,
+            done_at: None,
+        };
+        rig.store.begin_journey(&journey).await.unwrap();
+        rig.store.answer_journey(state, &Brought::Number(number), now).await.unwrap();
+        rig.store.finish_journey(state, &[authorisation(prm, number)], now).await.unwrap();
+    }
+    let done = rig.database.forget(Forget::Meters(vec![shared.clone()]), rig.clock_now_ms()).await.unwrap();
+    // The consent, and the journey that knows its number.
+    assert_eq!((done.meters.len(), done.meters[0].rows, &*done.meters[0].name), (1, 2, "…0999"));
+    assert_eq!(rig.rows("SELECT prm FROM authorisation".to_owned()).await, [OTHER]);
+    assert_eq!(rig.rows("SELECT CAST(number AS text) FROM journey".to_owned()).await, ["5"]);
+    if matches!(on, On::File) {
+        let bytes = fs::read(rig.folder.path().join("linkyd.db")).unwrap();
+        assert_eq!(count(&bytes, shared.full()), 0);
+    }
+    let again = rig.database.forget(Forget::Meters(vec![shared]), rig.clock_now_ms()).await.unwrap();
+    assert_eq!(again.meters, []);
 }
 
 async fn nothing_personal_is_asked_for_unless_it_is_named(on: On) {
@@ -152,7 +207,7 @@ fn no_output_at_any_level_shows_anything_personal_and_the_command_forgets_it() {
     let world = format!(
         "[rules.limits]\nper_second = 0\nper_hour_v5 = 0\nper_hour_2026 = 0\n[[meter]]\nprm = \"{METER}\"\n\
          [meter.customer]\nfirst_name = \"Zephyrine\"\nlast_name = \"Xylander\"\nstreet = \"7 Quokkastrasse\"\n\
-         phone = \"+33199001234\"\nemail = \"zephyrine@example.org\"\n"
+         city = \"Wombatville\"\n         phone = \"+33199001234\"\nemail = \"zephyrine@example.org\"\n"
     );
     let world = home.write("world.toml", &world, 0o644).display().to_string();
     let enedis = Simulated::start(&home.path(""), &["--world", &world]);
@@ -187,13 +242,25 @@ fn no_output_at_any_level_shows_anything_personal_and_the_command_forgets_it() {
     assert!(TRACES.iter().all(|trace| held(trace) > 0));
     home.run(&["forget"]).exits(64);
     let done = home.run(&["forget", "--personal", "--yes", "--json"]).exits(0).json();
-    assert_eq!((&done["meters"][0]["rows"], &done["remains"]), (&3.into(), &serde_json::Value::Null));
+    assert_eq!(done["meters"][0]["rows"], 3);
+    assert!(done["remains"].as_str().unwrap().contains("backups"), "{done}");
     assert_eq!(done["fetched_again"][0]["datasets"], serde_json::json!(["address", "identity", "contact"]));
     assert_eq!(TRACES.map(held), [0; TRACES.len()]);
+    let told = home.run(&["forget", "--personal", "--yes"]).exits(0);
+    assert!(told.out.contains("within a week: take address, identity, contact from"), "{}", told.out);
     assert_eq!(home.rows("SELECT prm FROM v_meter"), [METER]);
     home.assert_whole();
     let gone = home.run(&["forget", "--prm", METER, "--yes"]).exits(0);
     assert!(gone.out.contains("forgotten") && gone.out.contains("fetches it again: remove"), "{}", gone.out);
     assert_eq!(held(METER), 0);
-    home.run(&["forget", "--prm", METER, "--yes"]).exits(64);
+    // Told to run it again, one may.
+    let again = home.run(&["forget", "--prm", METER, "--yes"]).exits(0);
+    assert!(
+        again.out.contains("…0123: the database holds nothing of it") && again.out.contains("swept"),
+        "{}",
+        again.out
+    );
+    let again = home.run(&["forget", "--prm", METER, "--yes", "--json"]).exits(0).json();
+    assert_eq!((&again["meters"], &again["unknown"]), (&serde_json::json!([]), &serde_json::json!([METER])));
+    assert_eq!(fs::metadata(home.path("linkyd.db-wal")).unwrap().len(), 0, "nothing is left in the WAL");
 }

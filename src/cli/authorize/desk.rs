@@ -15,7 +15,7 @@ use crate::engine::consents::{self, Exchanged, Looked};
 use crate::engine::{ActiveSource, Engine};
 use crate::exit::Exit;
 use crate::source::Token;
-use crate::store::{Answered, Authorisation, Journey, Mode, StoreError};
+use crate::store::{Answered, Authorisation, Brought, Journey, Mode, StoreError};
 
 /// What this process does, for those who wait for it.
 const COMMAND: &str = "linkyd authorize";
@@ -74,7 +74,10 @@ impl<'d> Desk<'d> {
             let message = format!("there is no source {:?}", self.source);
             return Err(Trouble { exit: Exit::Configuration, message });
         };
-        Ok(Some(work(&engine, active, &mut self.held).await?))
+        let done = work(&engine, active, &mut self.held).await?;
+        // Nothing comes after it that would empty the WAL.
+        engine.store.tidy().await?;
+        Ok(Some(done))
     }
 
     /// Notes that a journey begins.
@@ -86,15 +89,23 @@ impl<'d> Desk<'d> {
         .await
     }
 
-    /// Notes that a journey was answered.
-    pub(super) async fn answer(&mut self, state: &str) -> Result<Option<Option<Answered>>, Trouble> {
-        let now = self.now().timestamp();
-        self.stage(async |engine, _, _| engine.store.answer_journey(state, now).await).await
+    /// A journey, by the digest of its state.
+    pub(super) async fn journey(&mut self, state: &str) -> Result<Option<Option<Journey>>, Trouble> {
+        self.stage(async |engine, _, _| engine.store.journey(state).await).await
     }
 
-    /// Notes what a journey brought.
-    pub(super) async fn bring(&mut self, state: &str, number: i64) -> Result<Option<()>, Trouble> {
-        self.stage(async |engine, _, _| engine.store.finish_journey(state, Some(number), None).await).await
+    /// Notes that a journey was answered, and stores what that brought.
+    pub(super) async fn answer(&mut self, state: &str, brought: &Brought) -> Result<Option<Option<Answered>>, Trouble> {
+        let now = self.now().timestamp();
+        self.stage(async |engine, _, _| {
+            engine.prepare().await?;
+            let answered = engine.store.answer_journey(state, brought, now).await?;
+            if let Brought::Consents(given) = brought {
+                engine.granted(given).await?;
+            }
+            Ok(answered)
+        })
+        .await
     }
 
     /// The journeys that are to be gone on with.
@@ -117,20 +128,21 @@ impl<'d> Desk<'d> {
         consents::exchange(look, &*clock, &stop, patience, waits).await
     }
 
-    /// Stores what was given, and that the journey is over.
-    pub(super) async fn grant(
+    /// Stores what an authorisation came to, and that its journey is over.
+    pub(super) async fn finish(
         &mut self,
         journey: &Journey,
-        number: Option<i64>,
+        number: i64,
         given: Vec<Authorisation>,
     ) -> Result<Ended, Trouble> {
         let now = self.now().timestamp();
         let stored = self
             .stage(async |engine, _, _| {
-                engine.grant(&given).await?;
-                engine.store.finish_journey(&journey.state, number, Some(now)).await
+                engine.prepare().await?;
+                engine.store.finish_journey(&journey.state, &given, now).await?;
+                engine.granted(&given).await
             })
             .await?;
-        Ok(if stored.is_some() { Ended::Granted(given) } else { Ended::Stopped { number } })
+        Ok(if stored.is_some() { Ended::Granted(given) } else { Ended::Stopped { number: Some(number) } })
     }
 }

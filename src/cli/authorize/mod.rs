@@ -33,7 +33,7 @@ use crate::engine::consents;
 use crate::exit::Exit;
 use crate::source::enedis::consent::{self, Expected, Failed, Given, Period, State};
 use crate::source::is_loopback;
-use crate::store::{Authorisation, EndKnown, Journey};
+use crate::store::{Answered, Authorisation, Brought, EndKnown, Journey};
 
 /// How long a journey may take that nobody waits for: links may be sent by mail.
 const VALID_SECONDS: i64 = 7 * 86_400;
@@ -110,10 +110,12 @@ fn errand<'e>(args: &AuthorizeArgs, loaded: &'e Loaded) -> Result<Errand<'e>, Tr
     let SourceSettings::Enedis { environment, api, client_id, .. } = &source.settings else {
         return Err(usage(of_gateway(source)));
     };
-    if args.customer.is_some() && *environment != ApiEnvironment::Sandbox && !is_loopback(&source.base_url) {
-        return Err(usage(
-            "--customer picks one of the sandbox's test customers; this source is production".to_owned(),
-        ));
+    if args.customer.is_some() && *environment != ApiEnvironment::Sandbox {
+        return Err(usage(format!(
+            "--customer picks one of the sandbox's test customers, and source {:?} is production; it needs environment = \
+             \"sandbox\"",
+            source.name
+        )));
     }
     let api = args.api.unwrap_or(match api {
         ApiChoice::V5 => Api::V5,
@@ -222,14 +224,9 @@ async fn journey_of_a_browser(
     let given = match came {
         Came::Answer(given) => given,
         // It is not noted as answered: what comes later can be pasted.
-        Came::Nothing => return Ok(Ended::Failed(Failed::NoAnswer)),
+        Came::Nothing(stray) => return Ok(Ended::Failed(stray.unwrap_or(Failed::NoAnswer))),
         Came::Stopped => return Ok(Ended::Stopped { number: None }),
     };
-    // It is written down before anything else is done, so that it cannot be lost nor taken twice.
-    let Some(answered) = desk.answer(&journey.state).await? else { return Ok(Ended::Stopped { number: None }) };
-    if !answered.is_some_and(|answered| answered.first) {
-        return Ok(Ended::Failed(Failed::Used));
-    }
     let patience = limit.max(Duration::from_hours(1));
     let ended = wait.meanwhile(made_good(args, desk, journey, given, patience)).await;
     wait.close().await;
@@ -243,20 +240,10 @@ async fn pasted_answer(args: &AuthorizeArgs, desk: &mut Desk<'_>, pasted: &str) 
         let failed = consent::read_redirect(pasted, &Expected::kept(String::new())).err();
         return Ok(Ended::Failed(failed.unwrap_or(Failed::OtherState)));
     };
-    let Some(answered) = desk.answer(expected.digest()).await? else { return Ok(Ended::Stopped { number: None }) };
-    let Some(answered) = answered else { return Ok(Ended::Failed(Failed::OtherState)) };
-    let journey = answered.journey;
+    let Some(journey) = desk.journey(expected.digest()).await? else { return Ok(Ended::Stopped { number: None }) };
+    let Some(journey) = journey else { return Ok(Ended::Failed(Failed::OtherState)) };
     desk.of_source(&journey.source)?;
-    if !answered.first {
-        // Unless it brought what is not made good yet: then it is gone on with.
-        return match (journey.number, journey.done_at) {
-            (Some(number), None) => {
-                made_good(args, desk, &journey, Ok(Given::Authorisation(number)), args.patience()).await
-            }
-            _ => Ok(Ended::Failed(Failed::Used)),
-        };
-    }
-    if desk.now().timestamp() - journey.begun_at > VALID_SECONDS {
+    if journey.answered_at.is_none() && desk.now().timestamp() - journey.begun_at > VALID_SECONDS {
         return Ok(Ended::Failed(Failed::Expired));
     }
     let given = consent::read_redirect(pasted, &expected);
@@ -273,7 +260,8 @@ async fn proceed(args: &AuthorizeArgs, desk: &mut Desk<'_>) -> Result<Ended, Tro
     made_good(args, desk, &journey, Ok(Given::Authorisation(number)), args.patience()).await
 }
 
-/// Turns what the browser brought into stored consents.
+/// Turns what the browser brought into stored consents. It is written down before anything else is done, so that it
+/// cannot be lost nor taken twice.
 async fn made_good(
     args: &AuthorizeArgs,
     desk: &mut Desk<'_>,
@@ -282,9 +270,11 @@ async fn made_good(
     patience: Duration,
 ) -> Result<Ended, Trouble> {
     let now = desk.now();
-    let ends = journey.duration.parse::<Period>().ok().map(|period| period.ends(crate::domain::paris::today(now)));
-    match given {
-        Err(failed) => Ok(Ended::Failed(failed)),
+    let ends = consents::reckoned(journey, now);
+    let brought = match &given {
+        Err(failed) if failed.is_answer() => Brought::Nothing,
+        // The journey stays open: whoever gave only part of the address can still give all of it.
+        Err(failed) => return Ok(Ended::Failed(failed.clone())),
         Ok(Given::Meters(prms)) => {
             let authorisation = |prm| Authorisation {
                 prm,
@@ -298,13 +288,26 @@ async fn made_good(
                 checked_at: None,
                 covers: Vec::new(),
             };
-            let given: Vec<Authorisation> = prms.into_iter().map(authorisation).collect();
-            desk.grant(journey, None, given).await
+            Brought::Consents(prms.iter().cloned().map(authorisation).collect())
         }
-        Ok(Given::Authorisation(number)) => {
-            if desk.bring(&journey.state, number).await?.is_none() {
-                return Ok(Ended::Stopped { number: Some(number) });
-            }
+        Ok(Given::Authorisation(number)) => Brought::Number(*number),
+    };
+    let Some(answered) = desk.answer(&journey.state, &brought).await? else {
+        return Ok(Ended::Stopped { number: None });
+    };
+    // One that brought what is not made good yet is gone on with.
+    let goes_on = |answered: &Answered| {
+        let open = answered.journey.number.is_some() && answered.journey.done_at.is_none();
+        open && matches!(brought, Brought::Number(_))
+    };
+    if !answered.is_some_and(|answered| answered.first || goes_on(&answered)) {
+        return Ok(Ended::Failed(Failed::Used));
+    }
+    match (given, brought) {
+        (Err(failed), _) => Ok(Ended::Failed(failed)),
+        (_, Brought::Consents(given)) => Ok(Ended::Granted(given)),
+        (Ok(Given::Meters(_)), _) => Ok(Ended::Failed(Failed::NoMeter)),
+        (Ok(Given::Authorisation(number)), _) => {
             let told = |wait: Duration| {
                 // What cannot be said is no reason to stop.
                 let _ = say(
@@ -318,7 +321,7 @@ async fn made_good(
             match desk.exchange(number, patience, told).await? {
                 consents::Exchanged::Granted(granted) => {
                     let given = consents::of_services(&journey.source, number, &granted, ends, now);
-                    desk.grant(journey, Some(number), vec![given]).await
+                    desk.finish(journey, number, vec![given]).await
                 }
                 consents::Exchanged::Nothing(looked) => Ok(Ended::Unlisted { number, looked }),
                 consents::Exchanged::Stopped => Ok(Ended::Stopped { number: Some(number) }),

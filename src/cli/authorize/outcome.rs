@@ -67,7 +67,7 @@ impl Ended {
             }
             Self::Stopped { number: None } => amiss(
                 "stopped",
-                "stopped; an answer that still comes can be given to `linkyd authorize --url -` within a week"
+                "stopped; the answer, once it has come, can be given to `linkyd authorize --url -` within a week"
                     .to_owned(),
                 Exit::TryLater,
             ),
@@ -127,6 +127,7 @@ impl Ended {
 fn exit_of(failed: &Failed) -> Exit {
     match failed {
         Failed::NotTheRedirect | Failed::OtherState | Failed::Used => Exit::Usage,
+        Failed::NoState(failed) => exit_of(failed),
         Failed::NotCompleted | Failed::Enedis => Exit::TryLater,
         Failed::NotAccepted(_) => Exit::Configuration,
         Failed::Expired | Failed::Refused | Failed::NoMeter | Failed::NoAnswer => Exit::Failed,
@@ -248,6 +249,7 @@ mod tests {
             [
                 ("consent_address", Exit::Usage),
                 ("consent_state", Exit::Usage),
+                ("consent_no_state", Exit::Failed),
                 ("consent_used", Exit::Usage),
                 ("consent_expired", Exit::Failed),
                 ("consent_refused", Exit::Failed),

@@ -21,7 +21,7 @@ use serde_json::json;
 
 use super::args::DoctorArgs;
 use super::render::{Align, Cell, Table, Tone, number};
-use super::{Trouble, colours, wiring};
+use super::{Trouble, colours, journeys, wiring};
 use crate::clock::Clock;
 use crate::config::{self, Environment, Loaded, Secrets};
 use crate::domain::paris;
@@ -113,10 +113,7 @@ fn configuration(
     match config::load(path, environment, Secrets::Read) {
         Ok(loaded) => {
             let before = findings.len();
-            let missing = loaded.require_meters().err().map(|error| error.problems()).unwrap_or_default();
-            findings.extend(missing.iter().map(|p| problem(p.to_string())));
-            let warnings = loaded.warnings.iter().filter(|warning| !missing.contains(warning));
-            findings.extend(warnings.map(|w| Finding::new("config", Verdict::Warning, w.to_string())));
+            findings.extend(loaded.warnings.iter().map(|w| Finding::new("config", Verdict::Warning, w.to_string())));
             if findings.len() == before {
                 findings.push(Finding::new("config", Verdict::Well, machine::summary(&loaded)));
             }
@@ -199,6 +196,16 @@ async fn sources(
                     }
                 }
             }
+            Err(error) => {
+                let trouble = Trouble::from(error);
+                findings.push(Finding::new("database", Verdict::from(&trouble), trouble.message));
+            }
+        }
+        match journeys::gather(&**store, clock.now()).await {
+            Ok(open) => findings.extend(
+                open.iter()
+                    .map(|one| Finding::new("consent", Verdict::Warning, one.sentence(clock.now())).of(&one.source)),
+            ),
             Err(error) => {
                 let trouble = Trouble::from(error);
                 findings.push(Finding::new("database", Verdict::from(&trouble), trouble.message));

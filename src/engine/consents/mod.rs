@@ -15,7 +15,8 @@ use chrono::{DateTime, Utc};
 use super::{ActiveSource, Engine, react};
 use crate::domain::services::{Granted, Measure};
 use crate::domain::{Api, Dataset, Day, Direction, SeriesState, paris};
-use crate::store::{Authorisation, Effect, EndKnown, StoreError, Warning};
+use crate::source::enedis::consent::Period;
+use crate::store::{Authorisation, Effect, EndKnown, Journey, StoreError, Warning};
 
 pub use counted::{Counted, Terms, pause};
 pub use exchange::{Exchanged, Looked, exchange, wait_after};
@@ -25,6 +26,9 @@ const HOLDER_PATIENCE: i64 = 72 * 3_600;
 
 /// The same for one of the consent itself.
 const CONSENT_PATIENCE: i64 = 24 * 3_600;
+
+/// Seconds after its answer for which passes look for the meter of an authorisation that a journey brought.
+pub const TAKEN_UP_FOR: i64 = 7 * 86_400;
 
 /// The code of a refusal that is waited out because the consent is fresh.
 pub const SETTLING: &str = "consent_settling";
@@ -87,6 +91,12 @@ pub fn of_services(
     }
 }
 
+/// The first day after a consent that a journey brought at `at`, by the duration that it asked for.
+#[must_use]
+pub fn reckoned(journey: &Journey, at: DateTime<Utc>) -> Option<Day> {
+    journey.duration.parse::<Period>().ok().map(|period| period.ends(paris::today(at)))
+}
+
 /// Consents that end soon and are each told of in one pass; of more than that they are counted.
 const TOLD: usize = 20;
 
@@ -126,6 +136,12 @@ impl Engine {
         // The sources have to be known first, and the ends that follow are reckoned after it.
         self.prepare().await?;
         self.store.authorise(given).await?;
+        self.granted(given).await
+    }
+
+    /// Lets what follows from consents that were just stored come about: their meters' ends, and series that were
+    /// suspended for want of them.
+    pub async fn granted(&self, given: &[Authorisation]) -> Result<(), StoreError> {
         self.store.set_up(&self.setup()).await?;
         let facts = self.store.facts(super::pass::midnight(self.calendar.now())).await?;
         let mut effects = Vec::new();

@@ -1,7 +1,8 @@
 //! Consents during a pass: how fresh they are, and once a day whether Enedis still lists them.
 //!
 //! The list of subscribed services tells the end of a consent, and that one was withdrawn, without asking for
-//! any measure. It is looked at after everything that a pass is for, and only with calls that are left: where
+//! any measure. The same list names the meter of a consent whose journey ended before Enedis had listed it: that is
+//! taken up here too. It is looked at after everything that a pass is for, and only with calls that are left: where
 //! none is, nothing is said and nobody waits. What is suspended is decided by refusals alone.
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,11 +11,11 @@ use chrono::DateTime;
 
 use super::{Flight, SourcePass};
 use crate::domain::services::{Granted, Standing};
-use crate::domain::{Day, Prm, paris};
+use crate::domain::{Api, Day, Prm, paris};
 use crate::engine::consents::{self, Looked, Terms};
 use crate::source::catalogue::{self, Own};
 use crate::source::{Pool, Reaction, Refusal};
-use crate::store::{Authorisation, EndKnown, StoreError};
+use crate::store::{Authorisation, EndKnown, Journey, StoreError};
 
 /// Authorisations that one pass looks at, at the most; those that were not looked at for longest come first.
 const AT_ONCE: usize = 100;
@@ -77,6 +78,9 @@ impl SourcePass<'_> {
             held: self.tokens.in_hand().map(|token| (token, self.engine.clock.monotonic() + LENT)),
             ..Terms::new(self.knowledge.source.clone(), self.stop.clone())
         };
+        if !self.take_up_journeys(&mut terms).await? {
+            return Ok(());
+        }
         let mut known = Vec::new();
         let mut due = due.into_iter();
         while let Some((one, name)) = due.next() {
@@ -95,10 +99,61 @@ impl SourcePass<'_> {
         if known.is_empty() {
             return Ok(());
         }
-        self.engine.store.authorise(&known).await?;
+        self.engine.store.note_looks(&known).await?;
         // The ends that follow from it are known from now on.
         self.engine.store.set_up(&self.engine.setup()).await?;
         Ok(())
+    }
+
+    /// Looks for the meters of authorisations that journeys brought and that were not listed then; whether more looks
+    /// may be made.
+    async fn take_up_journeys(&mut self, terms: &mut Terms) -> Result<bool, StoreError> {
+        if self.chosen.series.is_some() {
+            return Ok(true);
+        }
+        let now = self.machine();
+        let name = self.active.source.name();
+        let recent = |journey: &Journey| {
+            journey.source == name && now.timestamp() - journey.answered_at.unwrap_or_default() < consents::TAKEN_UP_FOR
+        };
+        let open = self.engine.store.unfinished_journeys().await?;
+        for journey in open.into_iter().filter(recent).take(AT_ONCE) {
+            let (Some(number), Some(answered_at)) = (journey.number, journey.answered_at) else { continue };
+            let given = match self.engine.look_up_among(self.active, number, terms).await? {
+                Looked::NotMade { .. } => return Ok(false),
+                Looked::Refused(refusal) => {
+                    tracing::info!(
+                        source = name,
+                        code = %refusal.code,
+                        "the meter of authorisation {number} could not be asked for: {}",
+                        refusal.advice
+                    );
+                    if says_it_of_all(&refusal) {
+                        return Ok(false);
+                    }
+                    continue;
+                }
+                Looked::Standing(Standing::Granted(granted)) => {
+                    let answered = DateTime::from_timestamp(answered_at, 0).unwrap_or(now);
+                    let reckoned = consents::reckoned(&journey, answered);
+                    let known = consents::of_services(name, number, &granted, reckoned, now);
+                    vec![Authorisation { granted_at: answered_at, ..known }]
+                }
+                Looked::Standing(Standing::Ended) => Vec::new(),
+                Looked::Standing(_) => continue,
+            };
+            self.engine.store.finish_journey(&journey.state, &given, now.timestamp()).await?;
+            self.engine.granted(&given).await?;
+            if given.is_empty() {
+                tracing::warn!(source = name, "Enedis lists authorisation {number} as over or withdrawn");
+            }
+            for one in given {
+                let meter = one.prm.to_string();
+                tracing::info!(source = name, %meter, "Enedis lists the meter of authorisation {number} now; it is stored");
+                self.consents.insert(one.prm.clone(), one);
+            }
+        }
+        Ok(true)
     }
 
     /// What is known of a consent after a look.
@@ -109,7 +164,8 @@ impl SourcePass<'_> {
             Looked::Standing(Standing::Granted(granted)) if granted.prm == seen.prm => {
                 renew(&mut seen, &granted);
             }
-            Looked::Standing(Standing::Ended) => {
+            // A number that an older consent left says nothing of a newer one that came without.
+            Looked::Standing(Standing::Ended) if seen.api == Api::V2026 => {
                 if !seen.ended {
                     tracing::warn!(
                         meter = name,
@@ -157,7 +213,6 @@ fn renew(seen: &mut Authorisation, granted: &Granted) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Api;
 
     #[test]
     fn a_consent_that_stands_again_is_not_over_for_want_of_an_end() {

@@ -185,6 +185,11 @@ pub enum Failed {
         "the answer does not belong to this journey: its state is another one. It may be an old one, or somebody else's; begin anew and use the page that opens then"
     )]
     OtherState,
+    /// It says that the journey failed, and nothing says of which journey that is.
+    #[error(
+        "an answer without a state came, which says: {0}. Whether it belongs to this journey nobody can tell; the right one counts if it still comes"
+    )]
+    NoState(Box<Failed>),
     /// The customer refused.
     #[error("the customer refused on Enedis' page; begin anew to ask again")]
     Refused,
@@ -200,7 +205,9 @@ pub enum Failed {
     #[error("Enedis does not accept the request ({0}); check the application's client_id and the duration")]
     NotAccepted(String),
     /// The answer is a success without a meter that can be read.
-    #[error("Enedis' answer names no meter that could be read; nothing was stored, begin anew")]
+    #[error(
+        "Enedis' answer names no meter that could be read, and nothing was stored; give all of the address where it was cut off, or else begin anew"
+    )]
     NoMeter,
     /// The journey was answered before.
     #[error("this answer was used already, and each is good for once; begin anew where something is still lacking")]
@@ -218,10 +225,11 @@ pub enum Failed {
 impl Failed {
     /// One of each, for the catalogue.
     #[must_use]
-    pub fn every() -> [Self; 10] {
+    pub fn every() -> [Self; 11] {
         [
             Self::NotTheRedirect,
             Self::OtherState,
+            Self::NoState(Box::new(Self::Refused)),
             Self::Used,
             Self::Expired,
             Self::Refused,
@@ -239,6 +247,7 @@ impl Failed {
         match self {
             Self::NotTheRedirect => "consent_address",
             Self::OtherState => "consent_state",
+            Self::NoState(_) => "consent_no_state",
             Self::Used => "consent_used",
             Self::Expired => "consent_expired",
             Self::Refused => "consent_refused",
@@ -253,7 +262,16 @@ impl Failed {
     /// Whether the same again may end better.
     #[must_use]
     pub fn retry_helps(&self) -> bool {
-        matches!(self, Self::NotCompleted | Self::Enedis)
+        match self {
+            Self::NoState(failed) => failed.retry_helps(),
+            failed => matches!(failed, Self::NotCompleted | Self::Enedis),
+        }
+    }
+
+    /// Whether it is Enedis' answer to the journey, after which none will come.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Refused | Self::NotCompleted | Self::Enedis | Self::NotAccepted(_))
     }
 }
 
@@ -293,13 +311,17 @@ pub fn read_redirect(text: &str, state: &Expected) -> Result<Given, Failed> {
     if !pairs.iter().any(|(key, _)| known.contains(&key.as_str())) {
         return Err(Failed::NotTheRedirect);
     }
-    if !get("state").is_some_and(|given| state.is(given)) {
-        return Err(Failed::OtherState);
-    }
     let broken = get("code").filter(|code| matches!(*code, "500" | "server_error"));
-    if pairs.iter().any(|(key, _)| key == "error") || broken.is_some() {
+    let failed = (pairs.iter().any(|(key, _)| key == "error") || broken.is_some()).then(|| {
         let error = get("error").or(broken).unwrap_or_default();
-        return Err(failure(error, get("error_description").unwrap_or_default()));
+        failure(error, get("error_description").unwrap_or_default())
+    });
+    match (get("state"), failed) {
+        (Some(given), failed) if state.is(given) => failed.map_or(Ok(()), Err)?,
+        (None, Some(failed)) if pairs.iter().all(|(key, _)| key != "state") => {
+            return Err(Failed::NoState(Box::new(failed)));
+        }
+        _ => return Err(Failed::OtherState),
     }
     if let Some(meters) = get("usage_point_id") {
         let prms: Result<Vec<Prm>, _> = meters.split([';', ',']).map(|prm| prm.trim().parse()).collect();

@@ -8,7 +8,7 @@ use super::sql;
 use super::types::{Stamp, seconds};
 use crate::domain::{Api, Prm};
 use crate::store::consents::{covers_of, effective};
-use crate::store::{Answered, Authorisation, EndKnown, Journey, MeterSetup, StoreError, Warning};
+use crate::store::{Answered, Authorisation, Brought, EndKnown, Journey, MeterSetup, StoreError, Warning};
 
 type AuthorisationRow =
     (String, String, String, Option<i64>, Stamp, Option<Stamp>, String, bool, Option<Stamp>, String);
@@ -43,6 +43,24 @@ pub(super) async fn authorise(link: &mut Link, known: &[Authorisation]) -> Resul
             .bind(one.source.clone())
             .bind(one.api.name())
             .bind(one.number)
+            .bind(Stamp(one.granted_at))
+            .bind(one.until.map(Stamp))
+            .bind(one.learnt.name())
+            .bind(one.ended)
+            .bind(one.checked_at.map(Stamp))
+            .bind(one.covers_text())
+            .execute(&mut link.conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Notes what looks found out.
+pub(super) async fn note_looks(link: &mut Link, seen: &[Authorisation]) -> Result<(), StoreError> {
+    for one in seen {
+        link.query(sql::AUTHORISATION_SEEN)
+            .bind(one.prm.full().to_owned())
+            .bind(one.source.clone())
             .bind(Stamp(one.granted_at))
             .bind(one.until.map(Stamp))
             .bind(one.learnt.name())
@@ -108,35 +126,42 @@ pub(super) async fn begin(link: &mut Link, journey: &Journey) -> Result<(), Stor
     Ok(())
 }
 
-/// Notes that a journey was answered; `None` where there is no such journey.
+/// A journey.
+pub(super) async fn journey(link: &mut Link, state: &str) -> Result<Option<Journey>, StoreError> {
+    let row: Option<JourneyRow> =
+        link.query_as(sql::JOURNEY_GET).bind(state.to_owned()).fetch_optional(&mut link.conn).await?;
+    row.map(journey_of).transpose()
+}
+
+/// Notes that a journey was answered, and what that brought; `None` where there is no such journey.
 pub(super) async fn answer(
     link: &mut Link,
     state: &str,
+    brought: &Brought,
     now: i64,
     earlier: Option<&Option<Answered>>,
 ) -> Result<Option<Answered>, StoreError> {
-    let noted = link.query(sql::JOURNEY_ANSWER).bind(state.to_owned()).bind(Stamp(now)).execute(&mut link.conn).await?;
-    let row: Option<JourneyRow> =
-        link.query_as(sql::JOURNEY_GET).bind(state.to_owned()).fetch_optional(&mut link.conn).await?;
-    let Some(journey) = row.map(journey_of).transpose()? else { return Ok(None) };
+    let note = link
+        .query(sql::JOURNEY_ANSWER)
+        .bind(state.to_owned())
+        .bind(Stamp(now))
+        .bind(brought.number())
+        .bind(brought.done_at(now).map(Stamp));
+    let mut first = note.execute(&mut link.conn).await?.rows_affected() == 1;
+    if first {
+        authorise(link, brought.consents()).await?;
+    } else if let Some(number) = brought.number() {
+        link.query(sql::JOURNEY_CORRECT).bind(state.to_owned()).bind(number).execute(&mut link.conn).await?;
+    }
     // An attempt whose end was not heard of was ours too.
-    let ours = earlier.is_some_and(|earlier| earlier.as_ref().is_some_and(|answered| answered.first));
-    Ok(Some(Answered { journey, first: noted.rows_affected() == 1 || ours }))
+    first |= earlier.is_some_and(|earlier| earlier.as_ref().is_some_and(|answered| answered.first));
+    Ok(journey(link, state).await?.map(|journey| Answered { journey, first }))
 }
 
-/// Notes what a journey brought.
-pub(super) async fn bring(
-    link: &mut Link,
-    state: &str,
-    number: Option<i64>,
-    done_at: Option<i64>,
-) -> Result<(), StoreError> {
-    link.query(sql::JOURNEY_BRING)
-        .bind(state.to_owned())
-        .bind(number)
-        .bind(done_at.map(Stamp))
-        .execute(&mut link.conn)
-        .await?;
+/// Stores what a journey came to, and that it is over.
+pub(super) async fn finish(link: &mut Link, state: &str, given: &[Authorisation], now: i64) -> Result<(), StoreError> {
+    authorise(link, given).await?;
+    link.query(sql::JOURNEY_FINISH).bind(state.to_owned()).bind(Stamp(now)).execute(&mut link.conn).await?;
     Ok(())
 }
 

@@ -35,6 +35,17 @@ pub(super) async fn rows(link: &mut Link, forget: &Forget, now_ms: i64) -> Resul
         };
         forgotten.push(ForgottenMeter { prm, name, rows });
     }
+    let Forget::Meters(prms) = forget else { return Ok(forgotten) };
+    for prm in prms {
+        if forgotten.iter().any(|done| done.prm == *prm) {
+            continue;
+        }
+        // It may have been shared without ever being in the configuration.
+        let rows = everything(link, None, prm).await?;
+        if rows > 0 {
+            forgotten.push(ForgottenMeter { prm: prm.clone(), name: prm.to_string(), rows });
+        }
+    }
     Ok(forgotten)
 }
 
@@ -47,18 +58,29 @@ async fn personal(link: &mut Link, meter: i32) -> Result<u64, StoreError> {
 }
 
 async fn meter(link: &mut Link, id: i32, prm: &Prm, now_ms: i64) -> Result<u64, StoreError> {
-    let mut rows = 0;
-    let tables: Vec<(String, String)> = link.query_as(sql::TABLES_OF_METERS).fetch_all(&mut link.conn).await?;
-    for (table, column) in tables {
-        let query = delete(&table, &column);
-        let query = if column == "prm" { query.bind(prm.full().to_owned()) } else { query.bind(id) };
-        rows += query.execute(&mut link.conn).await?.rows_affected();
-    }
+    let mut rows = everything(link, Some(id), prm).await?;
     // What was spent stays spent, though nobody can tell for whom.
     let old = link.query(sql::CALLS_FORGET).bind(id).bind(now_ms - COUNTS_MS);
     rows += old.execute(&mut link.conn).await?.rows_affected();
     rows += link.query(sql::CALLS_UNNAME).bind(id).execute(&mut link.conn).await?.rows_affected();
     rows += link.query(sql::METER_FORGET).bind(id).execute(&mut link.conn).await?.rows_affected();
+    Ok(rows)
+}
+
+/// Deletes what tables hold of a meter, by its number, where it has one, and by its PRM.
+async fn everything(link: &mut Link, id: Option<i32>, prm: &Prm) -> Result<u64, StoreError> {
+    let journeys = link.query(sql::JOURNEYS_UNNAME).bind(prm.full().to_owned());
+    let mut rows = journeys.execute(&mut link.conn).await?.rows_affected();
+    let tables: Vec<(String, String)> = link.query_as(sql::TABLES_OF_METERS).fetch_all(&mut link.conn).await?;
+    for (table, column) in tables {
+        let query = delete(&table, &column);
+        let query = match id {
+            _ if column == "prm" => query.bind(prm.full().to_owned()),
+            Some(id) => query.bind(id),
+            None => continue,
+        };
+        rows += query.execute(&mut link.conn).await?.rows_affected();
+    }
     Ok(rows)
 }
 
@@ -69,13 +91,15 @@ fn delete<'q>(table: &str, column: &str) -> Query<'q> {
     sqlx::query(AssertSqlSafe(statement)).persistent(false)
 }
 
-/// What there is to sweep, as the server names it, and whether this role may.
+/// What there is to sweep and may be swept by this role, as the server names it, and whether that is all. The server
+/// warns of each table that it is asked to sweep in vain, and one sentence says as much.
 pub(super) async fn to_sweep(link: &mut Link, forget: &Forget) -> Result<(Vec<String>, bool), StoreError> {
     let found: Vec<(String, String, bool)> = link.query_as(sql::TABLES_SWEPT).fetch_all(&mut link.conn).await?;
     let wanted = |table: &str| matches!(forget, Forget::Meters(_)) || PERSONAL.contains(&table);
     let found: Vec<_> = found.into_iter().filter(|(_, table, _)| wanted(table)).collect();
     let may = found.iter().all(|(.., may)| *may);
-    Ok((found.iter().map(|(schema, table, _)| format!("{}.{}", quoted(schema), quoted(table))).collect(), may))
+    let swept = found.iter().filter(|(.., may)| *may);
+    Ok((swept.map(|(schema, table, _)| format!("{}.{}", quoted(schema), quoted(table))).collect(), may))
 }
 
 /// Has the server sweep the files of these tables; whether it did for all of them. It cannot be part of a transaction.

@@ -54,9 +54,10 @@ use self::facts::Asked;
 use self::skew::Skew;
 use self::transaction::{Kind, Patience, Work};
 use super::{
-    Answer, Answered, Authorisation, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect, Facts,
-    Finding, Forget, Forgotten, ForgottenMeter, Journey, KEPT_DAYS, KeptAnswer, MeterId, Mode, NewCall, NotKept, Pause,
-    Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
+    Answer, Answered, Authorisation, Brought, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect,
+    Facts, Finding, Forget, Forgotten, ForgottenMeter, Journey, KEPT_DAYS, KeptAnswer, MeterId, Mode, NewCall, NotKept,
+    Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning,
+    Window,
 };
 use crate::budget::Limits;
 use crate::clock::Clock;
@@ -141,7 +142,7 @@ impl PostgresStore {
         let swept = forget::sweep(&self.server, &tables).await? && may;
         let remains =
             if swept { forget::BACKUPS.to_owned() } else { format!("{}; {}", forget::NOT_VACUUMED, forget::BACKUPS) };
-        Ok(Forgotten { meters, remains: Some(remains) })
+        Ok(Forgotten { meters, remains })
     }
 
     /// Every stored value of a series, ascending.
@@ -380,6 +381,10 @@ impl Store for PostgresStore {
         self.write(known.to_vec(), |link, (_, known), _| Box::pin(consents::authorise(link, known))).await
     }
 
+    async fn note_looks(&self, seen: &[Authorisation]) -> Result<(), StoreError> {
+        self.write(seen.to_vec(), |link, (_, seen), _| Box::pin(consents::note_looks(link, seen))).await
+    }
+
     async fn warn_of_consents(&self, now: i64) -> Result<Vec<Warning>, StoreError> {
         self.write(now, |link, (_, now), earlier| Box::pin(consents::warn(link, *now, earlier))).await
     }
@@ -388,16 +393,22 @@ impl Store for PostgresStore {
         self.write(journey.clone(), |link, (_, journey), _| Box::pin(consents::begin(link, journey))).await
     }
 
-    async fn answer_journey(&self, state: &str, now: i64) -> Result<Option<Answered>, StoreError> {
-        self.write((state.to_owned(), now), |link, (_, (state, now)), earlier| {
-            Box::pin(consents::answer(link, state, *now, earlier))
+    async fn journey(&self, state: &str) -> Result<Option<Journey>, StoreError> {
+        let state = state.to_owned();
+        self.read(Kind::Read, Patience::Long, state, |link, (_, state), _| Box::pin(consents::journey(link, state)))
+            .await
+    }
+
+    async fn answer_journey(&self, state: &str, brought: &Brought, now: i64) -> Result<Option<Answered>, StoreError> {
+        self.write((state.to_owned(), brought.clone(), now), |link, (_, (state, brought, now)), earlier| {
+            Box::pin(consents::answer(link, state, brought, *now, earlier))
         })
         .await
     }
 
-    async fn finish_journey(&self, state: &str, number: Option<i64>, done_at: Option<i64>) -> Result<(), StoreError> {
-        self.write((state.to_owned(), number, done_at), |link, (_, (state, number, done_at)), _| {
-            Box::pin(consents::bring(link, state, *number, *done_at))
+    async fn finish_journey(&self, state: &str, given: &[Authorisation], now: i64) -> Result<(), StoreError> {
+        self.write((state.to_owned(), given.to_vec(), now), |link, (_, (state, given, now)), _| {
+            Box::pin(consents::finish(link, state, given, *now))
         })
         .await
     }

@@ -8,7 +8,7 @@ use super::facts::prm_of;
 use super::sql;
 use crate::domain::{Api, Prm};
 use crate::store::consents::{covers_of, effective};
-use crate::store::{Answered, Authorisation, EndKnown, Journey, MeterSetup, StoreError, Warning};
+use crate::store::{Answered, Authorisation, Brought, EndKnown, Journey, MeterSetup, StoreError, Warning};
 
 type AuthorisationRow = (String, String, String, Option<i64>, i64, Option<i64>, String, bool, Option<i64>, String);
 type JourneyRow = (String, String, String, String, i64, Option<i64>, Option<i64>, Option<i64>);
@@ -49,6 +49,23 @@ pub(super) async fn authorise(conn: &mut SqliteConnection, known: &[Authorisatio
             .bind(one.checked_at)
             .bind(one.covers_text());
         put.execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// Notes what looks found out.
+pub(super) async fn note_looks(conn: &mut SqliteConnection, seen: &[Authorisation]) -> Result<(), StoreError> {
+    for one in seen {
+        let note = sqlx::query(sql::AUTHORISATION_SEEN)
+            .bind(one.prm.full())
+            .bind(&one.source)
+            .bind(one.granted_at)
+            .bind(one.until)
+            .bind(one.learnt.name())
+            .bind(one.ended)
+            .bind(one.checked_at)
+            .bind(one.covers_text());
+        note.execute(&mut *conn).await?;
     }
     Ok(())
 }
@@ -95,22 +112,38 @@ pub(super) async fn begin(conn: &mut SqliteConnection, journey: &Journey) -> Res
     Ok(())
 }
 
-/// Notes that a journey was answered; `None` where there is no such journey.
-pub(super) async fn answer(conn: &mut SqliteConnection, state: &str, now: i64) -> Result<Option<Answered>, StoreError> {
-    let noted = sqlx::query(sql::JOURNEY_ANSWER).bind(state).bind(now).execute(&mut *conn).await?;
+/// A journey.
+pub(super) async fn journey(conn: &mut SqliteConnection, state: &str) -> Result<Option<Journey>, StoreError> {
     let row: Option<JourneyRow> = sqlx::query_as(sql::JOURNEY_GET).bind(state).fetch_optional(conn).await?;
-    let Some(journey) = row.map(journey_of).transpose()? else { return Ok(None) };
-    Ok(Some(Answered { journey, first: noted.rows_affected() == 1 }))
+    row.map(journey_of).transpose()
 }
 
-/// Notes what a journey brought.
-pub(super) async fn bring(
+/// Notes that a journey was answered, and what that brought; `None` where there is no such journey.
+pub(super) async fn answer(
     conn: &mut SqliteConnection,
     state: &str,
-    number: Option<i64>,
-    done_at: Option<i64>,
+    brought: &Brought,
+    now: i64,
+) -> Result<Option<Answered>, StoreError> {
+    let note = sqlx::query(sql::JOURNEY_ANSWER).bind(state).bind(now).bind(brought.number()).bind(brought.done_at(now));
+    let first = note.execute(&mut *conn).await?.rows_affected() == 1;
+    if first {
+        authorise(conn, brought.consents()).await?;
+    } else if let Some(number) = brought.number() {
+        sqlx::query(sql::JOURNEY_CORRECT).bind(state).bind(number).execute(&mut *conn).await?;
+    }
+    Ok(journey(conn, state).await?.map(|journey| Answered { journey, first }))
+}
+
+/// Stores what a journey came to, and that it is over.
+pub(super) async fn finish(
+    conn: &mut SqliteConnection,
+    state: &str,
+    given: &[Authorisation],
+    now: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query(sql::JOURNEY_BRING).bind(state).bind(number).bind(done_at).execute(conn).await?;
+    authorise(conn, given).await?;
+    sqlx::query(sql::JOURNEY_FINISH).bind(state).bind(now).execute(conn).await?;
     Ok(())
 }
 

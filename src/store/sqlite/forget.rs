@@ -10,7 +10,7 @@ use super::connect::Connection;
 use super::facts::prm_of;
 use super::sql;
 use crate::domain::Prm;
-use crate::store::forget::{COUNTS_MS, PERSONAL};
+use crate::store::forget::{COPIES, COUNTS_MS, PERSONAL};
 use crate::store::{Forget, ForgottenMeter, StoreError};
 
 /// What is told where somebody reads the file meanwhile.
@@ -36,6 +36,17 @@ pub(super) async fn rows(
         };
         forgotten.push(ForgottenMeter { prm, name, rows });
     }
+    let Forget::Meters(prms) = forget else { return Ok(forgotten) };
+    for prm in prms {
+        if forgotten.iter().any(|done| done.prm == *prm) {
+            continue;
+        }
+        // It may have been shared without ever being in the configuration.
+        let rows = everything(conn, None, prm).await?;
+        if rows > 0 {
+            forgotten.push(ForgottenMeter { prm: prm.clone(), name: prm.to_string(), rows });
+        }
+    }
     Ok(forgotten)
 }
 
@@ -48,17 +59,27 @@ async fn personal(conn: &mut SqliteConnection, meter: i64) -> Result<u64, StoreE
 }
 
 async fn meter(conn: &mut SqliteConnection, id: i64, prm: &Prm, now_ms: i64) -> Result<u64, StoreError> {
-    let mut rows = 0;
-    let tables: Vec<(String, String)> = sqlx::query_as(sql::TABLES_OF_METERS).fetch_all(&mut *conn).await?;
-    for (table, column) in tables {
-        let query = delete(&table, &column);
-        let query = if column == "prm" { query.bind(prm.full()) } else { query.bind(id) };
-        rows += query.execute(&mut *conn).await?.rows_affected();
-    }
+    let mut rows = everything(conn, Some(id), prm).await?;
     // What was spent stays spent, though nobody can tell for whom.
     rows += sqlx::query(sql::CALLS_FORGET).bind(id).bind(now_ms - COUNTS_MS).execute(&mut *conn).await?.rows_affected();
     rows += sqlx::query(sql::CALLS_UNNAME).bind(id).execute(&mut *conn).await?.rows_affected();
     rows += sqlx::query(sql::METER_FORGET).bind(id).execute(&mut *conn).await?.rows_affected();
+    Ok(rows)
+}
+
+/// Deletes what tables hold of a meter, by its number, where it has one, and by its PRM.
+async fn everything(conn: &mut SqliteConnection, id: Option<i64>, prm: &Prm) -> Result<u64, StoreError> {
+    let mut rows = sqlx::query(sql::JOURNEYS_UNNAME).bind(prm.full()).execute(&mut *conn).await?.rows_affected();
+    let tables: Vec<(String, String)> = sqlx::query_as(sql::TABLES_OF_METERS).fetch_all(&mut *conn).await?;
+    for (table, column) in tables {
+        let query = delete(&table, &column);
+        let query = match id {
+            _ if column == "prm" => query.bind(prm.full()),
+            Some(id) => query.bind(id),
+            None => continue,
+        };
+        rows += query.execute(&mut *conn).await?.rows_affected();
+    }
     Ok(rows)
 }
 
@@ -69,13 +90,14 @@ fn delete<'q>(table: &str, column: &str) -> Query<'q> {
     sqlx::query(AssertSqlSafe(format!("DELETE FROM {} WHERE {} = ?", quoted(table), quoted(column)))).persistent(false)
 }
 
-/// Empties the WAL and writes the file anew; why that was not possible, if it was not.
-pub(super) async fn pages(connection: &mut Connection) -> Result<Option<String>, StoreError> {
+/// Empties the WAL and writes the file anew; what may still hold what was deleted.
+pub(super) async fn pages(connection: &mut Connection) -> Result<String, StoreError> {
+    let readers = || format!("{READERS}; {COPIES}");
     if !connection.emptied().await? {
-        return Ok(Some(READERS.to_owned()));
+        return Ok(readers());
     }
     sqlx::query(sql::VACUUM).execute(connection.bare()).await?;
     let emptied = connection.emptied().await?;
     sqlx::query(sql::USUAL_DELETE).execute(connection.bare()).await?;
-    Ok((!emptied).then(|| READERS.to_owned()))
+    Ok(if emptied { COPIES.to_owned() } else { readers() })
 }

@@ -49,9 +49,9 @@ pub use super::{Finding, Mode};
 use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::{
-    Answer, Answered, Authorisation, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect, Facts, Forget,
-    Forgotten, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall, NotKept, Pause, Reserved, SeriesStatus, Setup,
-    SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
+    Answer, Answered, Authorisation, Brought, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect,
+    Facts, Forget, Forgotten, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall, NotKept, Pause, Reserved, SeriesStatus,
+    Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::domain::reconcile::DayThreefold;
@@ -380,6 +380,11 @@ impl Store for SqliteStore {
         self.write(move |conn| Box::pin(async move { consents::authorise(conn, &known).await })).await
     }
 
+    async fn note_looks(&self, seen: &[Authorisation]) -> Result<(), StoreError> {
+        let seen = seen.to_vec();
+        self.write(move |conn| Box::pin(async move { consents::note_looks(conn, &seen).await })).await
+    }
+
     async fn warn_of_consents(&self, now: i64) -> Result<Vec<Warning>, StoreError> {
         self.write(move |conn| Box::pin(consents::warn(conn, now))).await
     }
@@ -389,14 +394,19 @@ impl Store for SqliteStore {
         self.write(move |conn| Box::pin(async move { consents::begin(conn, &journey).await })).await
     }
 
-    async fn answer_journey(&self, state: &str, now: i64) -> Result<Option<Answered>, StoreError> {
+    async fn journey(&self, state: &str) -> Result<Option<Journey>, StoreError> {
         let state = state.to_owned();
-        self.write(move |conn| Box::pin(async move { consents::answer(conn, &state, now).await })).await
+        self.read(move |conn| Box::pin(async move { consents::journey(conn, &state).await })).await
     }
 
-    async fn finish_journey(&self, state: &str, number: Option<i64>, done_at: Option<i64>) -> Result<(), StoreError> {
-        let state = state.to_owned();
-        self.write(move |conn| Box::pin(async move { consents::bring(conn, &state, number, done_at).await })).await
+    async fn answer_journey(&self, state: &str, brought: &Brought, now: i64) -> Result<Option<Answered>, StoreError> {
+        let (state, brought) = (state.to_owned(), brought.clone());
+        self.write(move |conn| Box::pin(async move { consents::answer(conn, &state, &brought, now).await })).await
+    }
+
+    async fn finish_journey(&self, state: &str, given: &[Authorisation], now: i64) -> Result<(), StoreError> {
+        let (state, given) = (state.to_owned(), given.to_vec());
+        self.write(move |conn| Box::pin(async move { consents::finish(conn, &state, &given, now).await })).await
     }
 
     async fn unfinished_journeys(&self) -> Result<Vec<Journey>, StoreError> {

@@ -95,19 +95,26 @@ statements! {
         "INSERT INTO authorisation (prm, source, api, number, granted_at, until, learnt, ended, checked_at, covers)
          SELECT ?1, s.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM source s WHERE s.name = ?2
          ON CONFLICT (source, prm) DO UPDATE
-         SET api = excluded.api, number = excluded.number, granted_at = excluded.granted_at, until = excluded.until,
-             learnt = excluded.learnt, ended = excluded.ended, checked_at = excluded.checked_at,
-             covers = excluded.covers";
+         SET api = excluded.api, number = coalesce(excluded.number, authorisation.number),
+             granted_at = excluded.granted_at, until = excluded.until, learnt = excluded.learnt,
+             ended = excluded.ended, checked_at = excluded.checked_at, covers = excluded.covers";
+    /// What a look found out is about the consent that was looked at, and no word about one that was given since.
+    AUTHORISATION_SEEN =
+        "UPDATE authorisation SET until = ?4, learnt = ?5, ended = ?6, checked_at = ?7, covers = ?8
+         WHERE prm = ?1 AND source = (SELECT s.id FROM source s WHERE s.name = ?2) AND granted_at = ?3";
     /// Three years are the longest that a consent lasts.
     JOURNEYS_FORGET = "DELETE FROM journey WHERE begun_at < ?1 - 3 * 366 * 86400";
     JOURNEY_PUT =
         "INSERT INTO journey (state, source, api, duration, begun_at)
          SELECT ?1, s.id, ?3, ?4, ?5 FROM source s WHERE s.name = ?2";
-    JOURNEY_ANSWER = "UPDATE journey SET answered_at = ?2 WHERE state = ?1 AND answered_at IS NULL";
+    JOURNEY_ANSWER =
+        "UPDATE journey SET answered_at = ?2, number = ?3, done_at = ?4 WHERE state = ?1 AND answered_at IS NULL";
     JOURNEY_GET =
         "SELECT j.state, s.name, j.api, j.duration, j.begun_at, j.answered_at, j.number, j.done_at
          FROM journey j JOIN source s ON s.id = j.source WHERE j.state = ?1";
-    JOURNEY_BRING = "UPDATE journey SET number = ?2, done_at = ?3 WHERE state = ?1";
+    /// As long as the meter is not known: a number may have been cut off.
+    JOURNEY_CORRECT = "UPDATE journey SET number = ?2 WHERE state = ?1 AND number IS NOT NULL AND done_at IS NULL";
+    JOURNEY_FINISH = "UPDATE journey SET done_at = ?2 WHERE state = ?1 AND done_at IS NULL";
     JOURNEYS_UNFINISHED =
         "SELECT j.state, s.name, j.api, j.duration, j.begun_at, j.answered_at, j.number, j.done_at
          FROM journey j JOIN source s ON s.id = j.source
@@ -424,6 +431,10 @@ statements! {
     TABLES_OF_METERS =
         "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c
          WHERE t.type = 'table' AND c.name IN ('meter', 'prm') AND t.name NOT IN ('call', 'meter') ORDER BY 1";
+    /// An authorisation's number stands for its meter.
+    JOURNEYS_UNNAME =
+        "DELETE FROM journey WHERE EXISTS (SELECT 1 FROM authorisation a
+         WHERE a.source = journey.source AND a.number = journey.number AND a.prm = ?1)";
     CALLS_FORGET = "DELETE FROM call WHERE meter = ?1 AND at_ms < ?2";
     CALLS_UNNAME =
         "UPDATE call SET meter = NULL, dataset = NULL, start_day = NULL, end_day = NULL WHERE meter = ?1";

@@ -1,10 +1,12 @@
 //! Journeys, what they bring, and when consents end.
 
 use super::*;
-use crate::store::{Authorisation, EndKnown, Journey, Warning};
+use crate::store::{Authorisation, Brought, EndKnown, Journey, Warning};
 
 on_both_engines! {
     a_journey_is_answered_once,
+    meters_are_stored_with_the_answer_that_named_them,
+    a_look_says_nothing_of_a_consent_that_was_given_since,
     the_earliest_end_counts_and_is_warned_of_once_at_each_step,
     a_meter_can_be_authorised_before_it_is_configured,
 }
@@ -42,24 +44,82 @@ fn authorisation(prm: &str, until: i64) -> Authorisation {
 async fn a_journey_is_answered_once<H: Host>() {
     let world = World::<H>::new().await;
     let store = &world.store;
-    assert_eq!(store.answer_journey("one", 1_795_000_060).await.unwrap(), None);
+    let number = Brought::Number(424_242);
+    assert_eq!(store.answer_journey("one", &number, 1_795_000_060).await.unwrap(), None);
     store.begin_journey(&journey("one")).await.unwrap();
     store.begin_journey(&journey("other")).await.unwrap();
-    let first = store.answer_journey("one", 1_795_000_060).await.unwrap().unwrap();
-    let answered = Journey { answered_at: Some(1_795_000_060), ..journey("one") };
-    assert_eq!((first.journey, first.first), (answered.clone(), true));
-    let again = store.answer_journey("one", 1_795_000_090).await.unwrap().unwrap();
-    assert_eq!((again.journey, again.first), (answered.clone(), false));
-    // Between the answer and the meter it can be taken up again.
+    assert_eq!(store.journey("one").await.unwrap(), Some(journey("one")));
     assert_eq!(store.unfinished_journeys().await.unwrap(), []);
-    store.finish_journey("one", Some(424_242), None).await.unwrap();
-    let unfinished = Journey { number: Some(424_242), ..answered };
-    assert_eq!(store.unfinished_journeys().await.unwrap(), std::slice::from_ref(&unfinished));
-    store.finish_journey("one", Some(424_242), Some(1_795_000_200)).await.unwrap();
+    // One that was cut off, and then all of it: between the answer and the meter it can be taken up again.
+    let cut = store.answer_journey("one", &Brought::Number(4_242), 1_795_000_060).await.unwrap().unwrap();
+    let answered = |number| Journey { answered_at: Some(1_795_000_060), number: Some(number), ..journey("one") };
+    assert_eq!((cut.journey, cut.first), (answered(4_242), true));
+    let again = store.answer_journey("one", &number, 1_795_000_090).await.unwrap().unwrap();
+    assert_eq!((again.journey, again.first), (answered(424_242), false));
+    assert_eq!(store.unfinished_journeys().await.unwrap(), [answered(424_242)]);
+    store.finish_journey("one", &[authorisation(PRM, 1_800_000_000)], 1_795_000_200).await.unwrap();
     assert_eq!(store.unfinished_journeys().await.unwrap(), []);
+    assert_eq!(store.authorisations().await.unwrap(), [authorisation(PRM, 1_800_000_000)]);
+    let late = store.answer_journey("one", &Brought::Number(7), 1_795_000_300).await.unwrap().unwrap();
+    let done = Journey { done_at: Some(1_795_000_200), ..answered(424_242) };
+    assert_eq!((late.journey, late.first), (done, false));
+    // One that was refused brings nothing later either.
+    let refused = store.answer_journey("other", &Brought::Nothing, 1_795_000_060).await.unwrap().unwrap();
+    assert!(refused.first && refused.journey.number.is_none() && refused.journey.done_at.is_none());
+    let after = store.answer_journey("other", &number, 1_795_000_070).await.unwrap().unwrap();
+    assert_eq!((after.first, after.journey.number), (false, None));
     // What is older than any consent is of no use.
     store.begin_journey(&Journey { begun_at: 1_795_000_000 + 3 * 366 * DAY + 1, ..journey("late") }).await.unwrap();
-    assert_eq!(store.answer_journey("one", 1_795_000_090).await.unwrap(), None);
+    assert_eq!(store.journey("one").await.unwrap(), None);
+    world.sound().await;
+}
+
+async fn meters_are_stored_with_the_answer_that_named_them<H: Host>() {
+    let world = World::<H>::new().await;
+    let store = &world.store;
+    let given = |prm: &str| Authorisation { api: Api::V5, number: None, ..authorisation(prm, 1_800_000_000) };
+    store.begin_journey(&Journey { api: Api::V5, ..journey("one") }).await.unwrap();
+    let both = vec![given("00000000000042"), given(PRM)];
+    let first = store.answer_journey("one", &Brought::Consents(both.clone()), 1_795_000_060).await.unwrap().unwrap();
+    assert_eq!((first.first, first.journey.done_at), (true, Some(1_795_000_060)));
+    assert_eq!(store.authorisations().await.unwrap(), both);
+    // What comes once more brings nothing.
+    let other = Brought::Consents(vec![given("00000000000043")]);
+    assert!(!store.answer_journey("one", &other, 1_795_000_070).await.unwrap().unwrap().first);
+    assert_eq!(store.authorisations().await.unwrap(), both);
+    world.sound().await;
+}
+
+async fn a_look_says_nothing_of_a_consent_that_was_given_since<H: Host>() {
+    let world = World::<H>::new().await;
+    let store = &world.store;
+    let old = authorisation(PRM, 1_800_000_000);
+    store.authorise(std::slice::from_ref(&old)).await.unwrap();
+    let seen = Authorisation {
+        ended: true,
+        until: Some(1_795_500_000),
+        learnt: EndKnown::Services,
+        checked_at: Some(1_795_500_000),
+        covers: vec![CURVE],
+        ..old.clone()
+    };
+    // Somebody gives it anew while a pass looks: by the other page, which names no number.
+    let new = Authorisation {
+        api: Api::V5,
+        number: None,
+        granted_at: 1_795_400_000,
+        learnt: EndKnown::Duration,
+        until: Some(1_890_000_000),
+        ..old.clone()
+    };
+    store.authorise(std::slice::from_ref(&new)).await.unwrap();
+    store.note_looks(std::slice::from_ref(&seen)).await.unwrap();
+    let kept = Authorisation { number: old.number, ..new };
+    assert_eq!(store.authorisations().await.unwrap(), std::slice::from_ref(&kept), "the number outlives it");
+    // Of the one that was looked at it says all but what it was given with.
+    let seen = Authorisation { granted_at: kept.granted_at, api: kept.api, ..seen };
+    store.note_looks(&[Authorisation { number: Some(7), ..seen.clone() }]).await.unwrap();
+    assert_eq!(store.authorisations().await.unwrap(), [seen]);
     world.sound().await;
 }
 

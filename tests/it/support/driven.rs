@@ -13,9 +13,9 @@ use linkyd::clock::Clock;
 use linkyd::domain::{Dataset, Day, Direction};
 use linkyd::source::Pool;
 use linkyd::store::{
-    Answer, Answered, Authorisation, CallEnd, Committed, CustomerStatus, CustomerUpdate, Effect, Facts, Journey,
-    MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch,
-    Warning, Window,
+    Answer, Answered, Authorisation, Brought, CallEnd, Committed, CustomerStatus, CustomerUpdate, Effect, Facts,
+    Journey, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError,
+    Switch, Warning, Window,
 };
 use tokio::sync::Notify;
 
@@ -252,14 +252,24 @@ impl Store for Watched {
         self.inner.begin_journey(journey).await
     }
 
-    async fn answer_journey(&self, state: &str, now: i64) -> Result<Option<Answered>, StoreError> {
+    async fn journey(&self, state: &str) -> Result<Option<Journey>, StoreError> {
         let _busy = self.busy();
-        self.inner.answer_journey(state, now).await
+        self.inner.journey(state).await
     }
 
-    async fn finish_journey(&self, state: &str, number: Option<i64>, done_at: Option<i64>) -> Result<(), StoreError> {
+    async fn note_looks(&self, seen: &[Authorisation]) -> Result<(), StoreError> {
         let _busy = self.busy();
-        self.inner.finish_journey(state, number, done_at).await
+        self.inner.note_looks(seen).await
+    }
+
+    async fn answer_journey(&self, state: &str, brought: &Brought, now: i64) -> Result<Option<Answered>, StoreError> {
+        let _busy = self.busy();
+        self.inner.answer_journey(state, brought, now).await
+    }
+
+    async fn finish_journey(&self, state: &str, given: &[Authorisation], now: i64) -> Result<(), StoreError> {
+        let _busy = self.busy();
+        self.inner.finish_journey(state, given, now).await
     }
 
     async fn unfinished_journeys(&self) -> Result<Vec<Journey>, StoreError> {

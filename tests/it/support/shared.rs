@@ -10,9 +10,9 @@ use linkyd::budget::Limits;
 use linkyd::domain::{Dataset, Day, Direction};
 use linkyd::source::Pool;
 use linkyd::store::{
-    Answer, Answered, Asks, Authorisation, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect, Facts,
-    Journey, LEASE_MS, Lease, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent,
-    Store, StoreError, Switch, Warning, Window,
+    Answer, Answered, Asks, Authorisation, Brought, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect,
+    Facts, Journey, LEASE_MS, Lease, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus,
+    Spent, Store, StoreError, Switch, Warning, Window,
 };
 
 type Key = (MeterId, Dataset);
@@ -248,12 +248,20 @@ impl Store for Shared {
         self.inner.begin_journey(journey).await
     }
 
-    async fn answer_journey(&self, state: &str, now: i64) -> Result<Option<Answered>, StoreError> {
-        self.inner.answer_journey(state, now).await
+    async fn journey(&self, state: &str) -> Result<Option<Journey>, StoreError> {
+        self.inner.journey(state).await
     }
 
-    async fn finish_journey(&self, state: &str, number: Option<i64>, done_at: Option<i64>) -> Result<(), StoreError> {
-        self.inner.finish_journey(state, number, done_at).await
+    async fn note_looks(&self, seen: &[Authorisation]) -> Result<(), StoreError> {
+        self.inner.note_looks(seen).await
+    }
+
+    async fn answer_journey(&self, state: &str, brought: &Brought, now: i64) -> Result<Option<Answered>, StoreError> {
+        self.inner.answer_journey(state, brought, now).await
+    }
+
+    async fn finish_journey(&self, state: &str, given: &[Authorisation], now: i64) -> Result<(), StoreError> {
+        self.inner.finish_journey(state, given, now).await
     }
 
     async fn unfinished_journeys(&self) -> Result<Vec<Journey>, StoreError> {

@@ -90,6 +90,10 @@ fn every_failure_is_told_apart() {
         ("autorisation_id=1&state=STATE&state=STATE", Failed::OtherState),
         // Another one's error is none of this journey's business.
         ("error=access_denied&state=other", Failed::OtherState),
+        ("error=access_denied&state=", Failed::OtherState),
+        // Of one that says nothing of its journey it is told what it says.
+        ("error=access_denied", Failed::NoState(Box::new(Failed::Refused))),
+        ("code=500&usage_point_id=01234567890123", Failed::NoState(Box::new(Failed::Enedis))),
         ("error=access_denied&error_description=no&state=STATE", Failed::Refused),
         ("error=invalid_request&error_description=demande_non_aboutie&state=STATE", Failed::NotCompleted),
         ("code=500&error=server_error&state=STATE", Failed::Enedis),
