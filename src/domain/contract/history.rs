@@ -1,6 +1,6 @@
 //! The history of a contract: a row for each time that something in it changed, with the day from which it holds.
 
-use super::{Contract, Contracts, OffPeakHours};
+use super::{Contract, Contracts, OffPeakHours, Tariff};
 use crate::domain::{Day, Direction};
 
 /// A contract as it was from a day on.
@@ -33,6 +33,14 @@ pub struct Term {
     pub level: Option<String>,
 }
 
+impl Term {
+    /// The tariff's code and words, told apart: where there is no code, the words stand in its place.
+    fn tariff(&self) -> Tariff {
+        let label = self.tariff_label.clone();
+        Tariff { code: self.tariff.clone().filter(|code| Some(code) != label.as_ref()), label }
+    }
+}
+
 impl Contracts {
     /// The row to be written for a direction after an answer of `today`, where there is one: the stored row amended,
     /// if the answer only knows more, or a new one. `stored` is the newest row there is.
@@ -44,11 +52,14 @@ impl Contracts {
         let said = self.of(direction)?;
         let Some(stored) = stored else { return Some(self.term(said, first_day(said, today))) };
         let mut next = self.term(said, stored.valid_from);
-        let other_tariff = next.tariff.is_some() && differs(stored.tariff.as_ref(), next.tariff.as_ref());
+        let known = stored.tariff();
+        let other_tariff = said.tariff.is_another_than(&known);
         next.segment = next.segment.or_else(|| stored.segment.clone());
         next.subscribed_va = next.subscribed_va.or(stored.subscribed_va);
-        next.tariff = next.tariff.or_else(|| stored.tariff.clone());
         if !other_tariff {
+            let code = said.tariff.code.clone().or(known.code);
+            next.tariff_label = next.tariff_label.or(known.label);
+            next.tariff = code.or_else(|| next.tariff_label.clone());
             next.off_peak = next.off_peak.or_else(|| stored.off_peak.clone());
         }
         if same_hours(stored.off_peak.as_deref(), next.off_peak.as_deref()) {
@@ -58,7 +69,6 @@ impl Contracts {
         next.starts_on = next.starts_on.or(stored.starts_on);
         next.kind = next.kind.or_else(|| stored.kind.clone());
         next.status = next.status.or_else(|| stored.status.clone());
-        next.tariff_label = next.tariff_label.or_else(|| stored.tariff_label.clone());
         next.meter_type = next.meter_type.or_else(|| stored.meter_type.clone());
         next.level = next.level.or_else(|| stored.level.clone());
         let moved = [
@@ -121,7 +131,6 @@ fn same_hours(before: Option<&str>, after: Option<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::contract::Tariff;
 
     fn day(text: &str) -> Day {
         text.parse().unwrap()
@@ -189,5 +198,32 @@ mod tests {
         let unknown = follow(&said(6000, "BTINFMUDT", None), None, "2026-11-26").unwrap();
         let amended = follow(&said(6000, "BTINFMUDT", HOURS), Some(&unknown), "2026-12-03").unwrap();
         assert_eq!((amended.valid_from, amended.off_peak.as_deref()), (unknown.valid_from, HOURS));
+    }
+
+    #[test]
+    fn words_beside_a_code_are_not_another_tariff() {
+        let first = follow(&said(6000, "BTINFMUDT", HOURS), None, "2026-11-26").unwrap();
+        let in_words = |label: &str| {
+            let mut contracts = said(6000, "", HOURS);
+            contracts.of_mut(Direction::Consumption).tariff = Tariff::of_label(label.to_owned());
+            contracts
+        };
+        // Words without a plain code, from the other API: they stand beside the code.
+        let beside = follow(&in_words("Tarif du distributeur"), Some(&first), "2026-12-03").unwrap();
+        let told = (beside.tariff.as_deref(), beside.tariff_label.as_deref());
+        assert_eq!((beside.valid_from, told), (first.valid_from, (Some("BTINFMUDT"), Some("Tarif du distributeur"))));
+        for known in [in_words("Tarif du distributeur"), said(6000, "BTINFMUDT", HOURS)] {
+            assert_eq!(follow(&known, Some(&beside), "2026-12-10"), None);
+        }
+        // Other words, or another code, are another tariff, and nothing of the old one outlives it.
+        let words = follow(&in_words("Autre tarif"), Some(&beside), "2026-12-10").unwrap();
+        assert_eq!((words.valid_from, words.tariff.as_deref()), (day("2026-12-10"), Some("Autre tarif")));
+        let code = follow(&said(6000, "BTINFCUST", None), Some(&beside), "2026-12-10").unwrap();
+        assert_eq!((code.valid_from, code.tariff.as_deref()), (day("2026-12-10"), Some("BTINFCUST")));
+        assert_eq!((code.tariff_label, code.off_peak), (None, None));
+        // The other way round: words first, then the code.
+        let words = follow(&in_words("Tarif du distributeur"), None, "2026-11-26").unwrap();
+        let amended = follow(&said(6000, "BTINFMUDT", HOURS), Some(&words), "2026-12-03").unwrap();
+        assert_eq!(amended, beside);
     }
 }

@@ -87,6 +87,27 @@ impl Tariff {
         };
         Self { code, label: Some(label) }
     }
+
+    /// Whether this is another tariff than one that is known. A code and words cannot be compared: each API has one
+    /// of the two.
+    #[must_use]
+    pub fn is_another_than(&self, known: &Self) -> bool {
+        match (&self.code, &known.code, &self.label, &known.label) {
+            (Some(code), Some(known), ..) => code != known,
+            (.., Some(label), Some(known)) => label != known,
+            _ => false,
+        }
+    }
+
+    /// Whether this is certainly, or may be, a tariff with off-peak hours; of one that is not told nothing is known.
+    #[must_use]
+    pub fn may_have_hours(&self) -> bool {
+        match (&self.code, &self.label) {
+            (None, None) => false,
+            (Some(code), _) => !(code.starts_with("BTINF") && code.ends_with("ST")),
+            (None, Some(_)) => true,
+        }
+    }
 }
 
 /// The off-peak hours of a contract: the text, and what it means where that is certain.
@@ -126,6 +147,12 @@ impl Contracts {
         contract.get_or_insert_default()
     }
 
+    /// Whether it is not known when off-peak hours are although there may be some: see [`Contract::lacks_hours`].
+    #[must_use]
+    pub fn lack_hours(&self) -> bool {
+        self.consumption.as_ref().is_some_and(Contract::lacks_hours)
+    }
+
     /// What both know; where they disagree, this one's word.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -143,6 +170,14 @@ impl Contracts {
 }
 
 impl Contract {
+    /// Whether the text about off-peak hours is empty although the tariff is one that has them: then it is not known
+    /// when they are.
+    #[must_use]
+    pub fn lacks_hours(&self) -> bool {
+        let empty = self.off_peak.as_ref().is_some_and(|text| text.hours == Ok(None));
+        empty && self.tariff.may_have_hours()
+    }
+
     fn and(self, other: Self) -> Self {
         Self {
             segment: self.segment.or(other.segment),
@@ -182,6 +217,20 @@ mod tests {
             assert_eq!(tariff.code.as_deref(), code, "{label}");
             assert_eq!(tariff.label.as_deref(), Some(label));
         }
+    }
+
+    #[test]
+    fn an_empty_text_is_no_answer_where_the_tariff_has_hours() {
+        let lacks = |tariff: Tariff, text: &str| {
+            let off_peak = Some(OffPeakHours::of(text.to_owned()));
+            Contract { tariff, off_peak, ..Contract::default() }.lacks_hours()
+        };
+        let code = |code: &str| Tariff::of_code(code.to_owned());
+        for tariff in [code("BTINFMUDT"), code("BTINFCU4"), code("BTSUPCU4"), Tariff::of_label("HP HC".to_owned())] {
+            assert!(lacks(tariff.clone(), " ") && !lacks(tariff, "HC (22H30-6H30)"));
+        }
+        assert!(!lacks(code("BTINFCUST"), "") && !lacks(Tariff::default(), ""));
+        assert!(!Contract { tariff: code("BTINFMUDT"), ..Contract::default() }.lacks_hours());
     }
 
     #[test]

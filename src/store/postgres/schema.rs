@@ -25,6 +25,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     (2, "0002_registers.sql", include_str!("../../../migrations/postgres/0002_registers.sql")),
     (3, "0003_customers.sql", include_str!("../../../migrations/postgres/0003_customers.sql")),
     (4, "0004_consents.sql", include_str!("../../../migrations/postgres/0004_consents.sql")),
+    (5, "0005_whole_sums.sql", include_str!("../../../migrations/postgres/0005_whole_sums.sql")),
 ];
 
 /// The version of a database that is up to date.

@@ -7,13 +7,15 @@ on_both_engines! {
     intervals_and_days_are_divided_by_the_hours_of_the_contract_in_force,
     what_registers_counted_comes_before_the_curve,
     a_day_is_reconciled_with_whatever_is_there,
+    the_deviation_is_the_largest_that_there_is,
+    classes_of_which_one_lacks_are_no_sum,
 }
 
 /// What a contract says from some day on, and what that means: `None` where it is not known, and no hours where
 /// there are none.
 type Term = (&'static str, Option<&'static str>, Option<&'static str>, Option<Option<&'static str>>);
 
-const TERMS: [Term; 6] = [
+const TERMS: [Term; 8] = [
     ("2026-01-01", Some("HC (1H28-6H58;13H58-16H28)"), None, Some(Some("HC (1H28-6H58;13H58-16H28)"))),
     (
         "2026-10-20",
@@ -21,10 +23,13 @@ const TERMS: [Term; 6] = [
         None,
         Some(Some("HC ETE (2H10-7H00;11H00-17H00) HC HIVER (22H37-6H37)")),
     ),
-    ("2026-11-03", Some(""), Some("BTINFCUDT"), Some(None)),
+    ("2026-11-03", Some(""), Some("BTINFCUST"), Some(None)),
+    // Empty though the tariff has hours: it is not known when.
+    ("2026-11-04", Some(""), Some("BTINFCUDT"), None),
     ("2026-11-05", Some("HC sauf dimanche"), Some("BTINFCUDT"), None),
     ("2026-11-07", None, Some("BTINFCUST"), Some(None)),
     ("2026-11-09", None, Some("BTINFCUDT"), None),
+    ("2026-11-11", Some(" "), None, Some(None)),
 ];
 
 async fn contract<H: Host>(world: &World<H>, from: &str, text: Option<&str>, tariff: Option<&str>) {
@@ -124,10 +129,54 @@ async fn a_day_is_reconciled_with_whatever_is_there<H: Host>() {
     assert_eq!(
         world.rows("SELECT day, daily_wh, curve_wh, index_wh, deviation_wh FROM v_reconciliation ORDER BY day").await,
         [
-            "2026-11-20|4810|4800|4815|-10",
-            "2026-11-21|4810|4800|4815|-10",
+            "2026-11-20|4810|4800|4815|-15",
+            "2026-11-21|4810|4800|4815|-15",
             "2026-11-22|4810|-|4815|5",
             "2026-11-23|-|-|4815|-",
         ]
+    );
+}
+
+async fn the_deviation_is_the_largest_that_there_is<H: Host>() {
+    let world = World::<H>::new().await;
+    // Each day the other two agree: registers, the curve, the daily value, and then the curve against registers alone.
+    let span = days("2026-11-20", "2026-11-24");
+    world.store_curve(span, curve(span, 30, |at| if paris::day_of(at) == day("2026-11-21") { 300 } else { 200 })).await;
+    let metered = days("2026-11-20", "2026-11-23");
+    let daily = |at: Day| if at == day("2026-11-22") { 1_800 } else { 4_800 };
+    world.store_values(Dataset::DailyConsumption, metered, energy(metered, daily)).await;
+    let shown = |at: Day| 4_800 * i64::from(at.number()) + if at > day("2026-11-20") { 4_200 } else { 0 };
+    let all = registers(days("2026-11-20", "2026-11-25"), "HP", shown);
+    world.store_values(Dataset::ConsumptionIndex, days("2026-11-20", "2026-11-25"), Values::Registers(all)).await;
+    assert_eq!(
+        world.rows("SELECT day, daily_wh, curve_wh, index_wh, deviation_wh FROM v_reconciliation ORDER BY day").await,
+        [
+            "2026-11-20|4800|4800|9000|4200",
+            "2026-11-21|4800|7200|4800|2400",
+            "2026-11-22|1800|4800|4800|3000",
+            "2026-11-23|-|4800|4800|0",
+        ]
+    );
+}
+
+async fn classes_of_which_one_lacks_are_no_sum<H: Host>() {
+    let world = World::<H>::new().await;
+    let span = days("2026-11-20", "2026-11-25");
+    let mut all = registers(span, "HP", |day| 4_815 * i64::from(day.number()));
+    // No total anywhere, and on the 22nd no off-peak register: nothing is known of it on that day and the one before.
+    let lacks = |reading: &RegisterReading| {
+        reading.register == "EAS T"
+            || (reading.register == "EAS D2" && reading.read_at == paris::start_of(day("2026-11-22")))
+    };
+    all.retain(|reading| !lacks(reading));
+    world.store_values(Dataset::ConsumptionIndex, span, Values::Registers(all)).await;
+    assert_eq!(
+        world.rows("SELECT day, index_wh, deviation_wh FROM v_reconciliation ORDER BY day").await,
+        ["2026-11-20|4815|-", "2026-11-21|-|-", "2026-11-22|-|-", "2026-11-23|4815|-"]
+    );
+    assert_eq!(
+        world.rows("SELECT day, wh FROM v_daily_by_class WHERE day = '2026-11-21'").await,
+        ["2026-11-21|3210"],
+        "what there is stays to be seen"
     );
 }

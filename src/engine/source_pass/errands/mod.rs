@@ -18,7 +18,7 @@ use crate::engine::customers::{self, Concerns, Found};
 use crate::plan::Call;
 use crate::source::catalogue;
 use crate::source::{CustomerCall, Reaction, Refusal};
-use crate::store::{CustomerFacts, CustomerUpdate, MeterId, StoreError};
+use crate::store::{CustomerContent, CustomerFacts, CustomerUpdate, MeterId, StoreError};
 
 use calls::Called;
 
@@ -105,6 +105,15 @@ impl SourcePass<'_> {
         let mut found = Found::default();
         let Some(trouble) = self.ask_all(&mut facts, &mut found, told).await? else { return Ok(()) };
         let content = found.content(facts.about);
+        if let Some(CustomerContent::Contracts(contracts)) = &content
+            && contracts.lack_hours()
+        {
+            tracing::warn!(
+                meter = %facts.name,
+                dataset = %facts.about,
+                "the tariff has off-peak hours, or may have, and the text about them is empty: no interval gets a class"
+            );
+        }
         let mut update = CustomerUpdate {
             meter: facts.meter,
             about: facts.about,
