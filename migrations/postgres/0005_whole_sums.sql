@@ -85,3 +85,6 @@ LEFT JOIN LATERAL (
 ) g ON true
 WHERE e.wh IS NOT NULL OR v.state = 0
     OR EXISTS (SELECT 1 FROM daily_by_class b WHERE b.meter = m.id AND b.direction = d.id AND b.day = c.day);
+
+-- A value that is taken out has no new one.
+ALTER TABLE revision ALTER COLUMN new_value DROP NOT NULL;

@@ -94,4 +94,38 @@ FROM (
         OR EXISTS (SELECT 1 FROM daily_by_class b WHERE b.meter = m.id AND b.direction = d.id AND b.day = c.day)
 );
 
+-- A value that is taken out has no new one.
+DROP VIEW v_revision;
+ALTER TABLE revision RENAME TO revision_4;
+CREATE TABLE revision (
+    id INTEGER PRIMARY KEY,
+    meter INTEGER NOT NULL REFERENCES meter,
+    dataset INTEGER NOT NULL REFERENCES dataset,
+    start INTEGER NOT NULL,
+    minutes INTEGER NOT NULL,
+    old_value INTEGER NOT NULL,
+    new_value INTEGER,
+    old_local_seconds INTEGER,
+    old_source INTEGER NOT NULL,
+    seen_at INTEGER NOT NULL,
+    register TEXT
+) STRICT;
+INSERT INTO revision (id, meter, dataset, start, minutes, old_value, new_value, old_local_seconds, old_source, seen_at,
+                      register)
+SELECT id, meter, dataset, start, minutes, old_value, new_value, old_local_seconds, old_source, seen_at, register
+FROM revision_4;
+DROP TABLE revision_4;
+CREATE VIEW v_revision AS
+SELECT
+    m.prm,
+    d.name AS dataset,
+    strftime('%Y-%m-%dT%H:%M:%SZ', r.start, 'unixepoch') AS starts_at,
+    r.old_value,
+    r.new_value,
+    strftime('%Y-%m-%dT%H:%M:%SZ', r.seen_at, 'unixepoch') AS seen_at,
+    r.register
+FROM revision r
+JOIN meter m ON m.id = r.meter
+JOIN dataset d ON d.id = r.dataset;
+
 PRAGMA user_version = 5;

@@ -12,7 +12,7 @@ use super::{Trouble, wiring};
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::domain::{Day, Days};
-use crate::engine::replay::{Replayed, differences, replay, restore};
+use crate::engine::replay::{Mended, Replayed, differences, replay, restore};
 use crate::exit::Exit;
 use crate::store::{Database, Mode};
 
@@ -38,7 +38,7 @@ pub(super) async fn run(args: &ReplayArgs, loaded: &Loaded, clock: &Arc<dyn Cloc
         ),
     };
     let which = &args.narrow.which;
-    let (mut series, mut text) = (Vec::new(), String::new());
+    let (mut series, mut text, mut changes) = (Vec::new(), String::new(), false);
     for (meter, dataset) in store.kept_series().await? {
         if stop.is_cancelled() || !(which.named.is_empty() || which.datasets().contains(&dataset)) {
             continue;
@@ -50,19 +50,23 @@ pub(super) async fn run(args: &ReplayArgs, loaded: &Loaded, clock: &Arc<dyn Cloc
         }
         let (prm, name) = (one.prm.clone(), one.name.clone());
         let not_kept = store.not_kept(meter, dataset).await?;
-        let Replayed { answers, unreadable, pieces, left_alone } = replay(dataset.kind(), &kept, &not_kept, only);
-        let (lacked, differed) = if args.dry_run {
-            differences(&database.readings(&prm, dataset).await?, &pieces)
+        let replayed = replay(dataset.kind(), &kept, &not_kept, only);
+        let mended = if args.dry_run {
+            differences(&store.held(meter, dataset).await?, &replayed)
         } else {
-            restore(&*store, &kept, pieces, clock.now().timestamp()).await?
+            restore(&*store, &kept, &replayed, clock.now().timestamp()).await?
         };
+        let Replayed { answers, unreadable, left_alone, .. } = replayed;
+        let Mended { lacked, differed, surplus } = mended;
+        changes |= !mended.is_nothing();
         let count = |n: u64| number::thousands(i64::try_from(n).unwrap_or(i64::MAX));
         let read = count(answers as u64);
         let _infallible = writeln!(
             text,
-            "{name} {dataset}: {read} answers, {} values lacked, {} differed",
+            "{name} {dataset}: {read} answers, {} values lacked, {} differed, {} in no answer",
             count(lacked),
-            count(differed)
+            count(differed),
+            count(surplus)
         );
         for odd in &unreadable {
             let _infallible = writeln!(text, "  call {} ({}) is skipped: {}", odd.call.0, odd.days, odd.why);
@@ -78,7 +82,7 @@ pub(super) async fn run(args: &ReplayArgs, loaded: &Loaded, clock: &Arc<dyn Cloc
             .collect();
         series.push(json!({
             "prm": prm.full(), "name": name, "dataset": dataset.name(), "answers": answers,
-            "lacked": lacked, "differed": differed, "skipped": skipped, "days_left_alone": left_alone,
+            "lacked": lacked, "differed": differed, "surplus": surplus, "skipped": skipped, "days_left_alone": left_alone,
         }));
     }
     if !args.dry_run {
@@ -91,10 +95,12 @@ pub(super) async fn run(args: &ReplayArgs, loaded: &Loaded, clock: &Arc<dyn Cloc
         writeln!(out, "No answer is kept of that; database.raw_answers says whether they are.")?;
     } else {
         out.write_all(text.as_bytes())?;
-        let done = if args.dry_run {
-            "Nothing was changed."
-        } else {
-            "What lacked or differed is as the answers say; see v_revision."
+        let done = match (changes, args.dry_run) {
+            (false, _) => "What is stored is what the answers say: nothing had to be changed.",
+            (true, true) => "Nothing was changed; without --dry-run what is stored becomes what the answers say.",
+            (true, false) => {
+                "What lacked or differed is as the answers say, and what is in none of them is gone; see v_revision."
+            }
         };
         writeln!(out, "{done}")?;
     }

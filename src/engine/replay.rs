@@ -1,18 +1,27 @@
 //! Reads kept answers again with today's decoder, and says what a series looks like by them.
 //!
-//! Answers overlap: a day is asked for several times, and of different values the one that came last holds. So all
-//! answers of a series are laid over each other in the order in which they came, those of Enedis itself over those of
-//! gateways, before anything is stored; else each older answer would revise the newer ones. What is stored and in no
+//! Answers overlap: a day is asked for several times, and of different values the one that came last holds, those of
+//! Enedis itself before those of gateways. So all answers of a series are laid over each other in the order in which
+//! they came before anything is stored; else each older answer would revise the newer ones. What is stored and in no
 //! kept answer stays as it is, and so do days of which a newer answer was not kept or cannot be read: what an older
 //! one says of them may have been corrected since.
+//!
+//! With one exception: where every answer that was ever given about a day and its neighbours was kept and is
+//! understood wholly, what is stored of that day from the sources of these answers can only come from them. What they
+//! do not hold was made by a decoder that was wrong ([`Spoilt`]), and gives way to what they hold.
+
+mod mend;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::decode::{self, Expected};
+use crate::decode::{self, AnomalyKind, Expected};
+use crate::domain::dispute::give_way;
 use crate::domain::merge::merge;
 use crate::domain::registers::{Counts, RegisterReading};
-use crate::domain::{CurvePoint, Day, DayEnergy, Days, Kind, PeakPower, SameDay, Values, paris};
-use crate::store::{Answer, CallEnd, CallId, KeptAnswer, NotKept, SourceId, Store, StoreError};
+use crate::domain::{CurvePoint, Day, DayEnergy, Days, Kind, PeakPower, Values, paris};
+use crate::store::{CallId, KeptAnswer, NotKept, SourceId};
+
+pub use mend::{Mended, differences, restore, spoilt};
 
 /// Days of one transaction.
 const AT_ONCE: i32 = 31;
@@ -50,44 +59,64 @@ pub struct Replayed {
     pub pieces: Vec<Piece>,
     /// How many days stay as they are, because a newer answer about them was not kept or cannot be read.
     pub left_alone: usize,
+    /// The days of which, and of whose neighbours, every answer was kept and understood, with the sources of these.
+    vouched: BTreeMap<Day, BTreeSet<SourceId>>,
+    /// The sources that are Enedis itself.
+    direct: BTreeSet<SourceId>,
 }
 
 /// Reads the answers of one series again; only values of days within `only` count.
 #[must_use]
 pub fn replay(kind: Kind, kept: &[KeptAnswer], not_kept: &[NotKept], only: Option<Days>) -> Replayed {
-    let mut replayed = Replayed::default();
+    let direct = kept.iter().filter(|answer| answer.direct).map(|answer| answer.source).collect();
+    let mut replayed = Replayed { direct, ..Replayed::default() };
     let mut layers = Layers::default();
-    let lost = not_kept.iter().map(|lost| ((lost.direct, lost.call), Err(lost.days)));
-    let mut ordered: Vec<_> =
-        kept.iter().map(|answer| ((answer.direct, answer.call), Ok(answer))).chain(lost).collect();
-    ordered.sort_by_key(|(order, _)| *order);
-    // Days of which the newest answer is not known.
-    let mut lost = BTreeSet::new();
-    for (_, answer) in ordered {
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(days) => {
-                lost.extend(days.iter());
-                continue;
-            }
-        };
+    let mut in_order: Vec<&KeptAnswer> = kept.iter().collect();
+    in_order.sort_by_key(|answer| answer.call);
+    // Of each answer, in the order in which one holds before another: the days that it tells of, or that are lost
+    // with it.
+    let mut told: Vec<_> = not_kept.iter().map(|lost| ((lost.direct, lost.call), Err(lost.days))).collect();
+    let mut doubtful: BTreeSet<Day> = not_kept.iter().flat_map(|lost| around(lost.days)).collect();
+    for answer in in_order {
+        let order = (answer.direct, answer.call);
         match read(answer) {
-            Ok(values) => {
+            Ok((values, wholly)) => {
                 replayed.answers += 1;
-                for day in days_of(&values) {
-                    lost.remove(&day);
+                if wholly {
+                    for day in around(answer.days) {
+                        replayed.vouched.entry(day).or_default().insert(answer.source);
+                    }
+                } else {
+                    doubtful.extend(around(answer.days));
                 }
-                layers.put(values, answer.source);
+                told.push((order, Ok(days_of(&values))));
+                layers.put(values, answer.source, &replayed.direct);
             }
             Err(why) => {
-                lost.extend(answer.days.iter());
+                doubtful.extend(around(answer.days));
+                told.push((order, Err(answer.days)));
                 replayed.unreadable.push(Unreadable { call: answer.call, days: answer.days, why });
             }
         }
     }
+    told.sort_by_key(|(order, _)| *order);
+    // Days of which the newest answer is not known.
+    let mut lost = BTreeSet::new();
+    for (_, days) in told {
+        match days {
+            Ok(days) => lost.retain(|day| !days.contains(day)),
+            Err(days) => lost.extend(days.iter()),
+        }
+    }
+    replayed.vouched.retain(|day, _| !doubtful.contains(day) && only.is_none_or(|only| only.contains(*day)));
     replayed.pieces = layers.pieces(kind, only, &mut lost);
     replayed.left_alone = lost.len();
     replayed
+}
+
+/// The days, the one before them and the one after: labels that are read wrongly end up there.
+fn around(days: Days) -> impl Iterator<Item = Day> {
+    Days::new(days.first().plus(-1), days.end().next()).unwrap_or(days).iter().collect::<Vec<_>>().into_iter()
 }
 
 /// The days of which there are values.
@@ -109,7 +138,8 @@ fn of_reading(reading: &RegisterReading) -> Day {
     reading.opens().unwrap_or_else(|| paris::day_of(reading.read_at))
 }
 
-fn read(answer: &KeptAnswer) -> Result<Values, String> {
+/// The values of an answer, and whether everything in it was understood.
+fn read(answer: &KeptAnswer) -> Result<(Values, bool), String> {
     let body = answer.raw.unpack().map_err(|_| "the kept body is damaged".to_owned())?;
     let expected = Expected {
         api: answer.raw.api,
@@ -118,11 +148,22 @@ fn read(answer: &KeptAnswer) -> Result<Values, String> {
         prm: &answer.prm,
         days: answer.days,
     };
-    decode::decode(&body, &expected).map(|decoded| decoded.values).map_err(|error| error.to_string())
+    let decoded = decode::decode(&body, &expected).map_err(|error| error.to_string())?;
+    let wholly = decoded.anomalies.iter().all(|odd| harmless(odd.kind));
+    Ok((decoded.values, wholly))
+}
+
+/// Whether a reading of that kind is understood all the same, or belongs to other days.
+fn harmless(odd: AnomalyKind) -> bool {
+    matches!(odd, AnomalyKind::DstAmbiguous | AnomalyKind::DuplicateConflict | AnomalyKind::Outside)
 }
 
 /// What tells a reading of a register from others.
 type Place = (i64, Counts, String);
+
+fn place(reading: &RegisterReading) -> Place {
+    (reading.read_at, reading.counts.clone(), reading.register.clone())
+}
 
 /// The newest of each value, and whose it is.
 #[derive(Debug, Default)]
@@ -135,11 +176,17 @@ struct Layers {
 }
 
 impl Layers {
-    /// Lays the values of an answer over those before it. What says the same keeps its source.
-    fn put(&mut self, values: Values, source: SourceId) {
+    /// Lays the values of an answer over those before it, by the rules by which answers are stored: what says the same
+    /// keeps its source, and where a gateway disagrees with Enedis itself, Enedis' word stays.
+    fn put(&mut self, values: Values, source: SourceId, direct: &BTreeSet<SourceId>) {
+        let yields = |held: SourceId| direct.contains(&held) && !direct.contains(&source);
         match values {
             Values::Curve(points) => {
-                let merged = merge(&self.curve, &points);
+                let of_firm = |point: &&CurvePoint| {
+                    self.curve_sources.get(&point.interval.start).is_some_and(|held| yields(*held))
+                };
+                let firm: Vec<CurvePoint> = self.curve.iter().filter(of_firm).copied().collect();
+                let merged = merge(&self.curve, &give_way(&firm, &points).0);
                 for start in &merged.removed {
                     self.curve_sources.remove(start);
                 }
@@ -149,7 +196,7 @@ impl Layers {
             Values::Energy(days) => {
                 for value in days {
                     let one = self.energy.entry(value.day).or_insert((value, source));
-                    if one.0 != value {
+                    if one.0 != value && !yields(one.1) {
                         *one = (value, source);
                     }
                 }
@@ -157,17 +204,20 @@ impl Layers {
             Values::Peaks(days) => {
                 for value in days {
                     let one = self.peaks.entry(value.day).or_insert((value, source));
+                    let held = one.0;
                     // The same value without its instant says less.
-                    if one.0 != value && !(one.0.va == value.va && value.local_seconds.is_none()) {
+                    let same = held.va == value.va && (held == value || value.local_seconds.is_none());
+                    let adds = held.va == value.va && held.local_seconds.is_none();
+                    if !same && (adds || !yields(one.1)) {
                         *one = (value, source);
                     }
                 }
             }
             Values::Registers(readings) => {
-                for reading in readings {
-                    let place = (reading.read_at, reading.counts.clone(), reading.register.clone());
-                    let one = self.registers.entry(place).or_insert_with(|| (reading.clone(), source));
-                    if one.0.wh != reading.wh {
+                for mut reading in readings {
+                    let one = self.registers.entry(place(&reading)).or_insert_with(|| (reading.clone(), source));
+                    reading.daily |= one.0.daily;
+                    if one.0 != reading {
                         *one = (reading, source);
                     }
                 }
@@ -228,90 +278,4 @@ fn cut<T>(
         }
     }
     pieces
-}
-
-/// How many values that the answers hold lack in `stored`, and how many differ from it.
-#[must_use]
-pub fn differences(stored: &Values, pieces: &[Piece]) -> (u64, u64) {
-    let (mut lacking, mut different) = (0, 0);
-    let mut count = |old: Option<i64>, new: i64| match old {
-        None => lacking += 1,
-        Some(old) if old != new => different += 1,
-        Some(_) => {}
-    };
-    match stored {
-        Values::Curve(held) => {
-            let mut points: Vec<CurvePoint> = Vec::new();
-            for piece in pieces {
-                if let Values::Curve(some) = &piece.values {
-                    points.extend(some);
-                }
-            }
-            points.sort_by_key(|point| point.interval.start);
-            let merged = merge(held, &points);
-            return (merged.inserted, merged.revised.len() as u64);
-        }
-        Values::Energy(held) => {
-            let held: BTreeMap<Day, i64> = held.iter().map(|value| (value.day, value.wh)).collect();
-            for piece in pieces {
-                let Values::Energy(some) = &piece.values else { continue };
-                for value in some {
-                    count(held.get(&value.day).copied(), value.wh);
-                }
-            }
-        }
-        Values::Peaks(held) => {
-            let held: BTreeMap<Day, i64> = held.iter().map(|value| (value.day, value.va)).collect();
-            for piece in pieces {
-                let Values::Peaks(some) = &piece.values else { continue };
-                for value in some {
-                    count(held.get(&value.day).copied(), value.va);
-                }
-            }
-        }
-        Values::Registers(held) => {
-            let place = |reading: &RegisterReading| (reading.read_at, reading.counts.clone(), reading.register.clone());
-            let held: BTreeMap<Place, i64> = held.iter().map(|reading| (place(reading), reading.wh)).collect();
-            for piece in pieces {
-                let Values::Registers(some) = &piece.values else { continue };
-                for reading in some {
-                    count(held.get(&place(reading)).copied(), reading.wh);
-                }
-            }
-        }
-    }
-    (lacking, different)
-}
-
-/// Stores what the kept answers of a series come to, at `now` (calendar); how many values lacked, and how many differed.
-pub async fn restore(
-    store: &dyn Store,
-    kept: &[KeptAnswer],
-    pieces: Vec<Piece>,
-    now: i64,
-) -> Result<(u64, u64), StoreError> {
-    let Some(one) = kept.first() else { return Ok((0, 0)) };
-    let (mut inserted, mut changed) = (0, 0);
-    for piece in pieces {
-        let direct = kept.iter().any(|answer| answer.source == piece.source && answer.direct);
-        let again = Answer {
-            end: CallEnd { call: CallId(0), lease: None, status: None, code: None, duration_ms: 0 },
-            meter: one.meter,
-            dataset: one.dataset,
-            source: piece.source,
-            direct,
-            covered: piece.days,
-            exact: false,
-            same_day: SameDay::Often,
-            values: piece.values,
-            asked_at: now,
-            window_first: piece.days.first(),
-            effects: Vec::new(),
-            raw: None,
-        };
-        let committed = store.restore(again).await?;
-        inserted += committed.inserted;
-        changed += committed.changed;
-    }
-    Ok((inserted, changed))
 }

@@ -11,9 +11,10 @@ use std::collections::BTreeSet;
 
 pub(super) use registers::{RegisterChange, around, counted_days, registers};
 
-use super::Answer;
+use super::{Answer, Spoilt};
 use crate::domain::dispute::give_way;
 use crate::domain::merge::{Revised, merge, observe};
+use crate::domain::registers::RegisterReading;
 use crate::domain::{Asked, CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Days, PeakPower, Values, paris};
 
 /// A value and the number of the source that it came from.
@@ -28,7 +29,8 @@ pub(super) struct Revision {
     pub(super) start: i64,
     pub(super) minutes: i64,
     pub(super) old: i64,
-    pub(super) new: i64,
+    /// What is stored there now; `None` where nothing is any more.
+    pub(super) new: Option<i64>,
     pub(super) old_local_seconds: Option<i32>,
     pub(super) old_source: i64,
     /// Which register, where it is one.
@@ -36,9 +38,30 @@ pub(super) struct Revision {
 }
 
 impl Revision {
+    /// What is kept of a value that is taken out.
+    pub(super) fn of_spoilt(spoilt: &Spoilt) -> Self {
+        Self {
+            start: spoilt.start,
+            minutes: spoilt.minutes,
+            old: spoilt.value,
+            new: spoilt.now,
+            old_local_seconds: spoilt.local_seconds,
+            old_source: spoilt.source.0,
+            register: spoilt.register.as_ref().map(RegisterReading::name),
+        }
+    }
+
     fn of_day(day: Day, old: i64, new: i64, old_source: i64) -> Self {
         let minutes = paris::minutes_in(day);
-        Self { start: paris::start_of(day), minutes, old, new, old_local_seconds: None, old_source, register: None }
+        Self {
+            start: paris::start_of(day),
+            minutes,
+            old,
+            new: Some(new),
+            old_local_seconds: None,
+            old_source,
+            register: None,
+        }
     }
 }
 
@@ -89,7 +112,7 @@ pub(super) fn curve(
         start: revised.old.interval.start,
         minutes: i64::from(revised.old.interval.step.minutes()),
         old: revised.old.watts,
-        new: revised.new_watts,
+        new: Some(revised.new_watts),
         old_local_seconds: None,
         old_source: source_of(revised.old.interval.start),
         register: None,
@@ -98,7 +121,7 @@ pub(super) fn curve(
         start: disputed.came.interval.start,
         minutes: i64::from(disputed.came.interval.step.minutes()),
         old: disputed.came.watts,
-        new: disputed.stays,
+        new: Some(disputed.stays),
         old_local_seconds: None,
         old_source: answer.source.0,
         register: None,
@@ -223,6 +246,8 @@ pub(super) fn recounted(answer: &Answer, before: &[(Day, DayRecord)], seen: &[Da
         .covered
         .iter()
         .zip(seen)
+        // A day that nobody asked for and of which nothing is stored needs no record.
+        .filter(|(day, seen)| seen.stored > 0 || known(*day).is_some())
         .map(|(day, seen)| (day, known(day).unwrap_or_else(DayRecord::missing).recounted(*seen)))
         .collect();
     let changed = days.iter().filter(|(day, new)| known(*day) != Some(*new)).copied().collect();

@@ -37,7 +37,7 @@ use async_trait::async_trait;
 
 use crate::budget::Limits;
 use crate::domain::reconcile::DayThreefold;
-use crate::domain::{CustomerDataset, Dataset, Day, Direction};
+use crate::domain::{CustomerDataset, Dataset, Day, Direction, Values};
 use crate::source::Pool;
 
 pub use call::{Answer, Asks, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
@@ -47,7 +47,7 @@ pub use error::StoreError;
 pub use facts::{Activation, Facts, FailedCall, Learnt, SeriesFacts, SourceFacts, SourceState, Standing};
 pub use forget::{Forget, Forgotten, ForgottenMeter};
 pub use open::{Database, Finding, Mode, Place};
-pub use raw::{KEPT_DAYS, KeptAnswer, NotKept, Raw};
+pub use raw::{HeldValues, KEPT_DAYS, KeptAnswer, NotKept, Raw, Spoilt};
 pub use setup::{MeterSetup, Setup, SourceSetup, Switch, Window};
 pub use status::{Pause, SeriesStatus, SourceStatus, Spent};
 pub use tally::{CallTally, DURATIONS_MS, JournalTally, Tallied};
@@ -180,9 +180,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     }
 
     /// Stores values that were read again from a kept answer: as [`Store::commit`] does, but no call brought them, so
-    /// the journal and the series stay as they are, and the records of the days only say anew what is stored.
-    async fn restore(&self, _again: Answer) -> Result<Committed, StoreError> {
+    /// the journal and the series stay as they are, and the records of the days only say anew what is stored. In the
+    /// same transaction what is spoilt is taken out first, and kept as revisions.
+    async fn restore(&self, _again: Answer, _spoilt: Vec<Spoilt>) -> Result<Committed, StoreError> {
         Ok(Committed::default())
+    }
+
+    /// Everything that is stored of a series, and where it came from.
+    async fn held(&self, _meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {
+        Ok(HeldValues { values: Values::none(dataset.kind()), sources: Vec::new() })
     }
 
     /// The energy of days from `first` on as each dataset tells it, of configured meters, where there is more than one

@@ -13,7 +13,8 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use super::{CallId, MeterId, SourceId};
-use crate::domain::{Api, Dataset, Days, Prm};
+use crate::domain::registers::RegisterReading;
+use crate::domain::{Api, Dataset, Day, Days, Prm, Values};
 use crate::source::Label;
 
 /// The days for which answers are kept where nothing is said.
@@ -99,6 +100,36 @@ pub struct NotKept {
     pub direct: bool,
     /// The days that it was about.
     pub days: Days,
+}
+
+/// What is stored of a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldValues {
+    /// The values, ascending.
+    pub values: Values,
+    /// Where each of them came from.
+    pub sources: Vec<SourceId>,
+}
+
+/// A stored value that is known to be wrong, to be taken out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spoilt {
+    /// The day that it lies in.
+    pub day: Day,
+    /// When it begins (epoch): the start of an interval, the midnight of a day, the instant of a reading.
+    pub start: i64,
+    /// How long it is; 0 for a reading.
+    pub minutes: i64,
+    /// W, Wh or VA as stored: another value that stands there meanwhile is left alone.
+    pub value: i64,
+    /// The wall time of a peak.
+    pub local_seconds: Option<i32>,
+    /// Which register.
+    pub register: Option<RegisterReading>,
+    /// Where it came from.
+    pub source: SourceId,
+    /// What holds there from now on, if anything does.
+    pub now: Option<i64>,
 }
 
 #[cfg(test)]

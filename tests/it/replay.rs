@@ -1,17 +1,24 @@
 //! Rows that a broken decoder spoilt, from the answers that were kept.
 
 use linkyd::clock::Clock as _;
-use linkyd::domain::{Dataset, Kind};
-use linkyd::engine::replay::{differences, replay, restore};
+use linkyd::decode::{Expected, decode};
+use linkyd::domain::{Dataset, Days, Kind, SameDay, Values};
+use linkyd::engine::Selection;
+use linkyd::engine::replay::{Mended, Replayed, differences, replay, restore};
+use linkyd::plan;
 use linkyd::simulator::{MeterKind, MeterSpec, World};
-use linkyd::store::Raw;
 use linkyd::store::copy::{Chunk, TABLES};
+use linkyd::store::{Answer, CallEnd, CallId, KeptAnswer, MeterId, Raw};
 
+use crate::support::gateways::conso;
 use crate::support::{On, Rig, at, day, on_both_engines, prm};
 
 on_both_engines! {
     a_replay_restores_the_exact_rows_without_a_call,
     a_correction_whose_answer_is_lost_is_not_taken_back,
+    a_decoder_that_shifted_labels_leaves_no_row_behind,
+    what_a_lost_answer_may_have_brought_stays,
+    a_row_of_enedis_that_was_spoilt_over_a_gateways_is_mended,
 }
 
 const METER: &str = "01234567890123";
@@ -40,6 +47,223 @@ async fn rows(rig: &Rig) -> Vec<Chunk> {
     all
 }
 
+/// The tables and columns in which rows differ, with how many of them do.
+fn differing(before: &[Chunk], after: &[Chunk]) -> Vec<String> {
+    let mut told = Vec::new();
+    assert_eq!(before.len(), after.len());
+    for (old, new) in before.iter().zip(after) {
+        let name = old.table.name;
+        if (name, old.rows) != (new.table.name, new.rows) {
+            told.push(format!("{name}: {} rows, now {} of {}", old.rows, new.rows, new.table.name));
+            continue;
+        }
+        for ((column, old), new) in old.table.columns.iter().zip(&old.columns).zip(&new.columns) {
+            if old != new {
+                told.push(format!("{name}.{}", column.name));
+            }
+        }
+    }
+    told
+}
+
+/// Restores what the answers come to; it is what was foretold.
+async fn mend(rig: &Rig, kept: &[KeptAnswer], replayed: &Replayed) -> Mended {
+    let Some(one) = kept.first() else { return Mended::default() };
+    let foretold = differences(&rig.store.held(one.meter, one.dataset).await.unwrap(), replayed);
+    let done = restore(&*rig.store, kept, replayed, rig.clock.now().timestamp()).await.unwrap();
+    assert_eq!(done, foretold, "{}", one.dataset);
+    done
+}
+
+/// Replays every series, and says what that came to.
+async fn mend_all(rig: &Rig) -> Mended {
+    let mut all = Mended::default();
+    for (meter, dataset) in rig.store.kept_series().await.unwrap() {
+        let kept = rig.store.kept(meter, dataset).await.unwrap();
+        let replayed = replay(dataset.kind(), &kept, &rig.store.not_kept(meter, dataset).await.unwrap(), None);
+        let done = mend(rig, &kept, &replayed).await;
+        all.lacked += done.lacked;
+        all.differed += done.differed;
+        all.surplus += done.surplus;
+    }
+    all
+}
+
+/// Values as a decoder has them that reads each label so many seconds, or days, too late.
+fn shifted(values: Values, seconds: i64, days: i32) -> Values {
+    match values {
+        Values::Curve(mut points) => {
+            for point in &mut points {
+                point.interval.start += seconds;
+            }
+            Values::Curve(points)
+        }
+        Values::Energy(mut some) => {
+            for value in &mut some {
+                value.day = value.day.plus(days);
+            }
+            Values::Energy(some)
+        }
+        Values::Peaks(mut some) => {
+            for value in &mut some {
+                value.day = value.day.plus(days);
+            }
+            Values::Peaks(some)
+        }
+        Values::Registers(mut some) => {
+            for reading in &mut some {
+                reading.read_at += seconds;
+            }
+            Values::Registers(some)
+        }
+    }
+}
+
+/// Fills the tables of a meter's series anew, as if each of its answers had been read like that when it came. What is
+/// known of days stays as it is.
+async fn read_anew(rig: &Rig, meter: MeterId, dataset: Dataset, as_read: impl Fn(&KeptAnswer, Values) -> Values) {
+    let direction = i32::from(dataset.direction() == linkyd::domain::Direction::Production);
+    let tables: &[&str] = match dataset.kind() {
+        Kind::LoadCurve => &["load_curve"],
+        Kind::DailyEnergy => &["daily_energy"],
+        Kind::MaxPower => &["max_power"],
+        Kind::Registers => &["register_reading", "daily_by_class"],
+    };
+    for table in tables {
+        let of = if *table == "max_power" { String::new() } else { format!(" AND direction = {direction}") };
+        rig.run(&format!("DELETE FROM {table} WHERE meter = {}{of}", meter.0)).await;
+    }
+    rig.run("CREATE TABLE known AS SELECT * FROM coverage").await;
+    for answer in rig.store.kept(meter, dataset).await.unwrap() {
+        let body = answer.raw.unpack().unwrap();
+        let (api, label, days) = (answer.raw.api, answer.raw.label, answer.days);
+        let read = decode(&body, &Expected { api, label, dataset, prm: &answer.prm, days }).unwrap();
+        let again = Answer {
+            end: CallEnd { call: CallId(0), lease: None, status: None, code: None, duration_ms: 0 },
+            meter,
+            dataset,
+            source: answer.source,
+            direct: answer.direct,
+            covered: Days::new(days.first().plus(-1), days.end().next()).unwrap(),
+            exact: false,
+            same_day: SameDay::Often,
+            values: as_read(&answer, read.values),
+            asked_at: answer.asked_at,
+            window_first: days.first(),
+            effects: Vec::new(),
+            raw: None,
+        };
+        rig.store.restore(again, Vec::new()).await.unwrap();
+    }
+    rig.run("DELETE FROM coverage; INSERT INTO coverage SELECT * FROM known; DROP TABLE known").await;
+}
+
+async fn revisions(rig: &Rig) -> u64 {
+    rig.rows("SELECT CAST(count(*) AS text) FROM revision".to_owned()).await[0].parse().unwrap()
+}
+
+async fn a_decoder_that_shifted_labels_leaves_no_row_behind(on: On) {
+    let world = World::new(33).with(MeterSpec::new(prm(METER)).kind(MeterKind::Both));
+    let rig = Rig::on(on, world, &Dataset::ALL, at("2026-11-20T08:30:00+01:00")).await.since(day("2026-10-20"));
+    for _ in 0..3 {
+        rig.pass().await;
+        rig.next_morning(8, 30);
+    }
+    let before = rows(&rig).await;
+    // By an interval and by half of one, so that what is stored overlaps what is right; and days by one.
+    for (seconds, days) in [(1800, 1), (900, 0), (-900, -1)] {
+        for (meter, dataset) in rig.store.kept_series().await.unwrap() {
+            read_anew(&rig, meter, dataset, |_, values| shifted(values, seconds, days)).await;
+        }
+        assert_ne!(differing(&before, &rows(&rig).await), [""; 0]);
+        let already = revisions(&rig).await;
+        let done = mend_all(&rig).await;
+        assert!(done.surplus > 0, "{done:?}");
+        assert_eq!(differing(&before, &rows(&rig).await), [""; 0], "shifted by {seconds} s");
+        assert_eq!(revisions(&rig).await - already, done.differed + done.surplus, "nothing is lost silently");
+        rig.assert_sound().await;
+        assert!(mend_all(&rig).await.is_nothing());
+    }
+    let gone = "SELECT CAST(count(*) AS text) FROM v_revision WHERE new_value IS NULL";
+    assert_ne!(rig.rows(gone.to_owned()).await, ["0"], "what nothing has replaced says so");
+}
+
+async fn what_a_lost_answer_may_have_brought_stays(on: On) {
+    let world = World::new(34).with(MeterSpec::new(prm(METER)));
+    let series = [Dataset::ConsumptionLoadCurve];
+    let rig = Rig::on(on, world, &series, at("2026-11-20T08:30:00+01:00")).await.since(day("2026-10-20"));
+    rig.pass().await;
+    let (meter, dataset) = rig.store.kept_series().await.unwrap()[0];
+    read_anew(&rig, meter, dataset, |_, values| shifted(values, 900, 0)).await;
+    let kept = rig.store.kept(meter, dataset).await.unwrap();
+    let lost = kept[kept.len() / 2].clone();
+    let near = Days::new(lost.days.first().plus(-1), lost.days.end().next()).unwrap();
+    rig.run(&format!("DELETE FROM raw_answer WHERE call = {}", lost.call.0)).await;
+    let shifted_rows = |among: &str| {
+        rig.rows(format!(
+            "SELECT starts_at || ' ' || watts FROM v_load_curve WHERE minutes = 30 AND starts_epoch % 1800 <> 0
+                 AND {among} (day >= '{}' AND day < '{}') ORDER BY 1",
+            near.first(),
+            near.end()
+        ))
+    };
+    let before = shifted_rows("").await;
+    assert!(!before.is_empty());
+    assert!(mend_all(&rig).await.surplus > 0);
+    assert_eq!(shifted_rows("").await, before);
+    assert_eq!(shifted_rows("NOT").await, Vec::<String>::new(), "of all other days every answer is there");
+}
+
+async fn a_row_of_enedis_that_was_spoilt_over_a_gateways_is_mended(on: On) {
+    let world = World::new(35).with(MeterSpec::new(prm(METER)));
+    let series = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption, Dataset::DailyMaxPower];
+    let rig = Rig::on(on, world, &series, at("2026-11-20T08:30:00+01:00")).await.since(day("2026-11-12"));
+    let mut rig = rig.served_by(&["home"]);
+    rig.gateways = vec![conso(&rig.simulator, "home")];
+    rig.pass().await;
+    rig.next_morning(8, 30);
+    let all = || plan::Request { operator: true, refetch: true, only: Days::new(day("2026-11-12"), day("2026-11-20")) };
+    rig = rig.served_by(&["enedis"]);
+    rig.pass_with(Selection { request: all(), ..Selection::default() }).await;
+    rig.next_morning(8, 30);
+    rig = rig.served_by(&["home"]);
+    rig.pass_with(Selection { request: all(), ..Selection::default() }).await;
+    let before = rows(&rig).await;
+    let sources = rig.store.kept_series().await.unwrap();
+    for (meter, dataset) in sources {
+        let kept = rig.store.kept(meter, dataset).await.unwrap();
+        assert!(kept.iter().any(|answer| answer.direct) && kept.iter().any(|answer| !answer.direct), "{dataset}");
+        // What came from Enedis itself was read wrongly, and holds: the gateway's right values give way to it.
+        read_anew(&rig, meter, dataset, |answer, values| match values {
+            Values::Curve(mut points) if answer.direct => {
+                for point in &mut points {
+                    point.watts += 1;
+                }
+                Values::Curve(points)
+            }
+            Values::Energy(mut some) if answer.direct => {
+                for value in &mut some {
+                    value.wh += 1;
+                }
+                Values::Energy(some)
+            }
+            Values::Peaks(mut some) if answer.direct => {
+                for value in &mut some {
+                    value.va += 1;
+                }
+                Values::Peaks(some)
+            }
+            values => values,
+        })
+        .await;
+    }
+    assert_ne!(differing(&before, &rows(&rig).await), [""; 0]);
+    let done = mend_all(&rig).await;
+    assert!(done.differed > 300 && (done.lacked, done.surplus) == (0, 0), "{done:?}");
+    assert_eq!(differing(&before, &rows(&rig).await), [""; 0]);
+    assert!(mend_all(&rig).await.is_nothing());
+}
+
 async fn a_replay_restores_the_exact_rows_without_a_call(on: On) {
     let world = World::new(31).with(MeterSpec::new(prm(METER)).kind(MeterKind::Both));
     let rig = Rig::on(on, world, &Dataset::ALL, at("2026-11-20T08:30:00+01:00")).await.since(day("2026-10-01"));
@@ -63,21 +287,19 @@ async fn a_replay_restores_the_exact_rows_without_a_call(on: On) {
     ] {
         rig.run(damage).await;
     }
-    assert_ne!(rows(&rig).await, before);
+    assert_ne!(differing(&before, &rows(&rig).await), [""; 0]);
     let calls = (rig.calls(), rig.simulator.service_log().len());
     let mut mended = 0;
     for (meter, dataset) in rig.store.kept_series().await.unwrap() {
         let kept = rig.store.kept(meter, dataset).await.unwrap();
         let replayed = replay(dataset.kind(), &kept, &rig.store.not_kept(meter, dataset).await.unwrap(), None);
         assert_eq!((replayed.answers, &replayed.unreadable), (kept.len(), &vec![]));
-        let stored = rig.database.readings(&prm(METER), dataset).await.unwrap();
-        let foretold = differences(&stored, &replayed.pieces);
-        let done = restore(&*rig.store, &kept, replayed.pieces, rig.clock.now().timestamp()).await.unwrap();
-        assert_eq!(done, foretold, "{dataset}");
-        assert!(done.0 > 0 && (done.1 > 0 || dataset.kind() == Kind::MaxPower), "{dataset}: {done:?}");
-        mended += done.1;
+        let done = mend(&rig, &kept, &replayed).await;
+        assert!(done.lacked > 0 && (done.differed > 0 || dataset.kind() == Kind::MaxPower), "{dataset}: {done:?}");
+        assert_eq!(done.surplus, 0, "{dataset}");
+        mended += done.differed;
     }
-    assert_eq!(rows(&rig).await, before);
+    assert_eq!(differing(&before, &rows(&rig).await), [""; 0]);
     rig.assert_sound().await;
     assert_eq!(rig.rows(revisions.to_owned()).await, [mended.to_string()]);
     assert_eq!((rig.calls(), rig.simulator.service_log().len()), calls);
@@ -90,11 +312,10 @@ async fn a_replay_restores_the_exact_rows_without_a_call(on: On) {
         let replayed = replay(dataset.kind(), &kept, &rig.store.not_kept(meter, dataset).await.unwrap(), None);
         unreadable += replayed.unreadable.len();
         assert_eq!(replayed.answers + replayed.unreadable.len(), kept.len());
-        let done = restore(&*rig.store, &kept, replayed.pieces, rig.clock.now().timestamp()).await.unwrap();
-        assert_eq!(done, (0, 0), "{dataset}");
+        assert!(mend(&rig, &kept, &replayed).await.is_nothing(), "{dataset}");
     }
     assert_eq!(unreadable, 1);
-    assert_eq!(rows(&rig).await, before);
+    assert_eq!(differing(&before, &rows(&rig).await), [""; 0]);
 }
 
 async fn a_correction_whose_answer_is_lost_is_not_taken_back(on: On) {
@@ -121,9 +342,7 @@ async fn a_correction_whose_answer_is_lost_is_not_taken_back(on: On) {
         let kept = rig.store.kept(meter, dataset).await.unwrap();
         let lost = rig.store.not_kept(meter, dataset).await.unwrap();
         let replayed = replay(dataset.kind(), &kept, &lost, None);
-        let left = replayed.left_alone;
-        let now = rig.clock.now().timestamp();
-        (left, restore(&*rig.store, &kept, replayed.pieces, now).await.unwrap().1)
+        (replayed.left_alone, mend(&rig, &kept, &replayed).await.differed)
     };
     let left = usize::try_from(both.len()).unwrap();
     rig.run(&format!("UPDATE raw_answer SET body = 'H4sI' WHERE call = {}", newest.call.0)).await;

@@ -66,7 +66,7 @@ pub(in crate::store) fn registers(
                         start: old.read_at,
                         minutes: 0,
                         old: old.wh,
-                        new: reading.wh,
+                        new: Some(reading.wh),
                         old_local_seconds: None,
                         old_source: *from,
                         register: Some(old.name()),

@@ -7,6 +7,7 @@
 //! stored yet there is nothing to read.
 
 mod registers;
+mod spoilt;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,7 @@ use super::{calendar, effects, ledger, readings, sql};
 use crate::domain::registers::Doubt;
 use crate::domain::{CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Kind, PeakPower, Values, paris};
 use crate::store::compare::{self, Change, Held, Revision};
-use crate::store::{Answer, Committed, StoreError};
+use crate::store::{Answer, Committed, Spoilt, StoreError};
 
 /// What an answer meets: whether its line is there and complete, whether its series is, who holds
 /// it; and the minutes, summers and numbers of the source's kinds of intervals.
@@ -81,7 +82,7 @@ pub(super) async fn commit(
         let hours = (answer.dataset.kind() == Kind::LoadCurve).then_some(answer.covered);
         calendar::hold(link, Some(answer.covered), hours).await?;
     }
-    let stored = values(link, answer, &before, kinds).await?;
+    let stored = values(link, answer, is_empty(&before), kinds).await?;
     let (days, changed) = compare::records(answer, &before, &stored.seen);
     cover(link, answer, &changed).await?;
     keep(link, answer, &stored.revisions).await?;
@@ -95,10 +96,11 @@ pub(super) async fn commit(
     Ok(Committed { inserted: stored.inserted, changed: stored.changed, days, seen, doubts: stored.doubts })
 }
 
-/// Stores values that were read again from a kept answer.
+/// Takes out what is spoilt, and stores values that were read again from a kept answer.
 pub(super) async fn restore(
     link: &mut Link,
     answer: &Answer,
+    spoilt: &[Spoilt],
     earlier: Option<&Committed>,
 ) -> Result<Committed, StoreError> {
     let (meter, dataset) = (i4(answer.meter.0), i2(answer.dataset.id()));
@@ -115,7 +117,16 @@ pub(super) async fn restore(
     let before = days_before(link, answer).await?;
     let hours = (answer.dataset.kind() == Kind::LoadCurve).then_some(answer.covered);
     calendar::hold(link, Some(answer.covered), hours).await?;
-    let Stored { inserted, changed, seen, revisions, doubts } = values(link, answer, &before, kinds).await?;
+    let mut gone = Vec::new();
+    for one in spoilt {
+        if spoilt::take_out(link, answer, one).await? {
+            gone.push(Revision::of_spoilt(one));
+        }
+    }
+    // What no day record tells of may lie around what is spoilt.
+    let empty = spoilt.is_empty() && is_empty(&before);
+    let Stored { inserted, changed, seen, mut revisions, doubts } = values(link, answer, empty, kinds).await?;
+    revisions.extend(gone);
     let (days, differ) = compare::recounted(answer, &before, &seen);
     cover(link, answer, &differ).await?;
     keep(link, answer, &revisions).await?;
@@ -125,14 +136,13 @@ pub(super) async fn restore(
     Ok(earlier.filter(|_| inserted + changed == 0).cloned().unwrap_or(committed))
 }
 
+/// Whether no values of these days are stored yet.
+fn is_empty(before: &[(Day, DayRecord)]) -> bool {
+    before.iter().all(|(_, record)| record.stored == 0)
+}
+
 /// Compares the values with the stored ones, and stores them.
-async fn values(
-    link: &mut Link,
-    answer: &Answer,
-    before: &[(Day, DayRecord)],
-    kinds: Kinds,
-) -> Result<Stored, StoreError> {
-    let empty = before.iter().all(|(_, record)| record.stored == 0);
+async fn values(link: &mut Link, answer: &Answer, empty: bool, kinds: Kinds) -> Result<Stored, StoreError> {
     match &answer.values {
         Values::Curve(points) => curve(link, answer, points, empty, kinds).await,
         Values::Energy(days) => energy(link, answer, days, empty).await,

@@ -55,9 +55,9 @@ use self::skew::Skew;
 use self::transaction::{Kind, Patience, Work};
 use super::{
     Answer, Answered, Authorisation, Brought, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect,
-    Facts, Finding, Forget, Forgotten, ForgottenMeter, Journey, KEPT_DAYS, KeptAnswer, MeterId, Mode, NewCall, NotKept,
-    Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning,
-    Window,
+    Facts, Finding, Forget, Forgotten, ForgottenMeter, HeldValues, Journey, KEPT_DAYS, KeptAnswer, MeterId, Mode,
+    NewCall, NotKept, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError,
+    Switch, Tallied, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::clock::Clock;
@@ -357,8 +357,18 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn restore(&self, again: Answer) -> Result<Committed, StoreError> {
-        self.write(again, |link, (_, again), earlier| Box::pin(commit::restore(link, again, earlier))).await
+    async fn restore(&self, again: Answer, spoilt: Vec<Spoilt>) -> Result<Committed, StoreError> {
+        self.write((again, spoilt), |link, (_, (again, spoilt)), earlier| {
+            Box::pin(commit::restore(link, again, spoilt, earlier))
+        })
+        .await
+    }
+
+    async fn held(&self, meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {
+        self.read(Kind::Survey, Patience::Short, (meter, dataset), |link, (_, (meter, dataset)), _| {
+            Box::pin(readings::held(link, *meter, *dataset))
+        })
+        .await
     }
 
     async fn energy_of_days(&self, first: Day) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {

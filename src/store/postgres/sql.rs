@@ -381,6 +381,13 @@ statements! {
         "DELETE FROM daily_by_class b USING unnest($3::date[], $4::text[], $5::text[]) w(day, calendar, tariff_class)
          WHERE b.meter = $1 AND b.direction = $2 AND b.day = w.day AND b.calendar = w.calendar
            AND b.tariff_class = w.tariff_class";
+    /// Values that are wrong, unless others stand there meanwhile.
+    CURVE_SPOILT = "DELETE FROM load_curve WHERE meter = $1 AND direction = $2 AND start = $3 AND watts = $4";
+    ENERGY_SPOILT = "DELETE FROM daily_energy WHERE meter = $1 AND direction = $2 AND day = $3 AND wh = $4";
+    PEAK_SPOILT = "DELETE FROM max_power WHERE meter = $1 AND day = $2 AND va = $3";
+    REGISTER_SPOILT =
+        "DELETE FROM register_reading WHERE meter = $1 AND direction = $2 AND read_at = $3 AND wh = $4
+            AND calendar = $5 AND register = $6 AND tariff_class = $7";
     DIRECT_SOURCES = "SELECT id FROM source WHERE direct";
     /// Which of the disputed values have a revision already, by their place.
     REVISIONS_KNOWN =

@@ -6,6 +6,7 @@
 //! the day records say that nothing is stored yet there is nothing to read.
 
 mod registers;
+mod spoilt;
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ use crate::domain::{
     CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Interval, Kind, PeakPower, Step, Values, paris,
 };
 use crate::store::compare::{self, Change, Held, Revision};
-use crate::store::{Answer, Committed, StoreError};
+use crate::store::{Answer, Committed, Spoilt, StoreError};
 
 /// A stored peak: day, VA, wall time, instant, source.
 type PeakRow = (i32, i64, Option<i32>, Option<i64>, i64);
@@ -54,6 +55,8 @@ struct Before {
     series: bool,
     /// Whether the call has a line in the journal.
     line: bool,
+    /// Whether there may be values of which the day records do not tell.
+    untold: bool,
 }
 
 /// Stores an answer: a whole transaction.
@@ -83,12 +86,25 @@ pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Resu
     Ok(End::Committed(Committed { inserted, changed, days, seen: 0, doubts }))
 }
 
-/// Stores values that were read again from a kept answer: a whole transaction.
-pub(super) async fn restore(conn: &mut SqliteConnection, answer: &Answer) -> Result<End<Committed>, StoreError> {
-    let before = before(conn, answer).await?;
+/// Takes out what is spoilt, and stores values that were read again from a kept answer: a whole transaction.
+pub(super) async fn restore(
+    conn: &mut SqliteConnection,
+    answer: &Answer,
+    spoilt: &[Spoilt],
+) -> Result<End<Committed>, StoreError> {
+    let mut before = before(conn, answer).await?;
     let hours = (answer.dataset.kind() == Kind::LoadCurve).then_some(answer.covered);
     calendar::hold(conn, Some(answer.covered), hours).await?;
-    let (batch, stored) = values(conn, Batch::new(), answer, &before).await?;
+    // What no day record tells of may lie around what is spoilt.
+    before.untold = !spoilt.is_empty();
+    let mut gone = Vec::new();
+    for one in spoilt {
+        if spoilt::take_out(conn, answer, one).await? {
+            gone.push(Revision::of_spoilt(one));
+        }
+    }
+    let (batch, mut stored) = values(conn, Batch::new(), answer, &before).await?;
+    stored.revisions.extend(gone);
     let (days, changed) = compare::recounted(answer, &before.days, &stored.seen);
     let batch = keep(cover(batch, answer, &changed), answer, &stored.revisions);
     batch.then(sql::COMMIT).execute(conn).await?;
@@ -152,6 +168,7 @@ async fn before(conn: &mut SqliteConnection, answer: &Answer) -> Result<Before, 
         kinds: kinds.into_iter().map(|(minutes, summer, id)| ((minutes, summer), id)).collect(),
         series,
         line,
+        untold: false,
     };
     for (day, state, stored, expected, checked_at, first_left_out, next_try, certain, last_try) in days {
         let row = (day, state, stored, expected, checked_at, first_left_out, next_try, certain != 0, last_try != 0);
@@ -172,7 +189,7 @@ fn parse<T: serde::de::DeserializeOwned>(table: &'static str, text: &str) -> Res
 impl Before {
     /// Whether no values of these days are stored yet.
     fn is_empty(&self) -> bool {
-        self.days.iter().all(|(_, record)| record.stored == 0)
+        !self.untold && self.days.iter().all(|(_, record)| record.stored == 0)
     }
 }
 

@@ -50,8 +50,8 @@ use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::{
     Answer, Answered, Authorisation, Brought, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect,
-    Facts, Forget, Forgotten, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall, NotKept, Pause, Reserved, SeriesStatus,
-    Setup, SourceId, SourceStatus, Spent, Store, StoreError, Switch, Tallied, Warning, Window,
+    Facts, Forget, Forgotten, HeldValues, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall, NotKept, Pause, Reserved,
+    SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError, Switch, Tallied, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::domain::reconcile::DayThreefold;
@@ -359,8 +359,12 @@ impl Store for SqliteStore {
         self.read(move |conn| Box::pin(raw::not_kept(conn, meter, dataset))).await
     }
 
-    async fn restore(&self, again: Answer) -> Result<Committed, StoreError> {
-        self.write_whole(move |conn| Box::pin(async move { commit::restore(conn, &again).await })).await
+    async fn restore(&self, again: Answer, spoilt: Vec<Spoilt>) -> Result<Committed, StoreError> {
+        self.write_whole(move |conn| Box::pin(async move { commit::restore(conn, &again, &spoilt).await })).await
+    }
+
+    async fn held(&self, meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {
+        self.read(move |conn| Box::pin(readings::held(conn, meter, dataset))).await
     }
 
     async fn energy_of_days(&self, first: Day) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {

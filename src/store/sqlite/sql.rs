@@ -189,6 +189,13 @@ statements! {
         "SELECT day, wh, source FROM daily_energy
          WHERE meter = ?1 AND direction = ?2 AND day >= ?3 AND day < ?4 ORDER BY day";
     DIRECT_SOURCES = "SELECT id FROM source WHERE direct = 1";
+    /// Values that are wrong, unless others stand there meanwhile.
+    CURVE_SPOILT = "DELETE FROM load_curve WHERE meter = ?1 AND direction = ?2 AND start = ?3 AND watts = ?4";
+    ENERGY_SPOILT = "DELETE FROM daily_energy WHERE meter = ?1 AND direction = ?2 AND day = ?3 AND wh = ?4";
+    PEAK_SPOILT = "DELETE FROM max_power WHERE meter = ?1 AND day = ?2 AND va = ?3";
+    REGISTER_SPOILT =
+        "DELETE FROM register_reading WHERE meter = ?1 AND direction = ?2 AND read_at = ?3 AND wh = ?4
+            AND calendar = ?5 AND register = ?6 AND tariff_class = ?7";
     REVISION_HAS =
         "SELECT EXISTS (
              SELECT 1 FROM revision WHERE meter = ?1 AND dataset = ?2 AND start = ?3
