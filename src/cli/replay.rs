@@ -52,7 +52,7 @@ pub(super) async fn run(args: &ReplayArgs, loaded: &Loaded, clock: &Arc<dyn Cloc
         let not_kept = store.not_kept(meter, dataset).await?;
         let replayed = replay(dataset.kind(), &kept, &not_kept, only);
         let mended = if args.dry_run {
-            differences(&store.held(meter, dataset).await?, &replayed)
+            differences(&store.held_values(meter, dataset).await?, &replayed)
         } else {
             restore(&*store, &kept, &replayed, clock.now().timestamp()).await?
         };

@@ -187,7 +187,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     }
 
     /// Everything that is stored of a series, and where it came from.
-    async fn held(&self, _meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {
+    async fn held_values(&self, _meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {
         Ok(HeldValues { values: Values::none(dataset.kind()), sources: Vec::new() })
     }
 

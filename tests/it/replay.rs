@@ -69,7 +69,7 @@ fn differing(before: &[Chunk], after: &[Chunk]) -> Vec<String> {
 /// Restores what the answers come to; it is what was foretold.
 async fn mend(rig: &Rig, kept: &[KeptAnswer], replayed: &Replayed) -> Mended {
     let Some(one) = kept.first() else { return Mended::default() };
-    let foretold = differences(&rig.store.held(one.meter, one.dataset).await.unwrap(), replayed);
+    let foretold = differences(&rig.store.held_values(one.meter, one.dataset).await.unwrap(), replayed);
     let done = restore(&*rig.store, kept, replayed, rig.clock.now().timestamp()).await.unwrap();
     assert_eq!(done, foretold, "{}", one.dataset);
     done

@@ -258,7 +258,7 @@ pub async fn restore(
     now: i64,
 ) -> Result<Mended, StoreError> {
     let Some(one) = kept.first() else { return Ok(Mended::default()) };
-    let held = store.held(one.meter, one.dataset).await?;
+    let held = store.held_values(one.meter, one.dataset).await?;
     let spoilt = spoilt(&held, replayed);
     let taken = spoilt.clone();
     let mut mended = Mended::default();

@@ -47,6 +47,8 @@ use chrono::Datelike as _;
 pub use address::{Address, AddressError, is_server};
 pub use examine::Examined;
 pub use schema::NEWEST as NEWEST_SCHEMA;
+#[cfg(test)]
+pub(super) use schema::released;
 pub use skew::TimeOf;
 
 use self::connect::Server;
@@ -364,7 +366,7 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn held(&self, meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {
+    async fn held_values(&self, meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {
         self.read(Kind::Survey, Patience::Short, (meter, dataset), |link, (_, (meter, dataset)), _| {
             Box::pin(readings::held(link, *meter, *dataset))
         })

@@ -28,6 +28,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     (5, "0005_whole_sums.sql", include_str!("../../../migrations/postgres/0005_whole_sums.sql")),
 ];
 
+/// The statements of each migration, in order, for tests that begin with an earlier version.
+#[cfg(test)]
+pub(in crate::store) fn released() -> Vec<&'static str> {
+    MIGRATIONS.iter().map(|(.., statements)| *statements).collect()
+}
+
 /// The version of a database that is up to date.
 pub const NEWEST: i64 = match MIGRATIONS.last() {
     Some((version, _, _)) => *version,

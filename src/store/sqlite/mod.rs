@@ -43,6 +43,8 @@ use tokio::sync::Mutex;
 
 pub(crate) use errors::MISSING_FOLDER;
 pub use schema::NEWEST as NEWEST_SCHEMA;
+#[cfg(test)]
+pub(super) use schema::released;
 
 pub use super::{Finding, Mode};
 
@@ -363,7 +365,7 @@ impl Store for SqliteStore {
         self.write_whole(move |conn| Box::pin(async move { commit::restore(conn, &again, &spoilt).await })).await
     }
 
-    async fn held(&self, meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {
+    async fn held_values(&self, meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {
         self.read(move |conn| Box::pin(readings::held(conn, meter, dataset))).await
     }
 
