@@ -89,8 +89,8 @@ pub(super) async fn held(link: &mut Link, meter: MeterId, dataset: Dataset) -> R
         }
         Kind::MaxPower => {
             let rows = link.query_as(sql::PEAKS_HELD).bind(meter).bind(Date(first)).bind(Date(end));
-            let rows: Vec<(Date, i64, Option<i32>, Option<Stamp>, i32)> = rows.fetch_all(&mut link.conn).await?;
-            let peak = |(day, va, local_seconds, at, source): (Date, i64, _, _, i32)| {
+            let rows: Vec<PeakRow> = rows.fetch_all(&mut link.conn).await?;
+            let peak = |(day, va, local_seconds, at, source): PeakRow| {
                 of(source);
                 PeakPower { day: day.0, va, local_seconds, at: seconds(at) }
             };
@@ -115,6 +115,9 @@ pub(super) async fn held(link: &mut Link, meter: MeterId, dataset: Dataset) -> R
     };
     Ok(HeldValues { values, sources })
 }
+
+/// A stored peak: day, VA, wall time, instant, source.
+type PeakRow = (Date, i64, Option<i32>, Option<Stamp>, i32);
 
 /// A day after every one that is stored.
 const LAST: i32 = 90_000;

@@ -77,7 +77,7 @@ pub(super) async fn held(
         }
         Kind::MaxPower => {
             let rows = sqlx::query_as(sql::PEAKS_HELD).bind(meter.0).bind(first.number()).bind(end.number());
-            let rows: Vec<(i32, i64, Option<i32>, Option<i64>, i64)> = rows.fetch_all(conn).await?;
+            let rows: Vec<PeakRow> = rows.fetch_all(conn).await?;
             let peak = |(day, va, local_seconds, at, source)| {
                 of(source);
                 PeakPower { day: Day::from_number(day), va, local_seconds, at }
@@ -97,6 +97,9 @@ pub(super) async fn held(
     };
     Ok(HeldValues { values, sources })
 }
+
+/// A stored peak: day, VA, wall time, instant, source.
+type PeakRow = (i32, i64, Option<i32>, Option<i64>, i64);
 
 /// A day after every one that is stored.
 const LAST: i32 = 90_000;
