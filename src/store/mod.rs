@@ -32,6 +32,7 @@ mod tally;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -102,6 +103,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// How far back a source answered for a dataset: for each day on which it did, an instant of that
     /// day (calendar) and the oldest first day of a call. Looks through the whole journal.
     async fn oldest_answered(&self, source: SourceId, dataset: Dataset) -> Result<Vec<(i64, Day)>, StoreError>;
+
+    /// The counters of some series ([`SeriesFacts::seen`]), and nothing else of them. Where one process has the
+    /// database for itself there are none.
+    async fn counters(&self, _series: &[(MeterId, Dataset)]) -> Result<BTreeMap<(MeterId, Dataset), i64>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// The same store for a pass, which waits for minutes until a server is back; others who read are told
+    /// within seconds.
+    fn patient(self: Arc<Self>) -> Arc<dyn Store>;
 
     /// Whether other instances may be at work on the same database.
     fn is_shared(&self) -> bool {

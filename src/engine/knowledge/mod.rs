@@ -163,11 +163,11 @@ impl Knowledge {
         }
     }
 
-    /// Whether that says more of a series than is known here.
+    /// Whether more is known of a series whose counter is that than here.
     #[must_use]
-    pub fn is_news(&self, fresh: &SeriesFacts) -> bool {
-        let known = self.index_of((fresh.meter, fresh.dataset)).and_then(|index| self.series.get(index));
-        known.is_some_and(|series| series.seen != fresh.seen)
+    pub fn is_news(&self, series: SeriesKey, seen: i64) -> bool {
+        let known = self.index_of(series).and_then(|index| self.series.get(index));
+        known.is_some_and(|series| series.seen != seen)
     }
 
     /// Takes over what was read anew of some series at `now` (monotonic), and of all sources. What has

@@ -79,9 +79,17 @@ impl SourcePass<'_> {
         if keys.is_empty() || !self.engine.store.is_shared() {
             return Ok(effects);
         }
+        let counters = self.engine.store.counters(&keys).await?;
+        let fresh: BTreeSet<_> = counters
+            .into_iter()
+            .filter(|(key, seen)| self.knowledge.is_news(*key, *seen))
+            .map(|(key, _)| key)
+            .collect();
+        if fresh.is_empty() {
+            return Ok(effects);
+        }
+        let keys: Vec<_> = fresh.iter().copied().collect();
         let facts = self.engine.store.series_facts(&keys, midnight(self.engine.calendar.now())).await?;
-        let fresh: BTreeSet<_> =
-            facts.series.iter().filter(|s| self.knowledge.is_news(s)).map(|s| (s.meter, s.dataset)).collect();
         self.knowledge.refresh(&facts, self.engine.clock.monotonic());
         effects.retain(|effect| of_series(effect).is_none_or(|key| !fresh.contains(&key)));
         Ok(effects)

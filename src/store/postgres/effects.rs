@@ -1,4 +1,8 @@
 //! What was learnt, written down.
+//!
+//! The end of a fleet's pass says of each of its series that it waits. So what is about series travels as
+//! arrays, one statement for all of them, and their rows are locked in one order whoever writes them: two
+//! instances that end at the same time wait for each other, but never in a circle.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +11,8 @@ use super::skew::Skew;
 use super::sql;
 use super::types::{Date, i2, i4};
 use crate::budget::FARTHEST_MS;
-use crate::domain::Dataset;
-use crate::store::{Effect, MeterId, StoreError};
+use crate::domain::{Dataset, SeriesState};
+use crate::store::{Activation, Effect, MeterId, StoreError};
 
 /// Whether an effect is about an account: those come first, since whoever reserves a call locks the
 /// account before the series, and two who lock in different orders wait for each other.
@@ -19,17 +23,14 @@ fn of_account(effect: &Effect) -> bool {
 /// Stores what was learnt about accounts; comes before any series is touched.
 pub(super) async fn of_accounts(link: &mut Link, skew: &Skew, effects: &[Effect]) -> Result<(), StoreError> {
     for effect in effects.iter().filter(|effect| of_account(effect)) {
-        store(link, skew, effect, None).await?;
+        one(link, skew, effect).await?;
     }
     Ok(())
 }
 
-/// Stores everything else, in its order.
+/// Stores everything else.
 pub(super) async fn of_series(link: &mut Link, skew: &Skew, effects: &[Effect]) -> Result<(), StoreError> {
-    for effect in effects.iter().filter(|effect| !of_account(effect)) {
-        store(link, skew, effect, None).await?;
-    }
-    Ok(())
+    all(link, skew, effects, None).await
 }
 
 /// What was known of series, by their counters.
@@ -43,40 +44,79 @@ pub(super) async fn apply(
     seen: Option<&Seen>,
 ) -> Result<(), StoreError> {
     of_accounts(link, skew, effects).await?;
-    for effect in effects.iter().filter(|effect| !of_account(effect)) {
-        let of = match effect {
-            Effect::Series { meter, dataset, .. } => seen.and_then(|seen| seen.get(&(*meter, *dataset))),
-            _ => None,
-        };
-        store(link, skew, effect, of.copied()).await?;
+    all(link, skew, effects, seen).await
+}
+
+async fn all(link: &mut Link, skew: &Skew, effects: &[Effect], seen: Option<&Seen>) -> Result<(), StoreError> {
+    // The states come first: an activation counts as a change of its meter's series, which would no longer be
+    // what the states were concluded from.
+    states(link, effects, seen).await?;
+    activations(link, effects).await?;
+    let apart = |effect: &&Effect| !matches!(effect, Effect::Series { .. } | Effect::Activation { .. });
+    for effect in effects.iter().filter(apart).filter(|effect| !of_account(effect)) {
+        one(link, skew, effect).await?;
     }
     Ok(())
 }
 
-async fn store(link: &mut Link, skew: &Skew, effect: &Effect, seen: Option<i64>) -> Result<(), StoreError> {
-    let query = match effect {
-        Effect::Series { meter, dataset, state, code, message, not_before } => link
-            .query(sql::SERIES_STATE)
-            .bind(i2(state.id()))
-            .bind(code.clone())
-            .bind(message.clone())
-            .bind(*not_before)
-            .bind(i4(meter.0))
-            .bind(i2(dataset.id()))
-            .bind(seen),
-        Effect::Activation { meter, direction, known } => {
-            let put = link
-                .query(sql::ACTIVATION_PUT)
-                .bind(i4(meter.0))
-                .bind(i2(direction.id()))
-                .bind(known.refused.map(Date))
-                .bind(known.accepted.map(Date))
-                .bind(known.refusals);
-            if put.fetch_optional(&mut link.conn).await?.is_none() {
-                return Ok(());
-            }
-            link.query(sql::ACTIVATION_SEEN).bind(i4(meter.0)).bind(i2(direction.id()))
+/// How series stand; of what is said of the same one, the last word holds.
+async fn states(link: &mut Link, effects: &[Effect], seen: Option<&Seen>) -> Result<(), StoreError> {
+    type Standing<'e> = (SeriesState, &'e Option<String>, &'e Option<String>, Option<i64>);
+    let mut last: BTreeMap<(MeterId, Dataset), Standing<'_>> = BTreeMap::new();
+    for effect in effects {
+        if let Effect::Series { meter, dataset, state, code, message, not_before } = effect {
+            last.insert((*meter, *dataset), (*state, code, message, *not_before));
         }
+    }
+    if last.is_empty() {
+        return Ok(());
+    }
+    let meters: Vec<i32> = last.keys().map(|(meter, _)| i4(meter.0)).collect();
+    let datasets: Vec<i16> = last.keys().map(|(_, dataset)| i2(dataset.id())).collect();
+    if last.len() > 1 {
+        let lock = link.query(sql::SERIES_LOCK).bind(meters.clone()).bind(datasets.clone());
+        lock.execute(&mut link.conn).await?;
+    }
+    let known = last.keys().map(|key| seen.and_then(|seen| seen.get(key)).copied());
+    link.query(sql::SERIES_STATES)
+        .bind(meters)
+        .bind(datasets)
+        .bind(last.values().map(|(state, ..)| i2(state.id())).collect::<Vec<_>>())
+        .bind(last.values().map(|(_, code, ..)| (*code).clone()).collect::<Vec<_>>())
+        .bind(last.values().map(|(_, _, message, _)| (*message).clone()).collect::<Vec<_>>())
+        .bind(last.values().map(|(.., not_before)| *not_before).collect::<Vec<_>>())
+        .bind(known.collect::<Vec<_>>())
+        .execute(&mut link.conn)
+        .await?;
+    Ok(())
+}
+
+/// What is known about activations; of what is said of the same one, the last word holds.
+async fn activations(link: &mut Link, effects: &[Effect]) -> Result<(), StoreError> {
+    let mut last: BTreeMap<(i32, i16), &Activation> = BTreeMap::new();
+    for effect in effects {
+        if let Effect::Activation { meter, direction, known } = effect {
+            last.insert((i4(meter.0), i2(direction.id())), known);
+        }
+    }
+    if last.is_empty() {
+        return Ok(());
+    }
+    link.query(sql::ACTIVATIONS_PUT)
+        .bind(last.keys().map(|(meter, _)| *meter).collect::<Vec<_>>())
+        .bind(last.keys().map(|(_, direction)| *direction).collect::<Vec<_>>())
+        .bind(last.values().map(|known| known.refused.map(Date)).collect::<Vec<_>>())
+        .bind(last.values().map(|known| known.accepted.map(Date)).collect::<Vec<_>>())
+        .bind(last.values().map(|known| known.refusals).collect::<Vec<_>>())
+        .execute(&mut link.conn)
+        .await?;
+    Ok(())
+}
+
+/// Stores what is about a source: there are few of these, whatever the fleet.
+async fn one(link: &mut Link, skew: &Skew, effect: &Effect) -> Result<(), StoreError> {
+    let query = match effect {
+        Effect::Series { .. } | Effect::Activation { .. } => return Ok(()),
         Effect::Learnt { source, dataset, known } => link
             .query(sql::LEARNT_PUT)
             .bind(i4(source.0))

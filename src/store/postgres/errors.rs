@@ -13,6 +13,8 @@ pub(super) enum Fault {
     Lost,
     /// Another transaction was in the way.
     Conflict,
+    /// The server took too long over a statement, or somebody cancelled it.
+    Slow,
     /// The server takes no writes just now, as after a failover.
     ReadOnly,
     /// The server has no connection left for us.
@@ -42,7 +44,8 @@ pub(super) fn fault(error: &sqlx::Error) -> Fault {
     match code.as_str() {
         // A pooler says 08P01 of a server that it cannot reach.
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Fault::Lost,
-        "40001" | "40P01" | "40003" | "55P03" | "57014" | "25P02" => Fault::Conflict,
+        "40001" | "40P01" | "40003" | "55P03" | "25P02" => Fault::Conflict,
+        "57014" => Fault::Slow,
         // A reading that was on its way to the rest while the partition of its year was attached. A check of a
         // table's own has a name.
         "23514" if error.as_database_error().is_some_and(|said| said.constraint().is_none()) => Fault::Conflict,
@@ -125,6 +128,13 @@ pub(super) fn explain(place: &str, error: StoreError) -> StoreError {
             Fault::Crowded => StoreError::Busy {
                 place,
                 reason: "the server has no connection left; raise its max_connections, or use a pooler".to_owned(),
+            },
+            Fault::Slow => StoreError::Busy {
+                place,
+                reason: format!(
+                    "the server did not finish a statement in time ({said}); nothing was lost, it is tried again; look at \
+                     what keeps the server busy"
+                ),
             },
             Fault::Conflict => StoreError::Busy {
                 place,

@@ -100,6 +100,13 @@ pub(super) async fn facts(link: &mut Link, skew: &Skew, asked: &Asked, failed_si
     })
 }
 
+/// The counters of some series.
+pub(super) async fn counters(link: &mut Link, asked: &Asked) -> Result<BTreeMap<(MeterId, Dataset), i64>, StoreError> {
+    let rows = link.query_as(sql::SERIES_COUNTERS).bind(asked.meters.clone()).bind(asked.datasets.clone());
+    let rows: Vec<(i32, i16, i64)> = rows.fetch_all(&mut link.conn).await?;
+    rows.into_iter().map(|(meter, dataset, seen)| Ok(((MeterId(meter.into()), dataset_of(dataset)?), seen))).collect()
+}
+
 /// How far back a source answered for a dataset.
 pub(super) async fn oldest_answered(
     link: &mut Link,

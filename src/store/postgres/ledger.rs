@@ -28,6 +28,31 @@ type UsageRow = (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option
 /// An account and its rest: until when, code, message, refusals, strikes.
 type RestRow = (i32, Option<i64>, Option<String>, Option<String>, i32, i32);
 
+/// What a wish to make a call came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decided {
+    /// Its line is there.
+    Written {
+        call: CallId,
+        /// When the call starts, by the server's clock: how far that is ahead of the machine's may have been
+        /// measured anew by the time the line is looked for.
+        at: i64,
+        lease: Option<CallId>,
+    },
+    /// There is none.
+    Refused(Reserved),
+}
+
+impl Decided {
+    /// The same as the caller sees it, in the machine's time.
+    pub(super) fn told(self, skew: &Skew) -> Reserved {
+        match self {
+            Self::Written { call, at, lease } => Reserved::Go { call, at_ms: skew.to_machine(at), lease },
+            Self::Refused(why) => why,
+        }
+    }
+}
+
 /// Decides on the journal's lines and adds one. `earlier` is what an attempt came to whose end
 /// nobody knows.
 pub(super) async fn reserve(
@@ -36,8 +61,8 @@ pub(super) async fn reserve(
     call: &NewCall,
     limits: &Limits,
     now_ms: i64,
-    earlier: Option<&Reserved>,
-) -> Result<Reserved, StoreError> {
+    earlier: Option<&Decided>,
+) -> Result<Decided, StoreError> {
     let series = call.asks.map(|asks| (i4(asks.meter().0), i2(asks.dataset_id())));
     let days = call.asks.and_then(crate::store::Asks::days);
     let account: Option<(i32, Option<i64>)> =
@@ -46,11 +71,11 @@ pub(super) async fn reserve(
         return Err(StoreError::Inconsistent { table: "source", what: "there is no source of that number".to_owned() });
     };
     // Only now: the earlier attempt may still have been at its end, and held the account until it was over.
-    if let Some(reserved @ Reserved::Go { call: number, at_ms, lease }) = earlier {
-        let made = link.query_as(sql::CALL_MADE).bind(number.0).bind(skew.to_server(*at_ms));
+    if let Some(written @ Decided::Written { call: number, at, lease }) = earlier {
+        let made = link.query_as(sql::CALL_MADE).bind(number.0).bind(*at);
         if let Some((server_now,)) = made.fetch_optional(&mut link.conn).await? {
-            if skew.now(server_now, now_ms) <= skew.to_server(*at_ms) + budget::LATE_MS {
-                return Ok(*reserved);
+            if skew.now(server_now, now_ms) <= *at + budget::LATE_MS {
+                return Ok(*written);
             }
             // Nobody has made the call, and now it would come too close to others: it gets a new start.
             link.query(sql::CALL_TAKE_BACK).bind(number.0).execute(&mut link.conn).await?;
@@ -76,18 +101,20 @@ pub(super) async fn reserve(
     let now = skew.now(server_now, now_ms);
     // The source may have been left to rest by another process, or for another source's calls.
     if let Some(until) = rests_until.filter(|until| *until > now && !call.despite_rest) {
-        return Ok(Reserved::Rests(skew.to_machine(until)));
+        return Ok(Decided::Refused(Reserved::Rests(skew.to_machine(until))));
     }
     let held = match hold(link, call, now).await? {
-        Hold::Refused(Reserved::Taken(until)) => return Ok(Reserved::Taken(skew.to_machine(until))),
-        Hold::Refused(why) => return Ok(why),
+        Hold::Refused(Reserved::Taken(until)) => {
+            return Ok(Decided::Refused(Reserved::Taken(skew.to_machine(until))));
+        }
+        Hold::Refused(why) => return Ok(Decided::Refused(why)),
         Hold::Free(held) => held,
     };
     let usage = Usage { last, second, hour, day, keep, told: told_left.zip(told_until) };
     let at = match budget::decide(now, &usage, limits, call.keep) {
         Verdict::Go { at } => at.max(now + i64::from(call.lead_ms)),
         Verdict::Wait { until, limit } => {
-            return Ok(Reserved::Wait(Verdict::Wait { until: skew.to_machine(until), limit }));
+            return Ok(Decided::Refused(Reserved::Wait(Verdict::Wait { until: skew.to_machine(until), limit })));
         }
     };
     let (number,): (i64,) = link
@@ -112,7 +139,7 @@ pub(super) async fn reserve(
         take.execute(&mut link.conn).await?;
         lease = Some(token);
     }
-    Ok(Reserved::Go { call: CallId(number), at_ms: skew.to_machine(at), lease })
+    Ok(Decided::Written { call: CallId(number), at, lease })
 }
 
 /// What stands in the way of a lease.

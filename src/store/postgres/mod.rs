@@ -68,13 +68,15 @@ use crate::domain::{Dataset, Day, Direction, Prm, Values};
 use crate::source::Pool;
 
 /// The store on a PostgreSQL server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PostgresStore {
     server: Arc<Server>,
     skew: Arc<Skew>,
     mode: Mode,
+    /// How long trouble is waited out by who reads.
+    patience: Patience,
     /// For how many days answers are kept as they came.
-    kept_days: AtomicI32,
+    kept_days: Arc<AtomicI32>,
 }
 
 impl PostgresStore {
@@ -92,7 +94,8 @@ impl PostgresStore {
         if mode != Mode::Read {
             schema::years(&server, Patience::Short, year, year + schema::YEARS_AHEAD).await?;
         }
-        Ok(Self { skew: Arc::clone(&server.skew), server, mode, kept_days: KEPT_DAYS.into() })
+        let kept_days = Arc::new(KEPT_DAYS.into());
+        Ok(Self { skew: Arc::clone(&server.skew), server, mode, patience: Patience::Short, kept_days })
     }
 
     /// Whether there are tables of linkyd's.
@@ -248,11 +251,24 @@ impl Store for PostgresStore {
         true
     }
 
-    async fn reserve(&self, call: &NewCall, limits: &Limits, now_ms: i64) -> Result<Reserved, StoreError> {
-        self.write((call.clone(), *limits, now_ms), |link, (skew, (call, limits, now)), earlier| {
-            Box::pin(ledger::reserve(link, skew, call, limits, *now, earlier))
+    fn patient(self: Arc<Self>) -> Arc<dyn Store> {
+        // Who opened it to read only wants to see something now.
+        let patience = if self.mode == Mode::Read { self.patience } else { Patience::Long };
+        Arc::new(Self { patience, ..Self::clone(&self) })
+    }
+
+    async fn counters(&self, series: &[(MeterId, Dataset)]) -> Result<BTreeMap<(MeterId, Dataset), i64>, StoreError> {
+        self.read(Kind::Read, Patience::Long, Asked::of(series), |link, (_, asked), _| {
+            Box::pin(facts::counters(link, asked))
         })
         .await
+    }
+
+    async fn reserve(&self, call: &NewCall, limits: &Limits, now_ms: i64) -> Result<Reserved, StoreError> {
+        let decided = self.write((call.clone(), *limits, now_ms), |link, (skew, (call, limits, now)), earlier| {
+            Box::pin(ledger::reserve(link, skew, call, limits, *now, earlier))
+        });
+        Ok(decided.await?.told(&self.skew))
     }
 
     async fn commit(&self, mut answer: Answer) -> Result<Committed, StoreError> {
@@ -302,21 +318,20 @@ impl Store for PostgresStore {
     }
 
     async fn customers(&self) -> Result<Vec<CustomerStatus>, StoreError> {
-        self.read(Kind::Survey, Patience::Short, (), |link, _, _| Box::pin(customers::status(link))).await
+        self.read(Kind::Survey, self.patience, (), |link, _, _| Box::pin(customers::status(link))).await
     }
 
     async fn status(&self) -> Result<Vec<SeriesStatus>, StoreError> {
-        self.read(Kind::Survey, Patience::Short, (), |link, _, _| Box::pin(status::status(link))).await
+        self.read(Kind::Survey, self.patience, (), |link, _, _| Box::pin(status::status(link))).await
     }
 
     async fn sources(&self) -> Result<Vec<SourceStatus>, StoreError> {
-        self.read(Kind::Read, Patience::Short, (), |link, (skew, ()), _| Box::pin(facts::source_states(link, skew)))
-            .await
+        self.read(Kind::Read, self.patience, (), |link, (skew, ()), _| Box::pin(facts::source_states(link, skew))).await
     }
 
     async fn spent(&self, source: &str, pool: Pool, now_ms: i64) -> Result<Spent, StoreError> {
         let input = (source.to_owned(), pool, now_ms);
-        self.read(Kind::Read, Patience::Short, input, |link, (skew, (source, pool, now)), _| {
+        self.read(Kind::Read, self.patience, input, |link, (skew, (source, pool, now)), _| {
             Box::pin(ledger::spent(link, skew, source, *pool, *now))
         })
         .await
@@ -342,18 +357,18 @@ impl Store for PostgresStore {
     }
 
     async fn kept_series(&self) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
-        self.read(Kind::Survey, Patience::Short, (), |link, _, _| Box::pin(raw::series(link))).await
+        self.read(Kind::Survey, self.patience, (), |link, _, _| Box::pin(raw::series(link))).await
     }
 
     async fn kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<KeptAnswer>, StoreError> {
-        self.read(Kind::Survey, Patience::Short, (meter, dataset), |link, (_, (meter, dataset)), _| {
+        self.read(Kind::Survey, self.patience, (meter, dataset), |link, (_, (meter, dataset)), _| {
             Box::pin(raw::kept(link, *meter, *dataset))
         })
         .await
     }
 
     async fn not_kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<NotKept>, StoreError> {
-        self.read(Kind::Survey, Patience::Short, (meter, dataset), |link, (_, (meter, dataset)), _| {
+        self.read(Kind::Survey, self.patience, (meter, dataset), |link, (_, (meter, dataset)), _| {
             Box::pin(raw::not_kept(link, *meter, *dataset))
         })
         .await
@@ -374,15 +389,14 @@ impl Store for PostgresStore {
     }
 
     async fn energy_of_days(&self, first: Day) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {
-        self.read(Kind::Survey, Patience::Short, first, |link, (_, first), _| {
+        self.read(Kind::Survey, self.patience, first, |link, (_, first), _| {
             Box::pin(status::energy_of_days(link, *first))
         })
         .await
     }
 
     async fn call_tally(&self, after: CallId) -> Result<Tallied, StoreError> {
-        self.read(Kind::Survey, Patience::Short, after, |link, (_, after), _| Box::pin(tally::tally(link, *after)))
-            .await
+        self.read(Kind::Survey, self.patience, after, |link, (_, after), _| Box::pin(tally::tally(link, *after))).await
     }
 
     async fn authorisations(&self) -> Result<Vec<Authorisation>, StoreError> {

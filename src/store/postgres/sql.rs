@@ -444,19 +444,35 @@ statements! {
     SERIES_SEEN = "SELECT seen FROM series WHERE meter = $1 AND dataset = $2";
 
     // What was learnt. What leaves a series as it is does not count as a change.
-    SERIES_STATE =
-        "UPDATE series SET state = $1, code = $2, message = $3, not_before = $4, seen = seen + 1
-         WHERE meter = $5 AND dataset = $6 AND ($7::int8 IS NULL OR seen = $7)
-             AND (state, code, message, not_before) IS DISTINCT FROM ($1, $2, $3, $4)";
-    ACTIVATION_PUT =
-        "INSERT INTO activation AS a (meter, direction, refused, accepted, refusals) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (meter, direction) DO UPDATE
-         SET refused = excluded.refused, accepted = excluded.accepted, refusals = excluded.refusals
-         WHERE (a.refused, a.accepted, a.refusals) IS DISTINCT FROM (excluded.refused, excluded.accepted, excluded.refusals)
-         RETURNING 1";
-    ACTIVATION_SEEN =
-        "UPDATE series s SET seen = seen + 1 FROM dataset d
-         WHERE s.meter = $1 AND d.id = s.dataset AND d.direction = $2 AND d.id < 8";
+    /// In one order, whoever writes them.
+    SERIES_LOCK =
+        "SELECT 1 FROM unnest($1::int4[], $2::int2[]) w(meter, dataset)
+         JOIN series s ON s.meter = w.meter AND s.dataset = w.dataset
+         ORDER BY s.meter, s.dataset FOR NO KEY UPDATE OF s";
+    SERIES_STATES =
+        "UPDATE series s
+         SET state = w.state, code = w.code, message = w.message, not_before = w.not_before, seen = s.seen + 1
+         FROM unnest($1::int4[], $2::int2[], $3::int2[], $4::text[], $5::text[], $6::int8[], $7::int8[])
+              w(meter, dataset, state, code, message, not_before, seen)
+         WHERE s.meter = w.meter AND s.dataset = w.dataset AND (w.seen IS NULL OR s.seen = w.seen)
+             AND (s.state, s.code, s.message, s.not_before) IS DISTINCT FROM (w.state, w.code, w.message, w.not_before)";
+    /// With the news of it for the series that it concerns.
+    ACTIVATIONS_PUT =
+        "WITH put AS (
+             INSERT INTO activation AS a (meter, direction, refused, accepted, refusals)
+             SELECT * FROM unnest($1::int4[], $2::int2[], $3::date[], $4::date[], $5::int4[])
+             ON CONFLICT (meter, direction) DO UPDATE
+             SET refused = excluded.refused, accepted = excluded.accepted, refusals = excluded.refusals
+             WHERE (a.refused, a.accepted, a.refusals)
+                 IS DISTINCT FROM (excluded.refused, excluded.accepted, excluded.refusals)
+             RETURNING meter, direction
+         )
+         UPDATE series s SET seen = s.seen + 1 FROM put p JOIN dataset d ON d.direction = p.direction
+         WHERE s.meter = p.meter AND d.id = s.dataset AND d.id < 8";
+    /// The counters of some series.
+    SERIES_COUNTERS =
+        "SELECT s.meter, s.dataset, s.seen FROM unnest($1::int4[], $2::int2[]) w(meter, dataset)
+         JOIN series s ON s.meter = w.meter AND s.dataset = w.dataset";
     LEARNT_PUT =
         "INSERT INTO learnt (source, dataset, max_days, max_days_until, history_short, api, api_since, not_before)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)

@@ -96,6 +96,10 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(40), Duration::from_s
 /// Attempts where others are in the way.
 const CONFLICTS: u32 = 20;
 
+/// Attempts of a pass where the server is too slow: each has taken as long as a statement may, and more of them
+/// would only keep the server from what it is busy with.
+const SLOW: u32 = 3;
+
 /// An attempt that failed.
 struct Failed<T> {
     error: StoreError,
@@ -131,7 +135,7 @@ impl Server {
         let mut kept: Option<T> = None;
         let mut since: Option<Duration> = None;
         let mut wait = WAITS.0;
-        let mut conflicts = 0;
+        let (mut conflicts, mut slow) = (0, 0);
         loop {
             let failed = match self.attempt(kind, input, work, kept.as_ref()).await {
                 Ok(value) => {
@@ -158,13 +162,19 @@ impl Server {
                     conflicts += 1;
                     patience != Patience::None && conflicts < CONFLICTS
                 }
+                Fault::Slow => {
+                    slow += 1;
+                    patience == Patience::Long && slow < SLOW
+                }
                 Fault::Lost | Fault::ReadOnly | Fault::Crowded => waited < patience.total(),
             };
             let explained = errors::explain(&self.address.place, failed.error);
             if !again {
                 return Err(explained);
             }
-            if matches!(fault, Fault::Lost | Fault::ReadOnly) && !self.troubled.swap(true, Ordering::Relaxed) {
+            if matches!(fault, Fault::Lost | Fault::ReadOnly | Fault::Slow)
+                && !self.troubled.swap(true, Ordering::Relaxed)
+            {
                 tracing::warn!("waiting for the database: {explained}");
             }
             // Those who failed together must not come back together.

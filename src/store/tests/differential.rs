@@ -32,6 +32,7 @@ enum Event {
     Refused(NewCall, CallEnd, Vec<Effect>),
     /// A call of which no end is ever heard.
     Lost(NewCall),
+    /// What no call brought, several things of the same series among them.
     Learnt(Vec<Effect>),
     Resume(&'static str),
 }
@@ -221,7 +222,7 @@ fn event(rng: &mut Rng, first: Day, now: i64) -> Event {
         }
         4 => Event::Serve(Switch { meter, dataset, to: source }),
         5 => Event::Lost(call),
-        6 => Event::Learnt((0..rng.usize(1..4)).map(|_| effect(rng, first, now)).collect()),
+        6 => Event::Learnt((0..rng.usize(1..16)).map(|_| effect(rng, first, now)).collect()),
         7 => Event::Resume(one_of(rng, &["enedis", "home", "none"])),
         8..=10 => {
             let code =
@@ -265,7 +266,11 @@ async fn happen<H: Host>(world: &World<H>, event: &Event) -> String {
         // Which series know more now only a store can tell that does not know all days anyway.
         Event::Windows(windows) => said(world.store.open_windows(windows, world.now()).await.map(drop)),
         Event::Serve(switch) => said(world.store.serve(&[*switch]).await),
-        Event::Learnt(effects) => said(world.store.apply(effects.clone()).await),
+        Event::Learnt(effects) => {
+            let all = (1..=METERS).flat_map(|n| Dataset::ALL.map(|dataset| (MeterId(n), dataset)));
+            let seen = world.store.counters(&all.collect::<Vec<_>>()).await.unwrap();
+            said(world.store.apply_known(effects.clone(), seen).await)
+        }
         Event::Resume(source) => said(world.store.resume(source).await),
         Event::Lost(call) => said(Ok(reserve(call).await.map(|(_, at_ms)| at_ms))),
         Event::Answered(call, answer) => match reserve(call).await {

@@ -2,14 +2,16 @@
 
 use super::*;
 use crate::budget::{Exhausted, Verdict};
+use crate::domain::SeriesState;
 use crate::source::Pool;
-use crate::store::{Effect, JournalTally, Learnt, SourceState};
+use crate::store::{Activation, Effect, JournalTally, Learnt, SourceState};
 
 on_both_engines! {
     calls_are_paced_and_counted_by_account,
     the_journal_tells_what_became_of_each_call,
     refused_tokens_are_counted_apart,
     what_was_learnt_about_a_source_comes_back,
+    of_several_words_about_a_series_the_last_one_holds,
     a_source_that_rests_takes_no_call_whoever_asks,
     editing_an_identifier_or_a_kind_refills_nothing_and_claims_nothing,
     counters_are_apart_and_what_the_source_says_counts_at_once,
@@ -29,6 +31,46 @@ fn call(world: &World<impl Host>, asks: Option<(MeterId, Dataset, Days)>) -> New
         despite_rest: false,
         asked_at: world.now(),
     }
+}
+
+async fn of_several_words_about_a_series_the_last_one_holds<H: Host>() {
+    let world = World::<H>::new().await;
+    let word = |dataset, state, code: Option<&str>| Effect::Series {
+        meter: METER,
+        dataset,
+        state,
+        code: code.map(Into::into),
+        message: None,
+        not_before: None,
+    };
+    let activation = |refusals| Effect::Activation {
+        meter: METER,
+        direction: Direction::Consumption,
+        known: Activation { refused: Some(day("2025-01-01")), accepted: None, refusals },
+    };
+    let effects = vec![
+        activation(1),
+        word(CURVE, SeriesState::Waiting, None),
+        word(Dataset::DailyConsumption, SeriesState::Suspended, Some("ADAM-ERR0069")),
+        activation(2),
+        word(CURVE, SeriesState::Failing, Some("http-503")),
+    ];
+    let known = world.store.counters(&Dataset::ALL.map(|dataset| (METER, dataset))).await.unwrap();
+    world.store.apply_known(effects, known.clone()).await.unwrap();
+    let facts = world.store.facts(0).await.unwrap();
+    let of = |dataset| {
+        let series = facts.series.iter().find(|s| s.dataset == dataset).unwrap();
+        (series.state, series.code.as_deref())
+    };
+    assert_eq!(of(CURVE), (SeriesState::Failing, Some("http-503")));
+    assert_eq!(of(Dataset::DailyConsumption), (SeriesState::Suspended, Some("ADAM-ERR0069")));
+    assert_eq!(of(Dataset::DailyMaxPower), (SeriesState::Ok, None));
+    assert_eq!(facts.activations[&(METER, Direction::Consumption)].refusals, 2);
+    // Whoever knew the series before is told of all that changed.
+    let now = world.store.counters(&Dataset::ALL.map(|dataset| (METER, dataset))).await.unwrap();
+    assert!(known.iter().all(|((meter, dataset), seen)| {
+        (now[&(*meter, *dataset)] > *seen) == (dataset.direction() == Direction::Consumption)
+    }));
 }
 
 async fn calls_are_paced_and_counted_by_account<H: Host>() {

@@ -156,6 +156,15 @@ impl Store for Watched {
         self.inner.facts(failed_since).await
     }
 
+    fn patient(self: Arc<Self>) -> Arc<dyn Store> {
+        self
+    }
+
+    async fn counters(&self, series: &[(MeterId, Dataset)]) -> Result<BTreeMap<(MeterId, Dataset), i64>, StoreError> {
+        let _busy = self.busy();
+        self.inner.counters(series).await
+    }
+
     async fn series_facts(&self, series: &[(MeterId, Dataset)], failed_since: i64) -> Result<Facts, StoreError> {
         let _busy = self.busy();
         self.inner.series_facts(series, failed_since).await

@@ -135,6 +135,15 @@ impl Store for Shared {
         Ok(self.with_counters(self.inner.facts(failed_since).await?))
     }
 
+    fn patient(self: Arc<Self>) -> Arc<dyn Store> {
+        self
+    }
+
+    async fn counters(&self, series: &[Key]) -> Result<BTreeMap<Key, i64>, StoreError> {
+        let _transaction = self.transaction.lock().await;
+        Ok(series.iter().map(|key| (*key, self.seen(Some(*key)))).collect())
+    }
+
     async fn series_facts(&self, series: &[Key], failed_since: i64) -> Result<Facts, StoreError> {
         let _transaction = self.transaction.lock().await;
         self.read_again.lock().unwrap().push(series.len());

@@ -19,6 +19,8 @@ pub(super) struct Proxy {
     commits_lost: Arc<AtomicU32>,
     late: Arc<Late>,
     pub(super) gone: Arc<AtomicU32>,
+    /// How often the server had its say.
+    pub(super) turns: Arc<AtomicU32>,
 }
 
 /// Where a server listens.
@@ -57,7 +59,9 @@ impl Proxy {
         let (answers, commits_lost, gone) =
             (Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default());
         let late = Arc::<Late>::default();
-        let shared = (Arc::clone(&answers), Arc::clone(&commits_lost), Arc::clone(&late), Arc::clone(&gone));
+        let turns = Arc::<AtomicU32>::default();
+        let counted = Arc::clone(&turns);
+        let shared = (Arc::clone(&answers), Arc::clone(&commits_lost), Arc::clone(&late), Arc::clone(&gone), counted);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let shared = shared.clone();
@@ -71,7 +75,7 @@ impl Proxy {
                 };
             }
         });
-        Self { folder, answers, commits_lost, late, gone }
+        Self { folder, answers, commits_lost, late, gone, turns }
     }
 
     /// The URL of a database by this way.
@@ -103,7 +107,7 @@ impl Proxy {
     }
 }
 
-type Shared = (Arc<AtomicU32>, Arc<AtomicU32>, Arc<Late>, Arc<AtomicU32>);
+type Shared = (Arc<AtomicU32>, Arc<AtomicU32>, Arc<Late>, Arc<AtomicU32>, Arc<AtomicU32>);
 
 fn take(count: &AtomicU32) -> bool {
     count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
@@ -112,7 +116,7 @@ fn take(count: &AtomicU32) -> bool {
 async fn carry(
     mut client: UnixStream,
     mut server: impl AsyncRead + AsyncWrite + Unpin + Send,
-    (answers, commits_lost, late, gone): Shared,
+    (answers, commits_lost, late, gone, turns): Shared,
 ) {
     let (mut from_client, mut from_server) = ([0; 16384], [0; 16384]);
     loop {
@@ -145,6 +149,7 @@ async fn carry(
             }
             read = server.read(&mut from_server) => {
                 let Ok(count @ 1..) = read else { return };
+                turns.fetch_add(1, Ordering::SeqCst);
                 if client.write_all(&from_server[..count]).await.is_err() {
                     return;
                 }

@@ -1,6 +1,11 @@
 //! What is the same already is not written again, however much there is of it.
 
+use std::sync::atomic::Ordering;
+
+use super::proxy::Proxy;
 use super::*;
+use crate::domain::{Direction, SeriesState};
+use crate::store::{Activation, Effect};
 
 /// Which transaction wrote each row of what a configuration and a calendar fill.
 const WRITERS: &str = "SELECT md5(string_agg(x, ',' ORDER BY x)) FROM (
@@ -31,6 +36,39 @@ async fn an_unchanged_configuration_and_an_unchanged_day_write_nothing() {
     rig.store.open_windows(&windows, NOW + 86_400).await.unwrap();
     assert_eq!(rig.one("SELECT count(*)::text FROM coverage WHERE day = '2026-11-24'").await, "900");
     assert_eq!(rig.one(earlier).await, before);
+}
+
+/// The end of a fleet's pass is the same few messages, however many series wait.
+#[tokio::test]
+async fn what_is_said_of_a_fleet_is_said_at_once() {
+    let rig = Rig::new().await;
+    rig.store.set_up(&setup(300)).await.unwrap();
+    let proxy = Proxy::to(&rig.database.url());
+    let store = open(&proxy.url(&rig.database.url()), Mode::Write, &rig.clock).await;
+    let all: Vec<(MeterId, Dataset)> =
+        (1..=300).flat_map(|n| [CURVE, DAILY, Dataset::DailyMaxPower].map(|dataset| (MeterId(n), dataset))).collect();
+    let seen = store.counters(&all).await.unwrap();
+    assert_eq!(seen.len(), all.len());
+    let waits = |(meter, dataset): &(MeterId, Dataset)| Effect::Series {
+        meter: *meter,
+        dataset: *dataset,
+        state: SeriesState::Waiting,
+        code: None,
+        message: Some("the call budget of the hour is used up".into()),
+        not_before: Some(NOW + 3_600),
+    };
+    let activated = |n| Effect::Activation {
+        meter: MeterId(n),
+        direction: Direction::Consumption,
+        known: Activation { accepted: Some(day("2026-11-01")), ..Activation::default() },
+    };
+    let effects = all.iter().map(waits).chain((1..=300).map(activated)).collect();
+    let before = proxy.turns.load(Ordering::SeqCst);
+    store.apply_known(effects, seen).await.unwrap();
+    let turns = proxy.turns.load(Ordering::SeqCst) - before;
+    assert!(turns < 30, "{turns} answers of the server");
+    assert_eq!(rig.one("SELECT count(*)::text FROM series WHERE state = 4 AND seen = 2").await, "900");
+    assert_eq!(rig.one("SELECT count(*)::text FROM activation").await, "300");
 }
 
 /// Which transaction wrote each interval.

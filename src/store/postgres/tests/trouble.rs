@@ -1,15 +1,19 @@
 //! Lost connections, lost answers, servers that take no writes, callers that go away: nothing is
 //! done twice, nothing is left half done.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use super::proxy::Proxy;
 use super::*;
 use crate::store::copy::{Bulk, Cells, Chunk, TABLES, Written};
 use crate::store::postgres::errors::{self, Fault};
-use crate::store::postgres::ledger;
+use crate::store::postgres::ledger::{self, Decided};
 use crate::store::postgres::transaction::{Kind, Patience};
-use crate::store::{Effect, SourceState, StoreError};
+use crate::store::{Effect, SourceState, Store, StoreError};
 
 /// Everything that is stored, but for the numbers of lines: a transaction that was rolled back leaves
 /// gaps in them, which mean nothing.
@@ -79,7 +83,11 @@ async fn what_was_not_confirmed_is_done_once() {
 async fn a_reservation_that_is_late_gets_a_new_start() {
     let rig = Rig::new().await;
     let wanted = call(CURVE, days("2026-11-17", "2026-11-24"), Some(0));
-    let first = rig.store.reserve(&wanted, &LIMITS, NOW * 1000).await.unwrap();
+    let Reserved::Go { call: line, at_ms: at, lease } = rig.store.reserve(&wanted, &LIMITS, NOW * 1000).await.unwrap()
+    else {
+        panic!("nothing limits it")
+    };
+    let first = Decided::Written { call: line, at, lease };
     let again = |late_ms: i64| {
         let input = (Arc::clone(&rig.store.skew), wanted.clone(), first, NOW * 1000 + late_ms);
         rig.store.server.run(Kind::Write, Patience::None, input, |link, (skew, wanted, first, now), _| {
@@ -88,9 +96,30 @@ async fn a_reservation_that_is_late_gets_a_new_start() {
     };
     assert_eq!(again(500).await.unwrap(), first);
     let later = again(9_000).await.unwrap();
-    let Reserved::Go { call: line, at_ms, lease } = later else { panic!("{later:?}") };
-    assert_eq!((at_ms, lease), (NOW * 1000 + 9_000, Some(line)));
+    let Decided::Written { call: line, at, lease } = later else { panic!("{later:?}") };
+    assert_eq!((at, lease), (NOW * 1000 + 9_000, Some(line)));
     assert_eq!(rig.column("SELECT id::text FROM call").await, [line.0.to_string()]);
+}
+
+/// The way to a server is measured anew with each connection, so by the time an answer was lost the
+/// same instant may have another number on the machine.
+#[tokio::test]
+async fn a_reservation_is_found_again_whatever_the_clocks_show_by_then() {
+    let rig = Rig::new().await;
+    let proxy = Proxy::to(&rig.database.url());
+    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&rig.clock);
+    let address = Address::parse(&proxy.url(&rig.database.url()), None).unwrap();
+    let store = PostgresStore::open(address, Mode::Write, TimeOf::Server, clock).await.unwrap();
+    let before = store.clock_ahead_ms();
+    let wanted = call(CURVE, days("2026-11-17", "2026-11-24"), Some(0));
+    proxy.lose_an_answer();
+    let reserved = store.reserve(&wanted, &LIMITS, NOW * 1000).await.unwrap();
+    assert_eq!(proxy.gone.load(Ordering::SeqCst), 1);
+    assert_ne!(store.clock_ahead_ms(), before, "it was measured again");
+    let Reserved::Go { call: line, at_ms, lease } = reserved else { panic!("{reserved:?}") };
+    assert_eq!(lease, Some(line));
+    let stored = format!("{} {}", line.0, at_ms + store.clock_ahead_ms());
+    assert_eq!(rig.column("SELECT id || ' ' || at_ms FROM call").await, [stored]);
 }
 
 /// Lets the server have a `COMMIT` that was held back once the next attempt waits for it.
@@ -211,6 +240,86 @@ async fn a_server_that_takes_no_writes_is_waited_for_and_then_named() {
     assert!((120..300).contains(&waited.as_secs()), "{waited:?}");
     assert_eq!(store.status().await.unwrap().len(), 3);
     assert!(store.examine().await.unwrap().read_only);
+}
+
+/// What a server does not finish in time it would not finish at the twentieth try either.
+#[tokio::test]
+async fn a_server_that_is_too_slow_is_asked_a_few_times_and_then_named() {
+    let rig = Rig::new().await;
+    rig.database
+        .run(
+            "CREATE SEQUENCE tries;
+             CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 PERFORM nextval('tries');
+                 RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = '57014';
+             END $$;
+             CREATE TRIGGER slow BEFORE INSERT ON call EXECUTE FUNCTION slow()",
+        )
+        .await;
+    let wanted = call(CURVE, days("2026-11-17", "2026-11-24"), None);
+    let error = rig.store.reserve(&wanted, &LIMITS, NOW * 1000).await.unwrap_err();
+    assert!(matches!(error, StoreError::Busy { .. }), "{error}");
+    assert!(error.to_string().contains("keeps the server busy"), "{error}");
+    assert_eq!(rig.one("SELECT last_value::text FROM tries").await, "3");
+}
+
+/// A clock by which the server is back once somebody has waited for so long.
+#[derive(Debug)]
+struct Failover {
+    clock: ManualClock,
+    server: &'static Server,
+    back_after: Duration,
+    back: AtomicBool,
+}
+
+#[async_trait]
+impl Clock for Failover {
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    async fn sleep_until(&self, until: Duration) {
+        self.clock.sleep_until(until).await;
+        if self.clock.monotonic() >= self.back_after && !self.back.swap(true, Ordering::SeqCst) {
+            self.server.start();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pass_waits_for_a_server_that_is_away_and_who_looks_on_is_told() {
+    let server = Server::own();
+    let database = server.database().await;
+    for read in [0, 1, 2, 3] {
+        let clock = Arc::new(Failover {
+            clock: ManualClock::new(DateTime::from_timestamp(NOW, 0).unwrap()),
+            server,
+            back_after: Duration::from_secs(12),
+            back: AtomicBool::new(false),
+        });
+        let time: Arc<dyn Clock> = Arc::<Failover>::clone(&clock);
+        let address = Address::parse(&database.url(), None).unwrap();
+        let store = Arc::new(PostgresStore::open(address, Mode::Write, TimeOf::Caller, time).await.unwrap());
+        store.set_up(&setup(1)).await.unwrap();
+        let patient = Arc::clone(&store).patient();
+        let look = async |store: &dyn Store| match read {
+            0 => store.status().await.map(|lines| lines.len()),
+            1 => store.sources().await.map(|sources| sources.len() * 3),
+            2 => store.spent("enedis", Pool::Live, NOW * 1000).await.map(|_| 3),
+            _ => store.customers().await.map(|lines| lines.len() + 3),
+        };
+        server.stop();
+        let error = look(&*store).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
+        let told = clock.monotonic();
+        assert!(told < Duration::from_secs(8), "{told:?}");
+        assert_eq!(look(&*patient).await.unwrap(), 3, "{read}");
+        assert!(clock.back.load(Ordering::SeqCst));
+    }
 }
 
 /// Whoever waits for a transaction may go at any moment: it ends all the same, and no connection
