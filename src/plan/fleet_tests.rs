@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::tests::plan;
 use super::*;
 use crate::domain::{Asked, DayObservation, SameDay, paris};
 

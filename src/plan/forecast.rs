@@ -141,16 +141,20 @@ impl Forecast {
         let last = demand.history.keys().map(|kind| kind.patience).max().unwrap_or_default();
         let mut places = Places::new(last, rest);
         places.give_away(ahead);
-        let (mut kept, mut late) = (0, Vec::new());
+        let (mut kept, mut late) = (Vec::new(), Vec::new());
         for (kind, calls) in &demand.history {
             let in_time = places.take(kind.patience, *calls);
-            kept += in_time;
+            kept.push((kind.patience, *kind, in_time));
             late.push((Reverse(kind.patience), *kind, calls - in_time));
         }
+        // What can be in time is made in time, whatever margin the order leaves it, unless no later day has a place.
+        kept.sort_unstable();
         // What cannot be in time comes last, newest first.
         late.sort_unstable();
-        let mut place = ahead.saturating_add(kept);
-        for (_, kind, calls) in late {
+        let kept = kept.into_iter().map(|(_, kind, calls)| (kind, calls));
+        let late = late.into_iter().map(|(_, kind, calls)| (kind, calls));
+        let mut place = ahead;
+        for (kind, calls) in kept.chain(late) {
             lose(&mut expiring, kind, place..place.saturating_add(calls), rest);
             place = place.saturating_add(calls);
         }
@@ -248,6 +252,48 @@ mod tests {
         let calls: Vec<Call> = (0..200).map(|n| call(n, 0)).collect();
         let most: u64 = forecast(&calls, 5, 10).expiring.into_values().sum();
         assert_eq!(most, (0..200_u64).map(|n| (n / 5).min(7)).sum::<u64>());
+    }
+
+    /// The days that leave before the calls for them are made, in the order in which they are made.
+    fn lost_in_order(calls: Vec<Call>, allowance: Allowance) -> u64 {
+        let ordered = crate::plan::order::order(calls, Some(allowance));
+        let lost = ordered.iter().enumerate().map(|(place, call)| {
+            let late = allowance.day_of(place).saturating_sub(usize::try_from(call.patience).unwrap());
+            u64::try_from(late).unwrap().min(u64::try_from(call.days.end().since(call.oldest_wanted)).unwrap())
+        });
+        lost.sum()
+    }
+
+    fn lost_by_forecast(calls: &[Call], allowance: Allowance) -> u64 {
+        let demand = Demand::of(calls, |_| Some(Dataset::ConsumptionLoadCurve));
+        let (series, every) = (BTreeMap::new(), BTreeMap::new());
+        let need = Need { demand: &demand, ahead: 0, series: &series, every: &every, budget: 100, allowance };
+        Forecast::of(&need).expiring_days()
+    }
+
+    #[test]
+    fn where_new_days_take_the_whole_budget_forecast_and_order_agree_on_what_is_left_for() {
+        let short = |series| Call { oldest_wanted: Day::from_number(4), patience: 0, ..call(series, 0) };
+        let calls = [call(0, 9), short(1), short(2)];
+        let allowance = Allowance { today: 2, per_day: 0, newest: false };
+        // What leaves first comes first; the week that could have waited never has its turn.
+        assert_eq!(lost_in_order(calls.to_vec(), allowance), 7);
+        assert_eq!(lost_by_forecast(&calls, allowance), 7);
+    }
+
+    proptest::proptest! {
+        /// What the order makes in time the forecast does not believe lost, and the other way round.
+        #[test]
+        fn forecast_and_order_agree_on_whether_anything_is_lost(
+            patience in proptest::collection::vec(0_i32..40, 1..60),
+            (today, per_day) in (0_usize..20, 0_usize..6),
+        ) {
+            let calls: Vec<Call> = patience.iter().enumerate().map(|(series, days)| call(series, *days)).collect();
+            let allowance = Allowance { today, per_day, newest: false };
+            let lost = lost_in_order(calls.clone(), allowance);
+            let foreseen = lost_by_forecast(&calls, allowance);
+            proptest::prop_assert_eq!(foreseen > 0, lost > 0, "{} and {}", foreseen, lost);
+        }
     }
 
     #[test]

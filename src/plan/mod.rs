@@ -157,18 +157,6 @@ impl Allowance {
     }
 }
 
-/// The calls for all series at `now` (calendar), in the order in which they are made.
-///
-/// `allowance` belongs to each source; pass one source's series at a time where there are several.
-#[must_use]
-pub fn plan(series: &[Series<'_>], now: i64, request: Request, allowance: Option<Allowance>) -> Vec<Call> {
-    let mut calls = Vec::new();
-    for (index, one) in series.iter().enumerate() {
-        calls.extend(calls_of(index, one, now, request));
-    }
-    order::order(calls, allowance)
-}
-
 /// The calls for one series, which stands at that index.
 #[must_use]
 pub fn calls_of(index: usize, series: &Series<'_>, now: i64, request: Request) -> Vec<Call> {

@@ -73,7 +73,7 @@ fn worth_most(history: Vec<Call>, allowance: Allowance) -> (Vec<Call>, Vec<Call>
         history.get(*i).map(|call| (Reverse(days(call)), turn(call), call.patience, call.series))
     });
     let last = history.iter().map(patience).max().unwrap_or_default();
-    let mut places = Places::new(last, Allowance { per_day: allowance.per_day.max(1), ..allowance });
+    let mut places = Places::new(last, allowance);
     let mut in_time = vec![false; history.len()];
     for index in by_worth {
         if let Some((call, in_time)) = history.get(index).zip(in_time.get_mut(index)) {
@@ -106,9 +106,10 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// All places up to that day.
+    /// All places up to that day. Where new days take the whole budget, later days are taken to have one all the
+    /// same: what leaves the window first then comes first, for whatever turns out to be left.
     pub(super) fn new(last: usize, allowance: Allowance) -> Self {
-        let places = |day| if day == 0 { allowance.today } else { allowance.per_day };
+        let places = |day| if day == 0 { allowance.today } else { allowance.per_day.max(1) };
         Self { free: (0..=last).map(places).collect(), earlier: (0..=last).map(|day| day.checked_sub(1)).collect() }
     }
 

@@ -4,6 +4,12 @@ use super::*;
 use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::{Asked, DayObservation, DayRecord, DayState, SameDay, paris};
 
+/// The calls for all series, in the order in which they are made.
+pub(super) fn plan(series: &[Series<'_>], now: i64, request: Request, allowance: Option<Allowance>) -> Vec<Call> {
+    let calls = series.iter().enumerate().flat_map(|(index, one)| calls_of(index, one, now, request));
+    order::order(calls.collect(), allowance)
+}
+
 fn day(text: &str) -> Day {
     text.parse().unwrap()
 }

@@ -10,7 +10,21 @@ use linkyd::simulator::{Action, Envelope, Faults, Front, Match, MeterKind, Meter
 use tokio_util::sync::CancellationToken;
 
 use crate::support::gateways::{conso, med};
-use crate::support::{Rig, at, day, polls, prm};
+use crate::support::{Rig, at, day, on_each_engine, polls, prm};
+
+// Whole histories that take weeks of a small budget are the engine's business, whatever keeps them.
+on_each_engine! {
+    while_one_source_is_down_the_next_stands_in_and_nothing_is_doubled,
+    a_ban_stops_every_call_for_a_week_or_until_an_operator_lifts_it,
+    a_gateway_that_only_fails_rests_longer_each_time,
+    what_a_gateway_says_about_its_quota_is_obeyed_at_once,
+    a_budget_that_is_used_up_is_waited_for_and_moves_nothing,
+    while_a_source_that_serves_less_stands_in_no_day_expires,
+    a_counter_that_is_used_up_leaves_the_other_one_alone,
+    refused_credentials_cannot_be_tried_without_end,
+    a_ban_is_told_in_each_pass_whoever_stands_in,
+    a_new_token_is_tried_at_once_and_a_wrong_one_seldom,
+}
 
 const CONSUMER: &str = "01234567890123";
 const PRODUCER: &str = "01234567890124";
@@ -157,7 +171,6 @@ async fn provenance(rig: &Rig, from: &str, end: &str) -> Vec<String> {
     .await
 }
 
-#[tokio::test]
 async fn while_one_source_is_down_the_next_stands_in_and_nothing_is_doubled() {
     let mut rig = household(34).await.served_by(&["enedis", "home"]);
     rig.gateways = vec![conso(&rig.simulator, "home")];
@@ -189,7 +202,6 @@ async fn while_one_source_is_down_the_next_stands_in_and_nothing_is_doubled() {
     assert_eq!(rig.rows("SELECT count(*) || '' FROM v_revision".to_owned()).await, ["0"]);
 }
 
-#[tokio::test]
 async fn a_ban_stops_every_call_for_a_week_or_until_an_operator_lifts_it() {
     let mut rig = household(35).await.served_by(&["home"]);
     rig.gateways = vec![conso(&rig.simulator, "home"), conso(&rig.simulator, "garden")];
@@ -212,7 +224,6 @@ async fn a_ban_stops_every_call_for_a_week_or_until_an_operator_lifts_it() {
     assert!(rig.simulator.counters().conso.requests > asked);
 }
 
-#[tokio::test]
 async fn a_gateway_that_only_fails_rests_longer_each_time() {
     let mut rig = household(36).await.served_by(&["home"]);
     rig.gateways = vec![conso(&rig.simulator, "home")];
@@ -236,7 +247,6 @@ async fn a_gateway_that_only_fails_rests_longer_each_time() {
     assert_eq!(rig.status(&prm(CONSUMER), Dataset::DailyConsumption).await.newest_day, Some(newest));
 }
 
-#[tokio::test]
 async fn what_a_gateway_says_about_its_quota_is_obeyed_at_once() {
     let mut rig = household(37).await.served_by(&["med"]);
     rig.gateways = vec![med(&rig.simulator, "med")];
@@ -252,7 +262,6 @@ async fn what_a_gateway_says_about_its_quota_is_obeyed_at_once() {
     assert_eq!(status.newest_day, Some(day("2026-10-19")), "the newest days have a counter of their own");
 }
 
-#[tokio::test]
 async fn a_budget_that_is_used_up_is_waited_for_and_moves_nothing() {
     let mut rig = household(38).await.served_by(&["enedis", "med"]);
     rig.gateways = vec![med(&rig.simulator, "med")];
@@ -262,7 +271,6 @@ async fn a_budget_that_is_used_up_is_waited_for_and_moves_nothing() {
     assert_eq!(rig.rows("SELECT count(*) || '' FROM v_coverage WHERE state = 'expired'".to_owned()).await, ["0"]);
 }
 
-#[tokio::test]
 async fn while_a_source_that_serves_less_stands_in_no_day_expires() {
     let mut rig = household(39).await.served_by(&["enedis", "med"]);
     rig.gateways = vec![med(&rig.simulator, "med")];
@@ -283,7 +291,6 @@ async fn while_a_source_that_serves_less_stands_in_no_day_expires() {
     rig.assert_sound().await;
 }
 
-#[tokio::test]
 async fn a_counter_that_is_used_up_leaves_the_other_one_alone() {
     let mut rig = household(40).await.served_by(&["med"]);
     rig.gateways = vec![med(&rig.simulator, "med")];
@@ -305,7 +312,6 @@ fn refetch(first: &str, last: &str) -> linkyd::plan::Request {
     linkyd::plan::Request { only, refetch: true, operator: true }
 }
 
-#[tokio::test]
 async fn a_new_token_is_tried_at_once_and_a_wrong_one_seldom() {
     let mut rig = household(41).await.served_by(&["home"]);
     let good = conso(&rig.simulator, "home");
@@ -323,7 +329,6 @@ async fn a_new_token_is_tried_at_once_and_a_wrong_one_seldom() {
     assert_eq!(rig.status(&prm(CONSUMER), Dataset::DailyConsumption).await.newest_day, Some(newest));
 }
 
-#[tokio::test]
 async fn refused_credentials_cannot_be_tried_without_end() {
     let mut rig = household(42).await.served_by(&["med"]);
     rig.gateways = vec![crate::support::gateways::med_with(&rig.simulator, "med", "wrong")];
@@ -335,7 +340,6 @@ async fn refused_credentials_cannot_be_tried_without_end() {
     assert!(asked <= 6, "{asked}");
 }
 
-#[tokio::test]
 async fn a_ban_is_told_in_each_pass_whoever_stands_in() {
     let mut rig = household(43).await.served_by(&["home", "enedis"]);
     rig.gateways = vec![conso(&rig.simulator, "home")];

@@ -20,6 +20,7 @@ use linkyd::source::{Request, Response, Source};
 use linkyd::store::Mode;
 use linkyd::store::Store;
 use linkyd::store::postgres::{Address, PostgresStore, TimeOf};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli_rig::{Home, MORNING, Simulated, meter, source, wait_for};
@@ -213,19 +214,24 @@ async fn the_budget_of_an_hour_is_spent_exactly_by_all_together() {
 
 #[tokio::test]
 async fn what_an_instance_had_in_the_air_when_it_died_is_taken_over_and_nothing_else_is_fetched_twice() {
-    let fleet = Fleet::new(None).await;
-    let engines = vec![fleet.engine().await, fleet.engine().await, fleet.engine().await];
-    let killed = AtomicBool::new(false);
-    let reports = fleet
-        .passes(engines, |simulator| {
-            let now = simulator.log().len() >= SPANS / 3 && !killed.swap(true, Ordering::SeqCst);
-            now.then_some(1)
-        })
-        .await;
-    assert_eq!(reports.len(), 2, "one of them died");
-    fleet.assert_whole().await;
-    assert!(fleet.fetched_twice() <= MOST_IN_AIR, "{}", fleet.fetched_twice());
-    assert!(reports.iter().all(|r| r.left == 0), "{reports:?}");
+    for instances in [2, 4] {
+        let fleet = Fleet::new(None).await;
+        let mut engines = Vec::new();
+        for _ in 0..instances {
+            engines.push(fleet.engine().await);
+        }
+        let killed = AtomicBool::new(false);
+        let reports = fleet
+            .passes(engines, |simulator| {
+                let now = simulator.log().len() >= SPANS / 3 && !killed.swap(true, Ordering::SeqCst);
+                now.then_some(1)
+            })
+            .await;
+        assert_eq!(reports.len(), instances - 1, "one of them died");
+        fleet.assert_whole().await;
+        assert!(fleet.fetched_twice() <= MOST_IN_AIR, "{}", fleet.fetched_twice());
+        assert!(reports.iter().all(|r| r.left == 0), "{reports:?}");
+    }
 }
 
 /// Hands the first answer about daily values on only after a long while.
@@ -263,31 +269,89 @@ async fn an_instance_that_was_away_for_longer_than_its_lease_is_fenced() {
     assert!(reports.iter().all(|r| r.left == 0), "{reports:?}");
 }
 
-/// Real processes: two commands share the meter's history, and one of them is killed in the midst.
+/// A home whose database is on a server, for an Enedis that is asked so often.
+fn home(database: &Database, enedis: &Simulated, (per_second, per_hour): (u32, u32), since: &str) -> Home {
+    let home = Home::empty();
+    let source = source(&enedis.url, "")
+        .replace("requests_per_second = 1000", &format!("requests_per_second = {per_second}"))
+        .replace("requests_per_hour = 1000000", &format!("requests_per_hour = {per_hour}"));
+    let place = format!("[database]\nurl = \"{}\"\n", database.url());
+    home.configure(&format!("{place}{source}"), &meter(&format!("since = \"{since}\"")));
+    home
+}
+
+/// How many calls of a log asked for what another one had asked for already.
+fn asked_twice(calls: &[Value]) -> usize {
+    let spans: BTreeSet<String> =
+        calls.iter().map(|call| format!("{} {} {}", call["dataset"], call["start"], call["end"])).collect();
+    calls.len() - spans.len()
+}
+
+/// Real processes: four commands share the meter's history, and one of them is killed in the midst.
 #[test]
 fn a_process_that_is_killed_leaves_nothing_behind() {
     let database = block_on(Server::shared().database());
-    let home = Home::empty();
-    let enedis = Simulated::start(&home.path(""), &["--no-limits", "--latency-ms", "100"]);
-    // Slow enough that both have a share.
-    let source = source(&enedis.url, "").replace("requests_per_second = 1000", "requests_per_second = 20");
-    let place = format!("[database]\nurl = \"{}\"\n", database.url());
-    home.configure(&format!("{place}{source}"), &meter("since = \"2026-01-01\""));
-    let mut first = home.start(&["sync", "--at", MORNING]);
-    let mut second = home.start(&["sync", "--at", MORNING]);
-    wait_for("some calls of both", || (enedis.calls().len() >= 30).then_some(()));
-    first.kill();
-    assert_eq!((first.code(), second.code()), (None, Some(0)));
+    let folder = crate::cli_rig::folder();
+    let enedis = Simulated::start(folder.path(), &["--no-limits", "--latency-ms", "100"]);
+    // Slow enough that all have a share.
+    let home = home(&database, &enedis, (20, 1_000_000), "2026-01-01");
+    let mut instances: Vec<_> = (0..4).map(|_| home.start(&["sync", "--at", MORNING])).collect();
+    wait_for("some calls of all", || (enedis.calls().len() >= 30).then_some(()));
+    let mut killed = instances.remove(1);
+    killed.kill();
+    assert_eq!(killed.code(), None);
+    // A lease lasts for a minute of the server's; here it is over after three seconds, and whoever waits is told.
+    let over = "UPDATE series SET held_until_ms = 0, seen = seen + 1
+                WHERE held_until_ms BETWEEN 1 AND extract(epoch FROM clock_timestamp()) * 1000 + 57000";
+    let mut looks = 0_u32;
+    wait_for("the end of the others", || {
+        looks += 1;
+        if looks.is_multiple_of(100) {
+            block_on(database.run(over));
+        }
+        instances.iter_mut().all(|instance| instance.0.try_wait().unwrap().is_some()).then_some(())
+    });
+    for instance in &mut instances {
+        assert_eq!(instance.code(), Some(0));
+    }
     home.assert_whole();
-    let answered: Vec<String> =
-        enedis.calls().iter().map(|call| format!("{} {} {}", call["dataset"], call["start"], call["end"])).collect();
-    let spans: BTreeSet<&String> = answered.iter().collect();
-    let twice = answered.len() - spans.len();
-    assert!(twice <= MOST_IN_AIR, "{twice} of {}", answered.len());
+    let twice = asked_twice(&enedis.calls());
+    assert!(twice <= 4 * MOST_IN_AIR, "{twice} of {}", enedis.calls().len());
     let status = home.run(&["status", "--json", "--at", MORNING]).exits(0).json();
     let datasets = status["meters"][0]["datasets"].as_array().unwrap();
     assert!(datasets.len() == 5 && datasets.iter().all(|d| d["gaps"] == 0), "{status}");
     assert_eq!(home.run_at_morning(&["sync", "--json"]).exits(0).json()["calls"], 0, "and nothing is left to do");
+}
+
+/// Two processes before an Enedis that refuses what is too much: no second and no hour holds more than all may
+/// have together, although one of them is killed with calls in the air.
+#[test]
+fn two_processes_share_one_pace_and_one_budget_and_one_of_them_is_killed() {
+    const PER_HOUR: u32 = 30;
+    let database = block_on(Server::shared().database());
+    let folder = crate::cli_rig::folder();
+    let world = folder.path().join("world.toml");
+    std::fs::write(&world, "[rules]\nany_prm = true\n[rules.limits]\nper_second = 5\nper_hour_2026 = 30\n").unwrap();
+    let enedis = Simulated::start(folder.path(), &["--world", world.to_str().unwrap(), "--latency-ms", "300"]);
+    // Each of them would be within the limit by itself, with room for a machine that is busy; both together would not.
+    let home = home(&database, &enedis, (4, PER_HOUR), "2026-06-01");
+    let mut first = home.start(&["sync", "--at", MORNING]);
+    let mut second = home.start(&["sync", "--at", MORNING]);
+    wait_for("a share of both", || (enedis.calls().len() >= 12).then_some(()));
+    first.kill();
+    assert_eq!((first.code(), second.code()), (None, Some(75)), "the other one spends what is left of the hour");
+    home.assert_whole();
+    let calls = enedis.calls();
+    assert!(calls.iter().all(|call| call["status"] == 200 || call["status"] == 0), "{calls:?}");
+    assert!(asked_twice(&calls) == 0, "{calls:?}");
+    // A line of the journal for each call, also for those that the dead had in the air and for tokens.
+    let lines = "SELECT at_ms FROM call ORDER BY at_ms";
+    let at: Vec<i64> = block_on(async {
+        let mut conn = database.connect().await;
+        sqlx::query_scalar(lines).fetch_all(&mut conn).await.unwrap()
+    });
+    assert_eq!(at.len(), PER_HOUR as usize, "the hour is spent to the last call, and no further");
+    assert!(at.windows(5).all(|calls| calls[4] - calls[0] >= 1_000), "{at:?}");
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {

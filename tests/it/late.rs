@@ -1,5 +1,6 @@
 //! Mornings on which Enedis is late for everybody: a few meters find out for the others.
 
+use linkyd::daemon::backlog::Backlog;
 use linkyd::domain::Dataset;
 use linkyd::exit::Exit;
 use linkyd::simulator::{Action, Envelope, Faults, Late, Match, MeterSpec, Stretch, World};
@@ -47,6 +48,7 @@ async fn on_a_late_morning_five_meters_find_out_and_the_fleet_waits() {
     assert_eq!(rig.calls() - before, 5 * DATASETS.len());
     assert_eq!((report.left, report.exit()), (0, Exit::Done));
     assert_eq!(asked(&rig).await, 5 * DATASETS.len());
+    assert_eq!(Backlog::of(&rig.engine()).await.unwrap().calls, 0, "what waits for a later pass is not left to fetch");
     // Later in the morning others look.
     rig.advance(60);
     rig.pass().await;
@@ -55,6 +57,7 @@ async fn on_a_late_morning_five_meters_find_out_and_the_fleet_waits() {
 
     let before = rig.calls();
     rig.next_morning(8, 10);
+    assert_eq!(Backlog::of(&rig.engine()).await.unwrap().calls, 12 * 3);
     rig.pass().await;
     assert_eq!(rig.calls() - before, METERS * DATASETS.len(), "the fleet is released, a call for each series");
     for n in 0..METERS {

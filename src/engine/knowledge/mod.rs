@@ -2,10 +2,12 @@
 //! how they look to the planner.
 
 mod first_day;
+mod newest;
 mod parts;
 mod planning;
 mod turn;
 
+pub use newest::{ENOUGH, Peers};
 pub use parts::{Part, parts};
 
 use std::collections::{BTreeMap, BTreeSet};

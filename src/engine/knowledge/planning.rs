@@ -44,12 +44,15 @@ impl Knowledge {
         all
     }
 
-    /// The calls for every series, counted.
+    /// The calls for every series, counted: but for those that are left to a later pass, because the newest day does
+    /// not seem to be published yet.
     #[must_use]
     pub fn demand_of_all(&self, source: &ActiveSource, now: DateTime<Utc>) -> Demand {
         let mut demand = Demand::default();
+        let later = self.wait_for_newest(now);
+        let waits = |call: &Call| self.peers_of(call).is_some_and(|peers| later.contains(&peers));
         self.each_meter(source, &Chosen::default(), now, |calls| {
-            for call in calls {
+            for call in calls.into_iter().filter(|call| !waits(call)) {
                 if let Some(series) = self.series.get(call.series) {
                     demand.add(&call, series.dataset);
                 }

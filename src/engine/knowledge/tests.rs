@@ -17,10 +17,14 @@ fn source(learnt: Learnt) -> SourceFacts {
 }
 
 fn knowledge(every: BTreeMap<Dataset, i32>) -> Knowledge {
+    knowledge_of(Vec::new(), every)
+}
+
+fn knowledge_of(series: Vec<SeriesFacts>, every: BTreeMap<Dataset, i32>) -> Knowledge {
     let part = Part {
         customers: Vec::new(),
         floors: BTreeMap::new(),
-        series: Vec::new(),
+        series,
         source: source(Learnt::default()),
         activations: BTreeMap::new(),
         failed: Vec::new(),
@@ -31,6 +35,50 @@ fn knowledge(every: BTreeMap<Dataset, i32>) -> Knowledge {
         since: BTreeMap::new(),
     };
     Knowledge::new(part, every)
+}
+
+/// A series that is not offered, for the reason of that code.
+fn not_offered(meter: i64, dataset: Dataset, code: &str) -> SeriesFacts {
+    SeriesFacts {
+        meter: MeterId(meter),
+        prm: format!("{meter:014}").parse().unwrap(),
+        name: format!("Maison {meter}"),
+        dataset,
+        source: SourceId(1),
+        elsewhere: BTreeMap::new(),
+        state: SeriesState::NotOffered,
+        code: Some(code.to_owned()),
+        not_before: None,
+        last_success_at: None,
+        seen: 0,
+        days: crate::domain::Coverage::new(),
+    }
+}
+
+/// The series that are asked for a test, by their place.
+fn probed(knowledge: &Knowledge) -> Vec<usize> {
+    let mut probing = std::collections::HashSet::new();
+    let turns = knowledge.series.iter().enumerate();
+    let turns = turns.map(|(index, series)| (index, knowledge.turn(index, series, &mut probing, 1_000)));
+    turns.filter(|(_, turn)| *turn == crate::plan::Turn::Probe).map(|(index, _)| index).collect()
+}
+
+#[test]
+fn one_probe_tells_for_all_meters_what_the_application_has_not_subscribed_to() {
+    let peaks = Dataset::DailyMaxPower;
+    let of_code = |code: &str| {
+        let series = (1..=4).flat_map(|meter| [CURVE, peaks].map(|dataset| not_offered(meter, dataset, code)));
+        knowledge_of(series.collect(), BTreeMap::new())
+    };
+    // One for each dataset, whoever's it is.
+    let of_application = of_code("900908");
+    assert_eq!(probed(&of_application), [0, 1]);
+    let kin: Vec<usize> = of_application.kin(1).map(|(index, _)| index).collect();
+    assert_eq!(kin, [1, 3, 5, 7], "its answer is everybody's, of that dataset alone");
+    // What a meter lacks is found out meter by meter.
+    let of_meters = of_code("ADAM-ERR0123");
+    assert_eq!(probed(&of_meters), [0, 2, 4, 6]);
+    assert_eq!(of_meters.kin(2).map(|(index, _)| index).collect::<Vec<_>>(), [2, 3]);
 }
 
 #[test]

@@ -29,9 +29,11 @@ impl Refused {
                 Reaches::Meter => (Some(series.meter), None, None),
                 Reaches::Direction => (Some(series.meter), direction, None),
             },
+            // The application may not use an API, or has not subscribed to it: no matter whose data it asks for.
+            SeriesState::NotOffered | SeriesState::Failing if reaction() == Some(Reaction::StopApi) => {
+                (None, None, Some(series.dataset))
+            }
             SeriesState::NotOffered => (Some(series.meter), direction, None),
-            // The application may not use an API: no matter whose data it asks for.
-            SeriesState::Failing if reaction() == Some(Reaction::StopApi) => (None, None, Some(series.dataset)),
             _ => return None,
         };
         Some(Self { meter, direction, dataset, state: series.state, code: series.code.clone() })

@@ -11,15 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Flight, SourcePass};
 use crate::domain::{Dataset, Day, DayRecord};
-use crate::engine::knowledge::published_end;
+use crate::engine::knowledge::{ENOUGH, Peers, published_end};
 use crate::plan::order::newest_first;
 use crate::plan::{Call, Reason};
-
-/// Meters that may turn out to be without the newest day of a dataset before the others wait.
-const MOST: usize = 5;
-
-/// A dataset, and whether the series had the days before.
-type Kind = (Dataset, bool);
 
 /// Whose turn it is: when the series was last asked for the day, who was not comes first; a place that lies
 /// anywhere; and the series.
@@ -31,30 +25,30 @@ pub(super) struct Canaries {
     /// Datasets of which somebody was given it.
     out: BTreeSet<Dataset>,
     /// The series that were not given it.
-    without: BTreeMap<Kind, BTreeSet<usize>>,
+    without: BTreeMap<Peers, BTreeSet<usize>>,
     /// The series that may be asked for it now.
-    chosen: BTreeMap<Kind, BTreeSet<usize>>,
+    chosen: BTreeMap<Peers, BTreeSet<usize>>,
     /// The calls of all others, by whose turn it is.
-    held: BTreeMap<Kind, BTreeMap<Turn, Call>>,
+    held: BTreeMap<Peers, BTreeMap<Turn, Call>>,
     /// Where the call of a series is held.
-    places: HashMap<usize, (Kind, Turn)>,
+    places: HashMap<usize, (Peers, Turn)>,
 }
 
 impl Canaries {
     /// Whether enough meters are without the newest day.
-    fn are_enough(&self, kind: Kind) -> bool {
-        self.without.get(&kind).is_some_and(|series| series.len() >= MOST)
+    fn are_enough(&self, peers: Peers) -> bool {
+        self.without.get(&peers).is_some_and(|series| series.len() >= ENOUGH)
     }
 
-    fn hold(&mut self, kind: Kind, turn: Turn, call: Call) {
-        self.held.entry(kind).or_default().insert(turn, call);
-        self.places.insert(call.series, (kind, turn));
+    fn hold(&mut self, peers: Peers, turn: Turn, call: Call) {
+        self.held.entry(peers).or_default().insert(turn, call);
+        self.places.insert(call.series, (peers, turn));
     }
 
     /// Forgets that the call of a series is held, or was chosen.
     pub(super) fn let_go(&mut self, series: usize) {
-        if let Some((kind, turn)) = self.places.remove(&series)
-            && let Some(held) = self.held.get_mut(&kind)
+        if let Some((peers, turn)) = self.places.remove(&series)
+            && let Some(held) = self.held.get_mut(&peers)
         {
             held.remove(&turn);
         }
@@ -81,7 +75,7 @@ impl Canaries {
 
     /// Whether calls are held that may still get their turn.
     pub(super) fn are_open(&self) -> bool {
-        self.held.iter().any(|(kind, held)| !held.is_empty() && !self.are_enough(*kind))
+        self.held.iter().any(|(peers, held)| !held.is_empty() && !self.are_enough(*peers))
     }
 }
 
@@ -89,13 +83,13 @@ impl SourcePass<'_> {
     /// Whether a call waits because the newest day does not seem to be published yet, or because others
     /// find that out first.
     pub(super) fn waits_for_others(&self, call: Call) -> bool {
-        let Some(kind) = self.undecided(call) else { return false };
-        self.canaries.chosen.get(&kind).is_none_or(|chosen| !chosen.contains(&call.series))
+        let Some(peers) = self.undecided(call) else { return false };
+        self.canaries.chosen.get(&peers).is_none_or(|chosen| !chosen.contains(&call.series))
     }
 
     /// Whether a call waits for a later pass because the newest day does not seem to be published yet.
     pub(super) fn waits_for_later(&self, call: Call) -> bool {
-        self.undecided(call).is_some_and(|kind| self.canaries.are_enough(kind))
+        self.undecided(call).is_some_and(|peers| self.canaries.are_enough(peers))
     }
 
     /// Takes the calls out of a plan that wait for what others find out: whoever looks for the next call need
@@ -103,7 +97,7 @@ impl SourcePass<'_> {
     pub(super) fn hold_back(&mut self, calls: Vec<Call>) -> Vec<Call> {
         let mut left = Vec::with_capacity(calls.len());
         for call in calls {
-            let Some(kind) = self.undecided(call) else {
+            let Some(peers) = self.undecided(call) else {
                 left.push(call);
                 continue;
             };
@@ -111,7 +105,7 @@ impl SourcePass<'_> {
             let record = self.knowledge.series.get(call.series).map(|series| series.days.get(newest));
             // Who was asked before says nothing new, and so comes after all who were not.
             let before = record.and_then(|record| record.checked_at);
-            self.canaries.hold(kind, (before, scattered(call.series, newest), call.series), call);
+            self.canaries.hold(peers, (before, scattered(call.series, newest), call.series), call);
         }
         left
     }
@@ -129,17 +123,17 @@ impl SourcePass<'_> {
         if self.canaries.places.is_empty() {
             return;
         }
-        let flying: Vec<(Kind, usize)> =
+        let flying: Vec<(Peers, usize)> =
             self.in_air.iter().filter_map(|f| Some((self.undecided(f.call)?, f.call.series))).collect();
         let Canaries { without, chosen, held, places, .. } = &mut self.canaries;
-        for (kind, held) in held {
-            let mut asked = without.get(kind).cloned().unwrap_or_default();
-            asked.extend(flying.iter().filter(|(of, _)| of == kind).map(|(_, series)| *series));
-            asked.extend(chosen.get(kind).into_iter().flatten());
-            for _ in asked.len()..MOST {
+        for (peers, held) in held {
+            let mut asked = without.get(peers).cloned().unwrap_or_default();
+            asked.extend(flying.iter().filter(|(of, _)| of == peers).map(|(_, series)| *series));
+            asked.extend(chosen.get(peers).into_iter().flatten());
+            for _ in asked.len()..ENOUGH {
                 let Some((_, call)) = held.pop_first() else { break };
                 places.remove(&call.series);
-                chosen.entry(*kind).or_default().insert(call.series);
+                chosen.entry(*peers).or_default().insert(call.series);
                 self.queue.push_front(call);
             }
         }
@@ -172,9 +166,9 @@ impl SourcePass<'_> {
             if self.canaries.out.insert(flight.dataset) {
                 self.let_all_go(flight.dataset);
             }
-        } else if let Some(kind) = self.canary(flight.call) {
-            let is_new = self.canaries.without.entry(kind).or_default().insert(flight.call.series);
-            if is_new && self.canaries.without.get(&kind).is_some_and(|series| series.len() == MOST) {
+        } else if let Some(peers) = self.canary(flight.call) {
+            let is_new = self.canaries.without.entry(peers).or_default().insert(flight.call.series);
+            if is_new && self.canaries.without.get(&peers).is_some_and(|series| series.len() == ENOUGH) {
                 let source = self.active.source.name();
                 tracing::info!(
                     source, dataset = %flight.dataset, day = %flight.newest,
@@ -185,18 +179,15 @@ impl SourcePass<'_> {
     }
 
     /// What a call finds out that nobody knows yet.
-    fn undecided(&self, call: Call) -> Option<Kind> {
+    fn undecided(&self, call: Call) -> Option<Peers> {
         self.canary(call).filter(|(dataset, _)| !self.canaries.out.contains(dataset))
     }
 
     /// Whether a call is made for the newest day alone: its dataset, and whether the series had the days
     /// before.
-    fn canary(&self, call: Call) -> Option<Kind> {
-        let alone = call.reason == Reason::Yesterday && call.oldest_wanted == call.days.last();
+    fn canary(&self, call: Call) -> Option<Peers> {
         let asked = self.chosen.request.only.is_some() || self.chosen.request.refetch;
-        let series = self.knowledge.series.get(call.series).filter(|_| alone && !asked)?;
-        let before = |days: i32| series.days.holds(call.days.last().plus(-days));
-        Some((series.dataset, before(1) || before(2)))
+        if asked { None } else { self.knowledge.peers_of(&call) }
     }
 }
 

@@ -456,19 +456,29 @@ statements! {
               w(meter, dataset, state, code, message, not_before, seen)
          WHERE s.meter = w.meter AND s.dataset = w.dataset AND (w.seen IS NULL OR s.seen = w.seen)
              AND (s.state, s.code, s.message, s.not_before) IS DISTINCT FROM (w.state, w.code, w.message, w.not_before)";
-    /// With the news of it for the series that it concerns.
+    /// With the news of it for the series that it concerns: only a refusal, or the end of one, says anything about
+    /// days that are wanted. How far back calls were accepted is news with each older one of a backfill, and
+    /// several instances may find it out side by side.
     ACTIVATIONS_PUT =
-        "WITH put AS (
-             INSERT INTO activation AS a (meter, direction, refused, accepted, refusals)
+        "WITH told AS (
              SELECT * FROM unnest($1::int4[], $2::int2[], $3::date[], $4::date[], $5::int4[])
+                 w(meter, direction, refused, accepted, refusals)
+         ),
+         put AS (
+             INSERT INTO activation AS a (meter, direction, refused, accepted, refusals)
+             SELECT meter, direction, refused, accepted, refusals FROM told
              ON CONFLICT (meter, direction) DO UPDATE
-             SET refused = excluded.refused, accepted = excluded.accepted, refusals = excluded.refusals
+             SET refused = excluded.refused, refusals = excluded.refusals,
+                 accepted = CASE WHEN (a.refused, a.refusals) IS NOT DISTINCT FROM (excluded.refused, excluded.refusals)
+                     THEN least(a.accepted, excluded.accepted) ELSE excluded.accepted END
              WHERE (a.refused, a.accepted, a.refusals)
                  IS DISTINCT FROM (excluded.refused, excluded.accepted, excluded.refusals)
-             RETURNING meter, direction
+             RETURNING meter, direction, refused
          )
-         UPDATE series s SET seen = s.seen + 1 FROM put p JOIN dataset d ON d.direction = p.direction
-         WHERE s.meter = p.meter AND d.id = s.dataset AND d.id < 8";
+         UPDATE series s SET seen = s.seen + 1
+         FROM put p LEFT JOIN activation b ON b.meter = p.meter AND b.direction = p.direction
+         JOIN dataset d ON d.direction = p.direction AND d.id < 8
+         WHERE s.meter = p.meter AND d.id = s.dataset AND (p.refused IS NOT NULL OR b.refused IS NOT NULL)";
     /// The counters of some series.
     SERIES_COUNTERS =
         "SELECT s.meter, s.dataset, s.seen FROM unnest($1::int4[], $2::int2[]) w(meter, dataset)
@@ -561,10 +571,12 @@ statements! {
          WHERE account = (SELECT account FROM source WHERE id = $1) AND at_ms >= $2
            AND outcome = 0
            AND ((dataset IS NULL AND api IS NULL) OR status = 401 OR code = ANY ($3::text[]))";
-    /// The last line after that one behind which only lines are that may still change.
+    /// The last line after that one behind which only lines are that may still change: by the instant of the line that
+    /// was written last, since a clock that jumped ahead leaves lines of a time that is yet to come.
     TALLY_SETTLED =
-        "SELECT coalesce(min(k.id) FILTER (WHERE k.at_ms > n.newest - $2) - 1, $1)
-         FROM (SELECT max(at_ms) AS newest FROM call WHERE id > $1) n LEFT JOIN call k ON k.id > $1";
+        "SELECT coalesce(min(k.id) FILTER (WHERE abs(k.at_ms - n.newest) < $2) - 1, $1)
+         FROM (SELECT (SELECT at_ms FROM call WHERE id > $1 ORDER BY id DESC LIMIT 1) AS newest) n
+         LEFT JOIN call k ON k.id > $1";
     /// The durations are those of `DURATIONS_MS`.
     TALLY =
         "SELECT s.name, k.api, k.dataset, k.outcome, k.status, k.code, count(*), coalesce(sum(k.duration_ms), 0)::int8,

@@ -270,9 +270,12 @@ statements! {
     SERIES_STATE =
         "UPDATE series SET state = ?, code = ?, message = ?, not_before = ? WHERE meter = ? AND dataset = ?";
     ACTIVATION_PUT =
-        "INSERT INTO activation (meter, direction, refused, accepted, refusals) VALUES (?, ?, ?, ?, ?)
+        "INSERT INTO activation AS a (meter, direction, refused, accepted, refusals) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (meter, direction) DO UPDATE
-         SET refused = excluded.refused, accepted = excluded.accepted, refusals = excluded.refusals";
+         SET refused = excluded.refused, refusals = excluded.refusals,
+             accepted = CASE WHEN a.refused IS excluded.refused AND a.refusals = excluded.refusals
+                 THEN coalesce(min(a.accepted, excluded.accepted), a.accepted, excluded.accepted)
+                 ELSE excluded.accepted END";
     LEARNT_PUT =
         "INSERT INTO learnt (source, dataset, max_days, max_days_until, history_short, api, api_since, not_before)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -339,8 +342,9 @@ statements! {
 
     /// The last line after that one behind which only lines are that may still change.
     TALLY_SETTLED =
-        "SELECT coalesce(min(k.id) FILTER (WHERE k.at_ms > n.newest - ?2) - 1, ?1)
-         FROM (SELECT max(at_ms) AS newest FROM call WHERE id > ?1) n LEFT JOIN call k ON k.id > ?1";
+        "SELECT coalesce(min(k.id) FILTER (WHERE abs(k.at_ms - n.newest) < ?2) - 1, ?1)
+         FROM (SELECT (SELECT at_ms FROM call WHERE id > ?1 ORDER BY id DESC LIMIT 1) AS newest) n
+         LEFT JOIN call k ON k.id > ?1";
     /// The durations are those of `DURATIONS_MS`.
     TALLY =
         "SELECT s.name, k.api, k.dataset, k.outcome, k.status, k.code, count(*), coalesce(sum(k.duration_ms), 0),

@@ -260,6 +260,22 @@ async fn the_tally_goes_on_from_what_has_settled<H: Host>() {
     }
     let settled = world.store.call_tally(CallId(0)).await.unwrap().settled;
     assert!(settled > lost, "{settled:?} and {lost:?}");
+    // The clock jumps ahead and comes back, and counts on from there.
+    world.wait(400 * 86_400);
+    let ahead = world.reserve(CURVE, span).await;
+    world.store.settle(failed(ahead), Vec::new()).await.unwrap();
+    world.wait(-400 * 86_400);
+    let slow = world.reserve(CURVE, span).await;
+    let quick = world.reserve(CURVE, span).await;
+    world.store.settle(failed(quick), Vec::new()).await.unwrap();
+    assert_eq!(tallied(&mut tally, &world.store).await, [(Some("http-503".into()), 9, 810)]);
+    world.store.settle(failed(slow), Vec::new()).await.unwrap();
+    assert_eq!(tallied(&mut tally, &world.store).await, [(Some("http-503".into()), 10, 900)]);
+    world.wait(3_600);
+    let last = world.reserve(CURVE, span).await;
+    world.store.settle(failed(last), Vec::new()).await.unwrap();
+    assert_eq!(tallied(&mut tally, &world.store).await, [(Some("http-503".into()), 11, 990)]);
+    let settled = world.store.call_tally(CallId(0)).await.unwrap().settled;
     // Only what came since is read again, and whoever begins anew comes to the same.
     let since = world.store.call_tally(settled).await.unwrap();
     assert_eq!(since.calls.iter().map(|(_, tally)| tally.calls).sum::<i64>(), 1);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::domain::SeriesState;
-use crate::store::{Effect, LEASE_MS, StoreError};
+use crate::domain::{Direction, SeriesState};
+use crate::store::{Activation, Effect, LEASE_MS, StoreError};
 
 const SPAN: (&str, &str) = ("2026-11-17", "2026-11-24");
 
@@ -94,6 +94,30 @@ async fn a_state_that_changes_is_news() {
     assert_eq!(seen(&rig.store).await, known + 1);
     let late = rig.store.reserve(&call(CURVE, span(), Some(known)), &LIMITS, NOW * 1000).await.unwrap();
     assert_eq!(late, Reserved::Changed);
+}
+
+/// A backfill reaches further back with each call, which changes nothing that is planned.
+#[tokio::test]
+async fn only_a_refusal_or_its_end_makes_an_activation_news() {
+    let rig = Rig::new().await;
+    let tell = async |refused: Option<&str>, accepted: Option<&str>, refusals| {
+        let before = seen(&rig.store).await;
+        let known = Activation { refused: refused.map(day), accepted: accepted.map(day), refusals };
+        let effect = Effect::Activation { meter: METER, direction: Direction::Consumption, known };
+        rig.store.apply(vec![effect]).await.unwrap();
+        seen(&rig.store).await - before
+    };
+    let stored = async || rig.one("SELECT concat_ws(' ', refused, accepted, refusals) FROM activation").await;
+    assert_eq!(tell(None, Some("2026-11-10"), 0).await, 0);
+    assert_eq!(tell(None, Some("2026-11-03"), 0).await, 0);
+    // Another instance that has not reached as far takes nothing back.
+    assert_eq!(tell(None, Some("2026-11-17"), 0).await, 0);
+    assert_eq!(stored().await, "2026-11-03 0");
+    assert_eq!(tell(Some("2026-10-01"), Some("2026-11-03"), 1).await, 1);
+    assert_eq!(tell(Some("2026-10-01"), Some("2026-11-02"), 1).await, 1, "the search goes on");
+    assert_eq!(tell(Some("2026-10-01"), None, 2).await, 1, "and what a later refusal contradicts is forgotten");
+    assert_eq!(stored().await, "2026-10-01 2");
+    assert_eq!(tell(None, Some("2026-09-01"), 0).await, 1);
 }
 
 /// Decisions of many instances at once come one after the other.
