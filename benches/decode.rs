@@ -6,6 +6,8 @@
 //! then turns labels into instants, settles the clock changes, sorts out copies and overlaps and
 //! checks meter, period, unit and direction.
 
+#[path = "support/body.rs"]
+mod body;
 #[path = "support/enedis.rs"]
 mod enedis;
 #[path = "support/figures.rs"]
@@ -15,14 +17,10 @@ mod in_memory;
 
 use std::borrow::Cow;
 use std::hint::black_box;
-use std::sync::Arc;
 
-use linkyd::client::Transport as _;
-use linkyd::clock::{Calendar, Clock, ManualClock};
 use linkyd::decode::{Expected, decode};
-use linkyd::domain::{Api, Dataset, Day, Days, Prm, Span, Step};
-use linkyd::simulator::{Limits, Simulator};
-use linkyd::source::{Ask, Label, Source as _};
+use linkyd::domain::{Api, Dataset, Day, Days};
+use linkyd::source::Label;
 use serde::Deserialize;
 
 use figures::{Outcome, StopWatch, line, median};
@@ -100,7 +98,7 @@ async fn main() -> Outcome {
             let prm = enedis::prm()?;
             let end: Day = "2026-11-24".parse()?;
             let days = Days::new(end.plus(if dataset.curve() { -7 } else { -365 }), end).ok_or("there are days")?;
-            let body = body(api, dataset, step, &prm, days).await?;
+            let body = body::body(api, dataset, step, &prm, days).await?;
             let expected = Expected { api, label: Label::End, dataset, prm: &prm, days };
             let found = decode(&body, &expected)?;
             assert!(found.anomalies.is_empty() && !found.values.is_empty(), "{found:?}");
@@ -119,28 +117,6 @@ impl Curve for Dataset {
     fn curve(self) -> bool {
         self.kind() == linkyd::domain::Kind::LoadCurve
     }
-}
-
-/// What the simulated Enedis answers.
-async fn body(api: Api, dataset: Dataset, step: i64, prm: &Prm, days: Days) -> Outcome<Vec<u8>> {
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(enedis::NOW.parse()?));
-    let mut world = enedis::world(prm.clone());
-    world.rules.limits = Limits::OFF;
-    if let Some(meter) = world.meter_mut(prm) {
-        meter.step = Step::from_minutes(step).ok_or("a step")?;
-    }
-    let simulator = Simulator::new(world, Arc::clone(&clock), Calendar::new(Arc::clone(&clock), None));
-    let transport = in_memory::InMemory(simulator);
-    let source = enedis::source("http://localhost/".parse()?, api);
-    let token = transport.send(&source.token_request().ok_or("Enedis wants a token")?).await?;
-    let token = source.read_token(&token, clock.now()).map_err(|refusal| refusal.code)?;
-    let span = Span::new(dataset, days, 365, days).ok_or("a span")?;
-    let answer =
-        transport.send(&source.request(Ask { prm, span, api, newest: span.days().last() }, Some(&token))).await?;
-    if answer.status != 200 {
-        return Err(format!("status {}", answer.status).into());
-    }
-    Ok(answer.body)
 }
 
 fn compare(name: &str, body: &[u8], expected: &Expected<'_>) -> Outcome {

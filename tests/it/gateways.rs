@@ -12,11 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::support::gateways::{conso, med};
 use crate::support::{Rig, at, day, on_each_engine, polls, prm};
 
-// Whole histories that take weeks of a small budget are the engine's business, whatever keeps them.
+// What takes weeks of a small budget is the engine's business, whatever keeps them.
 on_each_engine! {
     while_one_source_is_down_the_next_stands_in_and_nothing_is_doubled,
     a_ban_stops_every_call_for_a_week_or_until_an_operator_lifts_it,
-    a_gateway_that_only_fails_rests_longer_each_time,
     what_a_gateway_says_about_its_quota_is_obeyed_at_once,
     a_budget_that_is_used_up_is_waited_for_and_moves_nothing,
     while_a_source_that_serves_less_stands_in_no_day_expires,
@@ -224,6 +223,7 @@ async fn a_ban_stops_every_call_for_a_week_or_until_an_operator_lifts_it() {
     assert!(rig.simulator.counters().conso.requests > asked);
 }
 
+#[tokio::test]
 async fn a_gateway_that_only_fails_rests_longer_each_time() {
     let mut rig = household(36).await.served_by(&["home"]);
     rig.gateways = vec![conso(&rig.simulator, "home")];

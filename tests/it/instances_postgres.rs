@@ -23,7 +23,7 @@ use linkyd::store::postgres::{Address, PostgresStore, TimeOf};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli_rig::{Home, MORNING, Simulated, meter, source, wait_for};
+use crate::cli_rig::{Home, METER, MORNING, Simulated, meter, source, wait_for};
 use crate::postgres::{Database, Server};
 use crate::support::driven::{Driven, Watched};
 use crate::support::{InMemory, at, day};
@@ -270,20 +270,22 @@ async fn an_instance_that_was_away_for_longer_than_its_lease_is_fenced() {
 }
 
 /// A home whose database is on a server, for an Enedis that is asked so often.
-fn home(database: &Database, enedis: &Simulated, (per_second, per_hour): (u32, u32), since: &str) -> Home {
+fn home(database: &Database, enedis: &Simulated, (per_second, per_hour): (u32, u32), meters: &str) -> Home {
     let home = Home::empty();
     let source = source(&enedis.url, "")
         .replace("requests_per_second = 1000", &format!("requests_per_second = {per_second}"))
         .replace("requests_per_hour = 1000000", &format!("requests_per_hour = {per_hour}"));
     let place = format!("[database]\nurl = \"{}\"\n", database.url());
-    home.configure(&format!("{place}{source}"), &meter(&format!("since = \"{since}\"")));
+    home.configure(&format!("{place}{source}"), meters);
     home
 }
 
 /// How many calls of a log asked for what another one had asked for already.
 fn asked_twice(calls: &[Value]) -> usize {
-    let spans: BTreeSet<String> =
-        calls.iter().map(|call| format!("{} {} {}", call["dataset"], call["start"], call["end"])).collect();
+    let spans: BTreeSet<String> = calls
+        .iter()
+        .map(|call| format!("{} {} {} {}", call["prm"], call["dataset"], call["start"], call["end"]))
+        .collect();
     calls.len() - spans.len()
 }
 
@@ -294,7 +296,7 @@ fn a_process_that_is_killed_leaves_nothing_behind() {
     let folder = crate::cli_rig::folder();
     let enedis = Simulated::start(folder.path(), &["--no-limits", "--latency-ms", "100"]);
     // Slow enough that all have a share.
-    let home = home(&database, &enedis, (20, 1_000_000), "2026-01-01");
+    let home = home(&database, &enedis, (20, 1_000_000), &meter("since = 2026-01-01"));
     let mut instances: Vec<_> = (0..4).map(|_| home.start(&["sync", "--at", MORNING])).collect();
     wait_for("some calls of all", || (enedis.calls().len() >= 30).then_some(()));
     let mut killed = instances.remove(1);
@@ -334,7 +336,15 @@ fn two_processes_share_one_pace_and_one_budget_and_one_of_them_is_killed() {
     std::fs::write(&world, "[rules]\nany_prm = true\n[rules.limits]\nper_second = 5\nper_hour_2026 = 30\n").unwrap();
     let enedis = Simulated::start(folder.path(), &["--world", world.to_str().unwrap(), "--latency-ms", "300"]);
     // Each of them would be within the limit by itself, with room for a machine that is busy; both together would not.
-    let home = home(&database, &enedis, (4, PER_HOUR), "2026-06-01");
+    // There are meters enough to go on with while those of the dead are still held.
+    let meters: String = (10..40)
+        .map(|n| {
+            meter("since = 2026-11-01")
+                .replace(METER, &format!("12345678901{n}1"))
+                .replace("Maison", &format!("Maison {n}"))
+        })
+        .collect();
+    let home = home(&database, &enedis, (4, PER_HOUR), &meters);
     let mut first = home.start(&["sync", "--at", MORNING]);
     let mut second = home.start(&["sync", "--at", MORNING]);
     wait_for("a share of both", || (enedis.calls().len() >= 12).then_some(()));

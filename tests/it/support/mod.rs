@@ -445,7 +445,9 @@ impl Rig {
         let (meter, stored) = (series.meter, series.days);
         let since = self.meters.iter().find(|m| m.prm == *prm).unwrap().since;
         let known = facts.activations.get(&(meter, dataset.direction())).copied().unwrap_or_default();
-        let served = stored.first_known().unwrap();
+        // A server tells nothing of complete days that have left the window.
+        let oldest = self.status(prm, dataset).await.oldest_day;
+        let served = stored.first_known().into_iter().chain(oldest).min().unwrap();
         [since, known.refused.map(Day::next)].into_iter().flatten().fold(served, Day::max)
     }
 
