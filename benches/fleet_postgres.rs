@@ -22,6 +22,7 @@ mod server;
 mod support;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use chrono::{DateTime, Utc};
 use linkyd::domain::{
@@ -206,8 +207,8 @@ async fn bodies(calls: &[Call], series: &[SeriesFacts]) -> Outcome<BTreeMap<Data
     let mut bodies = BTreeMap::new();
     for call in calls {
         let dataset = series.get(call.series).ok_or("a call is for a series")?.dataset;
-        if !bodies.contains_key(&dataset) {
-            bodies.insert(dataset, body::body(Api::V2026, dataset, 30, &prm, call.days).await?);
+        if let Entry::Vacant(none) = bodies.entry(dataset) {
+            none.insert(body::body(Api::V2026, dataset, 30, &prm, call.days).await?);
         }
     }
     Ok(bodies)

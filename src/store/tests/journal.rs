@@ -35,7 +35,7 @@ fn call(world: &World<impl Host>, asks: Option<(MeterId, Dataset, Days)>) -> New
 
 async fn of_several_words_about_a_series_the_last_one_holds<H: Host>() {
     let world = World::<H>::new().await;
-    let word = |dataset, state, code: Option<&str>| Effect::Series {
+    let said = |dataset, state, code: Option<&str>| Effect::Series {
         meter: METER,
         dataset,
         state,
@@ -50,10 +50,10 @@ async fn of_several_words_about_a_series_the_last_one_holds<H: Host>() {
     };
     let effects = vec![
         activation(1),
-        word(CURVE, SeriesState::Waiting, None),
-        word(Dataset::DailyConsumption, SeriesState::Suspended, Some("ADAM-ERR0069")),
+        said(CURVE, SeriesState::Waiting, None),
+        said(Dataset::DailyConsumption, SeriesState::Suspended, Some("ADAM-ERR0069")),
         activation(2),
-        word(CURVE, SeriesState::Failing, Some("http-503")),
+        said(CURVE, SeriesState::Failing, Some("http-503")),
     ];
     let known = world.store.counters(&Dataset::ALL.map(|dataset| (METER, dataset))).await.unwrap();
     world.store.apply_known(effects, known.clone()).await.unwrap();
@@ -272,8 +272,8 @@ async fn the_tally_goes_on_from_what_has_settled<H: Host>() {
     world.store.settle(failed(slow), Vec::new()).await.unwrap();
     assert_eq!(tallied(&mut tally, &world.store).await, [(Some("http-503".into()), 10, 900)]);
     world.wait(3_600);
-    let last = world.reserve(CURVE, span).await;
-    world.store.settle(failed(last), Vec::new()).await.unwrap();
+    let later = world.reserve(CURVE, span).await;
+    world.store.settle(failed(later), Vec::new()).await.unwrap();
     assert_eq!(tallied(&mut tally, &world.store).await, [(Some("http-503".into()), 11, 990)]);
     let settled = world.store.call_tally(CallId(0)).await.unwrap().settled;
     // Only what came since is read again, and whoever begins anew comes to the same.
