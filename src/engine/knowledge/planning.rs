@@ -94,7 +94,8 @@ impl Knowledge {
         let today = self.today(source, chosen, now);
         let series: BTreeSet<usize> = touched.iter().flat_map(|index| self.siblings(*index)).collect();
         let meters: BTreeSet<MeterId> = series.iter().filter_map(|i| self.series.get(*i)).map(|s| s.meter).collect();
-        if series.iter().filter_map(|index| self.series.get(*index)).any(Refused::is_of_all_meters) {
+        if series.iter().filter_map(|index| self.series.get(*index)).any(|one| self.waits_for_all(one, now.timestamp()))
+        {
             return None;
         }
         let mut calls = Vec::new();

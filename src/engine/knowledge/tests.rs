@@ -75,9 +75,15 @@ fn one_probe_tells_for_all_meters_what_the_application_has_not_subscribed_to() {
     assert_eq!(probed(&of_application), [0, 1]);
     let kin: Vec<usize> = of_application.kin(1).map(|(index, _)| index).collect();
     assert_eq!(kin, [1, 3, 5, 7], "its answer is everybody's, of that dataset alone");
+    assert!(of_application.series.iter().all(|series| of_application.waits_for_all(series, 1_000)));
+    // Until it is due, each meter can be planned without the others.
+    let mut resting = of_application.series[0].clone();
+    resting.not_before = Some(2_000);
+    assert!(!of_application.waits_for_all(&resting, 1_000) && of_application.waits_for_all(&resting, 2_000));
     // What a meter lacks is found out meter by meter.
     let of_meters = of_code("ADAM-ERR0123");
     assert_eq!(probed(&of_meters), [0, 2, 4, 6]);
+    assert!(!of_meters.waits_for_all(&of_meters.series[0], 1_000));
     assert_eq!(of_meters.kin(2).map(|(index, _)| index).collect::<Vec<_>>(), [2, 3]);
 }
 

@@ -38,14 +38,17 @@ impl Refused {
         };
         Some(Self { meter, direction, dataset, state: series.state, code: series.code.clone() })
     }
-
-    /// Whether a series was refused for what concerns all meters alike.
-    pub(super) fn is_of_all_meters(series: &SeriesFacts) -> bool {
-        Self::of(series).is_some_and(|refused| refused.meter.is_none())
-    }
 }
 
 impl Knowledge {
+    /// Whether a series waits for a call, of whichever meter, that tests a refusal of all meters alike. While that
+    /// rests nobody makes one, and no plan depends on another.
+    pub(super) fn waits_for_all(&self, facts: &SeriesFacts, now: i64) -> bool {
+        let concerns_all = Refused::of(facts).is_some_and(|refused| refused.meter.is_none());
+        let rests = [facts.not_before, self.learnt(facts.dataset).not_before].into_iter().flatten().any(|at| at > now);
+        concerns_all && !rests
+    }
+
     /// Whether a series is asked at `now`, asked for a test only, or not at all.
     pub(super) fn turn(&self, index: usize, facts: &SeriesFacts, probing: &mut HashSet<Refused>, now: i64) -> Turn {
         if self.learnt(facts.dataset).not_before.is_some_and(|at| at > now) {

@@ -30,15 +30,17 @@ impl SourcePass<'_> {
     /// Another instance holds the series.
     pub(super) fn taken(&mut self, call: &NewCall, until: Duration) {
         let Some(index) = self.index_of(call) else { return };
-        // Its calls leave the queue with the next plan of its meter, before anything else is sent.
         self.knowledge.taken.insert(index, until);
-        self.knowledge.touch(index);
+        self.canaries.let_go(index);
+        self.queue.retain(|call| call.series != index);
     }
 
     /// More is known of the series than this pass knows.
     pub(super) fn changed(&mut self, call: &NewCall) {
         let Some(index) = self.index_of(call) else { return };
         self.outdated.insert(index);
+        self.canaries.let_go(index);
+        self.queue.retain(|call| call.series != index);
     }
 
     /// Reads what has changed, all of it at once.
