@@ -359,10 +359,24 @@ pub enum DbCommand {
     Migrate(ReportArgs),
     /// Look for damage and contradictions; changes nothing
     Check(ReportArgs),
+    /// Write the SQLite file into a new one as it is now, whoever uses it meanwhile
+    Backup(BackupArgs),
     /// Copy everything into another database, of the same kind or not, and look whether it arrived
     Copy(CopyArgs),
     /// Read kept answers again and mend what is stored of them; makes no call
     Replay(ReplayArgs),
+}
+
+/// `linkyd db backup`
+#[derive(Debug, Clone, Args)]
+pub struct BackupArgs {
+    /// The new file. Nothing is ever replaced, and only its owner may read it
+    #[arg(value_name = "FILE")]
+    pub to: PathBuf,
+
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `linkyd db replay`

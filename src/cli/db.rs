@@ -49,6 +49,7 @@ pub(super) async fn db(command: &DbCommand, loaded: &Loaded, clock: &Arc<dyn Clo
             }
             Ok(if findings.is_empty() { Exit::Done } else { Exit::Failed })
         }
+        DbCommand::Backup(args) => super::backup::backup(args, place).await,
         DbCommand::Copy(args) => super::copy::copy(args, place, clock).await,
         DbCommand::Replay(args) => super::replay::run(args, loaded, clock).await,
     }

@@ -20,6 +20,7 @@ use crate::store::StoreError;
 
 pub mod args;
 mod authorize;
+mod backup;
 mod copy;
 mod db;
 mod demo;

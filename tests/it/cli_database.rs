@@ -349,3 +349,53 @@ fn a_copy_never_goes_where_something_else_is() {
     }
     home.run(&["db", "copy"]).exits(64);
 }
+
+#[test]
+fn a_backup_is_whole_and_replaces_nothing() {
+    let (home, _enedis) = stocked();
+    // Somebody is at work: their lock is no business of a backup.
+    let _at_work = linkyd::store::lock::ProcessLock::take(&home.database(), "linkyd run").unwrap();
+    let to = home.path("backup.db").display().to_string();
+    let done = home.run(&["db", "backup", &to, "--json"]).exits(0).json();
+    assert_eq!(keys(&done), ["bytes", "database", "tables", "to"]);
+    assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(done["bytes"], fs::metadata(&to).unwrap().len());
+    let days = "SELECT CAST(count(*) AS TEXT) || ' ' || sum(watts) FROM v_load_curve WHERE day < '2026-11-20'";
+    let (ours, theirs) = (home.rows(days), rows(&home.path("backup.db"), days));
+    assert!(ours[0].len() > 8 && ours == theirs, "{ours:?} {theirs:?}");
+    let curve = "SELECT CAST(count(*) AS TEXT) FROM load_curve";
+    assert_eq!(rows(&home.path("backup.db"), curve), [done["tables"]["load_curve"].to_string()]);
+    // It serves as the database.
+    let elsewhere = Home::empty();
+    fs::copy(&to, elsewhere.database()).unwrap();
+    elsewhere.configure(&source(NOBODY, ""), &meter("since = 2026-10-01"));
+    elsewhere.assert_whole();
+    elsewhere.run_at_morning(&["status", "--check"]).exits(0);
+
+    let before = fs::read(&to).unwrap();
+    let ran = home.run(&["db", "backup", &to]).exits(64);
+    assert!(ran.err.contains("exists already"), "{}", ran.err);
+    assert_eq!(fs::read(&to).unwrap(), before);
+    let own = home.database().display().to_string();
+    home.run(&["db", "backup", &own]).exits(64);
+    let ran = home.run(&["db", "backup", "nowhere/backup.db"]).exits(74);
+    assert!(ran.err.contains("nowhere/backup.db cannot be written"), "{}", ran.err);
+    let text = home.run(&["db", "backup", "other.db"]).exits(0).out;
+    assert!(text.contains("other.db: ") && text.contains("whole."), "{text}");
+    let left: Vec<_> = fs::read_dir(home.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".part")), "{left:?}");
+}
+
+#[test]
+fn a_backup_needs_a_database_of_a_file() {
+    let home = Home::new(NOBODY);
+    home.run(&["db", "backup", "b.db"]).exits(69);
+    assert!(!home.path("b.db").exists());
+    home.run(&["db", "backup"]).exits(64);
+    let config =
+        format!("[database]\nurl = \"postgres://linky:s3cret@127.0.0.1:1/power\"\n{}{}", source(NOBODY, ""), meter(""));
+    home.write("config.toml", &config, 0o640);
+    let ran = home.run(&["db", "backup", "b.dump"]).exits(64);
+    let command = "pg_dump --format=custom --host=127.0.0.1 --port=1 --username=linky --file=b.dump power";
+    assert!(ran.err.contains(command) && !ran.err.contains("s3cret"), "{}", ran.err);
+}

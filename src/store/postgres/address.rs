@@ -5,6 +5,7 @@
 //! error nor `Debug` repeats any part of the URL that could be a secret.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -148,6 +149,20 @@ impl Address {
         &self.shown
     }
 
+    /// The command that dumps what is there into a file, in the letters of a shell; it holds no password.
+    #[must_use]
+    pub fn dump_command(&self, to: &Path) -> String {
+        let options = &self.options;
+        let mut words = vec!["pg_dump".to_owned(), "--format=custom".to_owned()];
+        words.push(format!("--host={}", host(options)));
+        words.push(format!("--port={}", options.get_port()));
+        words.push(format!("--username={}", options.get_username()));
+        words.extend(self.schema.as_ref().map(|schema| format!("--schema={schema}")));
+        words.push(format!("--file={}", to.display()));
+        words.push(options.get_database().unwrap_or(options.get_username()).to_owned());
+        words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
+    }
+
     /// What the server shows as the name of these connections.
     #[must_use]
     pub fn named(mut self, application: &str) -> Self {
@@ -156,6 +171,12 @@ impl Address {
         }
         self
     }
+}
+
+/// A word as a shell reads it.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:@,+".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// Whether a database URL is that of a server.
@@ -181,10 +202,15 @@ fn shown(url: &Url) -> String {
     shown.into()
 }
 
+/// The host, or the folder of the socket.
+fn host(options: &PgConnectOptions) -> String {
+    options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string())
+}
+
 fn place(options: &PgConnectOptions, schema: Option<&str>) -> String {
     let user = options.get_username();
     let database = options.get_database().unwrap_or(user);
-    let host = options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string());
+    let host = host(options);
     let schema = schema.map(|schema| format!(", schema {schema}")).unwrap_or_default();
     format!("{database} of {user} at {host}:{}{schema}", options.get_port())
 }
@@ -215,6 +241,18 @@ mod tests {
             assert_eq!(error, wrong);
             assert!(!error.to_string().contains("s3cret"));
         }
+    }
+
+    #[test]
+    fn a_dump_is_told_without_the_password() {
+        let dump = |url: &str, to: &str| Address::parse(url, None).unwrap().dump_command(Path::new(to));
+        assert_eq!(
+            dump("postgres://linky:s3cret@db.home:5433/power?sslmode=require&schema=energy", "/backup/a.dump"),
+            "pg_dump --format=custom --host=db.home --port=5433 --username=linky --schema=energy --file=/backup/a.dump power"
+        );
+        // What a shell would take apart is kept together.
+        let odd = dump("postgres://linky@db.home/p%20w", "it's; rm");
+        assert!(odd.ends_with(r"'--file=it'\''s; rm' 'p w'") && odd.contains(" --port=5432 "), "{odd}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! transaction does is in `setup` (configuration, calendar, windows), `commit` (answers), `ledger`
 //! (the journal of calls), `effects` (what was learnt) and `facts` (everything that is read).
 
+mod backup;
 mod batch;
 mod bulk;
 mod calendar;
@@ -41,6 +42,7 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use tokio::sync::Mutex;
 
+pub use self::backup::{BackedUp, BackupError, backup};
 pub(crate) use errors::MISSING_FOLDER;
 pub use schema::NEWEST as NEWEST_SCHEMA;
 #[cfg(test)]

@@ -29,6 +29,7 @@ statements! {
     /// Gives memory back that the cache of pages holds.
     SHRINK = "PRAGMA shrink_memory";
     INTEGRITY = "PRAGMA integrity_check(20)";
+    QUICK_CHECK = "PRAGMA quick_check(20)";
     FOREIGN_KEYS = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check";
 
     // Setting up.
@@ -451,6 +452,10 @@ statements! {
         "UPDATE call SET meter = NULL, dataset = NULL, start_day = NULL, end_day = NULL WHERE meter = ?1";
     METER_FORGET = "DELETE FROM meter WHERE id = ?1";
     VACUUM = "VACUUM";
+
+    // Backing up.
+    VACUUM_INTO = "VACUUM INTO ?1";
+    TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY 1";
 
     // What the operator sees.
     STATUS_SERIES =

@@ -1,0 +1,192 @@
+//! `linkyd db backup`: the file as of one instant, into a new file, while whoever writes it goes on.
+//!
+//! SQLite writes the copy itself (`VACUUM INTO`), from one snapshot, without what lies in free pages. It takes shape
+//! beside its place under another name and moves there only once it is whole and on the disk, so that what stands
+//! there is never half a backup, and nothing that stood there before is replaced.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection};
+
+use super::connect::{Access, Connection, options};
+use super::{errors, schema, sql};
+use crate::store::StoreError;
+
+/// What a backup holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackedUp {
+    /// Rows by table.
+    pub tables: BTreeMap<String, i64>,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// What kept a backup from being made.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something is there already.
+    #[error("{} exists already, and a backup replaces nothing; name a new file", .0.display())]
+    Exists(PathBuf),
+    /// The new file cannot be written.
+    #[error("{} cannot be written: {what}", .to.display())]
+    NotWritten {
+        /// Where the backup was to be.
+        to: PathBuf,
+        /// What happened.
+        what: String,
+    },
+    /// The new file does not hold what the database holds.
+    #[error("the backup is not sound ({0}) and was removed; look at the database with `linkyd db check`")]
+    Unsound(String),
+}
+
+/// Writes the database at `path` into the new file `to`, which only its owner may read: there may be personal data in
+/// it. Any schema that this linkyd knows will do, as before an upgrade.
+pub async fn backup(path: &Path, to: &Path) -> Result<BackedUp, BackupError> {
+    let place = path.display().to_string();
+    let mut source = Connection::open(path, &place, Access::Read).await?;
+    let conn = source.bare();
+    let version = schema::version(conn, &place).await.map_err(|error| errors::explain(&place, error))?;
+    if version == 0 {
+        let reason = "there is nothing of linkyd's in it yet".to_owned();
+        return Err(StoreError::Unreachable { place, reason }.into());
+    }
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(BackupError::Exists(to.to_owned()));
+    }
+    let failed = |error: &dyn std::fmt::Display| BackupError::NotWritten { to: to.to_owned(), what: error.to_string() };
+    let to = std::path::absolute(to).map_err(|error| failed(&error))?;
+    let part = beside(&to);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    drop(options.open(&part).map_err(|error| failed(&error))?);
+    let done = write(conn, &place, &part, &to).await;
+    let _nothing = fs::remove_file(&part);
+    done
+}
+
+/// The name under which a backup takes shape.
+fn beside(to: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(to.file_name().unwrap_or_default());
+    name.push(format!(".{}.part", std::process::id()));
+    to.with_file_name(name)
+}
+
+async fn write(conn: &mut SqliteConnection, place: &str, part: &Path, to: &Path) -> Result<BackedUp, BackupError> {
+    let broken = |error| BackupError::Store(errors::explain(place, error));
+    let failed = |what: String| BackupError::NotWritten { to: to.to_owned(), what };
+    let name = part.to_str().ok_or_else(|| failed("its name is no UTF-8".to_owned()))?;
+    let before = counts(conn).await.map_err(broken)?;
+    match sqlx::query(sql::VACUUM_INTO).bind(name).execute(&mut *conn).await {
+        Ok(_) => {}
+        Err(error) if matches!(errors::code(&error), Some(10 | 13 | 14)) => return Err(failed(error.to_string())),
+        Err(error) => return Err(broken(error.into())),
+    }
+    let after = counts(conn).await.map_err(broken)?;
+    let tables = sound(part, &before, &after).await?;
+    let io = |error: io::Error| failed(error.to_string());
+    let file = File::open(part).map_err(io)?;
+    file.sync_all().map_err(io)?;
+    let bytes = file.metadata().map_err(io)?.len();
+    settle(part, to)?;
+    if let Some(folder) = to.parent() {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+    }
+    Ok(BackedUp { tables, bytes })
+}
+
+/// Gives the whole backup its name, unless somebody else took that meanwhile.
+fn settle(part: &Path, to: &Path) -> Result<(), BackupError> {
+    let failed = |error: &io::Error| BackupError::NotWritten { to: to.to_owned(), what: error.to_string() };
+    match fs::hard_link(part, to) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(BackupError::Exists(to.to_owned())),
+        // Not every file system has links.
+        Err(_) if fs::symlink_metadata(to).is_ok() => Err(BackupError::Exists(to.to_owned())),
+        Err(_) => fs::rename(part, to).map_err(|error| failed(&error)),
+    }
+}
+
+/// Rows by table.
+async fn counts(conn: &mut SqliteConnection) -> Result<BTreeMap<String, i64>, StoreError> {
+    let tables: Vec<(String,)> = sqlx::query_as(sql::TABLES).fetch_all(&mut *conn).await?;
+    let mut counts = BTreeMap::new();
+    for (table,) in tables {
+        let statement = format!("SELECT count(*) FROM \"{}\"", table.replace('"', "\"\""));
+        let (rows,): (i64,) = sqlx::query_as(AssertSqlSafe(statement)).persistent(false).fetch_one(&mut *conn).await?;
+        counts.insert(table, rows);
+    }
+    Ok(counts)
+}
+
+/// Looks whether a backup is whole; its rows by table. Of tables that were written meanwhile it holds as many rows as
+/// they had at some instant in between.
+async fn sound(
+    part: &Path,
+    before: &BTreeMap<String, i64>,
+    after: &BTreeMap<String, i64>,
+) -> Result<BTreeMap<String, i64>, BackupError> {
+    let unsound = |error: StoreError| BackupError::Unsound(error.to_string());
+    let connected = options(part).read_only(true).connect().await;
+    let mut conn = connected.map_err(|error| unsound(error.into()))?;
+    let pages: Vec<(String,)> =
+        sqlx::query_as(sql::QUICK_CHECK).fetch_all(&mut conn).await.map_err(|error| unsound(error.into()))?;
+    if let Some((what,)) = pages.into_iter().find(|(what,)| what != "ok") {
+        return Err(BackupError::Unsound(what));
+    }
+    let held = counts(&mut conn).await.map_err(unsound)?;
+    for (table, rows) in before {
+        let (then, now) = (*rows, after.get(table).copied().unwrap_or_default());
+        let there = held.get(table).copied().unwrap_or(-1);
+        if !(then.min(now)..=then.max(now)).contains(&there) {
+            let what = format!("of the {then} rows of {table} it holds {}", there.max(0));
+            return Err(BackupError::Unsound(what));
+        }
+    }
+    Ok(held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_backup_that_lacks_rows_or_is_damaged_is_not_sound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("copy.db");
+        let mut conn = options(&path).create_if_missing(true).connect().await.unwrap();
+        sqlx::raw_sql("CREATE TABLE a (x); INSERT INTO a VALUES (1), (2)").execute(&mut conn).await.unwrap();
+        drop(conn);
+        let had = |rows: i64| BTreeMap::from([("a".to_owned(), rows)]);
+        assert_eq!(sound(&path, &had(2), &had(2)).await.unwrap(), had(2));
+        // Rows came or went while it was made.
+        assert!(sound(&path, &had(1), &had(3)).await.is_ok() && sound(&path, &had(3), &had(0)).await.is_ok());
+        for (then, now) in [(3, 3), (3, 4), (1, 1)] {
+            let error = sound(&path, &had(then), &had(now)).await.unwrap_err();
+            assert!(error.to_string().contains("rows of a it holds 2"), "{error}");
+        }
+        assert!(sound(&path, &BTreeMap::from([("b".to_owned(), 0)]), &BTreeMap::new()).await.is_err());
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.truncate(bytes.len() - 4_000);
+        fs::write(&path, bytes).unwrap();
+        assert!(matches!(sound(&path, &had(2), &had(2)).await, Err(BackupError::Unsound(_))));
+    }
+
+    #[test]
+    fn nothing_that_came_meanwhile_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (part, to) = (folder.path().join("part"), folder.path().join("to"));
+        fs::write(&part, "new").unwrap();
+        fs::write(&to, "old").unwrap();
+        assert!(matches!(settle(&part, &to), Err(BackupError::Exists(_))));
+        assert_eq!(fs::read(&to).unwrap(), b"old");
+    }
+}
