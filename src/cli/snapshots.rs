@@ -377,6 +377,7 @@ fn sync_with_trouble() {
         stop: Stop::Later,
         until_ms: Some(now().timestamp_millis() + 60_000),
         message: why.to_owned(),
+        refusal: None,
         unserved: std::collections::BTreeSet::new(),
     }];
     insta::assert_snapshot!(sync_text(&down), @r#"

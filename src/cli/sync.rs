@@ -18,7 +18,7 @@ use crate::domain::{Prm, SeriesState};
 use crate::engine::Report;
 use crate::engine::report::{CustomerReport, MeterReport};
 use crate::exit::Exit;
-use crate::source::catalogue;
+use crate::source::{Refusal, catalogue};
 use crate::store::Mode;
 
 /// How many different troubles of many meters are told.
@@ -60,11 +60,16 @@ pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     Ok(if report.stopped { Exit::Done } else { report.exit() })
 }
 
+/// Whether asking again helps after the trouble of that code.
+fn helps(code: Option<&str>) -> Option<bool> {
+    code.and_then(catalogue::retry_helps)
+}
+
 /// The document of `sync --json`.
 pub(super) fn document(report: &Report) -> serde_json::Value {
     let of_customer = |prm: &Prm| {
         let own = report.customers.iter().filter(|c| c.prm == *prm);
-        let value = |c: &CustomerReport| json!({"dataset": c.about.name(), "state": c.state.name(), "error": c.error, "code": c.code, "source": c.source});
+        let value = |c: &CustomerReport| json!({"dataset": c.about.name(), "state": c.state.name(), "error": c.error, "code": c.code, "retry_helps": helps(c.code.as_deref()), "source": c.source});
         own.map(value).collect::<Vec<_>>()
     };
     let mut meters: Vec<_> = report
@@ -75,7 +80,7 @@ pub(super) fn document(report: &Report) -> serde_json::Value {
                 .datasets
                 .iter()
                 .map(
-                    |d| json!({"dataset": d.dataset.name(), "state": d.state.name(), "error": d.error, "code": d.code, "source": d.source}),
+                    |d| json!({"dataset": d.dataset.name(), "state": d.state.name(), "error": d.error, "code": d.code, "retry_helps": helps(d.code.as_deref()), "source": d.source}),
                 )
                 .collect();
             datasets.extend(of_customer(&meter.prm));
@@ -90,7 +95,18 @@ pub(super) fn document(report: &Report) -> serde_json::Value {
     let interruptions: Vec<_> = report
         .interruptions
         .iter()
-        .map(|i| json!({"source": i.source, "message": i.message, "until": i.until_ms.and_then(instant)}))
+        .map(|i| {
+            let about = i.refusal.as_ref().and_then(|refusal| refusal.about.as_ref());
+            json!({
+                "source": i.source,
+                "message": i.message,
+                "until": i.until_ms.and_then(instant),
+                "code": i.refusal.as_ref().map(|refusal| &refusal.code).filter(|code| !code.is_empty()),
+                "retry_helps": i.refusal.as_ref().map(Refusal::retry_helps),
+                "prm": about.map(|about| about.prm.full()),
+                "dataset": about.map(|about| about.dataset),
+            })
+        })
         .collect();
     json!({
         "calls": report.calls,

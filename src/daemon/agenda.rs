@@ -147,6 +147,7 @@ mod tests {
             stop: Stop::Later,
             until_ms: *until_ms,
             message: String::new(),
+            refusal: None,
             unserved: std::collections::BTreeSet::new(),
         };
         Report { left, interruptions: until_ms.iter().map(interruption).collect(), ..Report::default() }

@@ -13,7 +13,7 @@ use crate::domain::contract::Contracts;
 use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::personal::{Address, Contact, Identity};
 use crate::domain::{CustomerDataset, Prm, SeriesState, paris};
-use crate::source::{CustomerCall, Reaction, Refusal};
+use crate::source::{CustomerCall, Reaction, Refusal, catalogue};
 use crate::store::{CustomerContent, CustomerFacts};
 
 /// Days from an answer to the next question.
@@ -47,7 +47,7 @@ pub fn not_offered(about: CustomerDataset) -> String {
 }
 
 /// The code beside that.
-pub const NOT_OFFERED: &str = "not_offered";
+pub const NOT_OFFERED: &str = catalogue::outcomes::NOT_OFFERED.code;
 
 /// Whether something is to be asked for at `now` (calendar). `suspected` says that something suggests a change, `told`
 /// that an operator asks for it by name.
@@ -275,6 +275,7 @@ mod tests {
             reaction,
             advice: "Advice.",
             excerpt: "Camille".to_owned(),
+            about: None,
         };
         let now = at("2026-11-26T07:03:10Z");
         let stopped = refusal(Reaction::StopMeter(Reaches::Meter));

@@ -117,8 +117,15 @@ impl Engine {
             if let Some(until) = source.state.not_before_ms.filter(|until| *until > now && preferred && !told) {
                 let message = source.state.message.unwrap_or_default();
                 let unserved = BTreeSet::new();
-                let until_ms = Some(until);
-                report.interruptions.push(Interruption { source: source.name, stop, until_ms, message, unserved });
+                let (until_ms, refusal) = (Some(until), source.state.code.as_deref().and_then(catalogue::stored));
+                report.interruptions.push(Interruption {
+                    source: source.name,
+                    stop,
+                    until_ms,
+                    message,
+                    refusal,
+                    unserved,
+                });
             }
         }
         Ok(())

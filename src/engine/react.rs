@@ -7,6 +7,7 @@ use super::knowledge::Knowledge;
 use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::{Api, Dataset, Day, SeriesState, paris};
 use crate::plan::Call;
+use crate::source::catalogue::outcomes;
 use crate::source::{Reaches, Reaction, Refusal, catalogue};
 use crate::store::{CallEnd, CallId, Effect, Learnt, Lease, SeriesFacts, SourceState};
 
@@ -49,13 +50,13 @@ const MOST_PAUSES: u32 = 3;
 const MOST_SHORT: i32 = 100;
 
 /// The code of a line in the journal whose call never left.
-pub const NOT_MADE: &str = "not_made";
+pub const NOT_MADE: &str = outcomes::NOT_MADE.code;
 
 /// The code of days that rest because a pass kept asking for them.
-pub const REPEATED: &str = "repeated";
+pub const REPEATED: &str = outcomes::REPEATED.code;
 
 /// What the operator reads about that.
-pub const REPEATED_ADVICE: &str = "The same call came up again and again in one pass, so these days rest until the next. Please report this as a defect of linkyd.";
+pub const REPEATED_ADVICE: &str = outcomes::REPEATED.advice;
 
 /// What the operator reads where a token is refused that was just handed out.
 pub const FRESH_TOKEN_ADVICE: &str = "The source refuses access tokens that it has just handed out. Look at the application's page on Enedis' DataHub; it may have been disabled.";

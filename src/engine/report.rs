@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::serving::SeriesKey;
 use crate::domain::{CustomerDataset, Dataset, Prm, SeriesState};
 use crate::exit::Exit;
-use crate::source::{Reaction, catalogue};
+use crate::source::{Reaction, Refusal, catalogue};
 
 /// How one series fared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub struct Interruption {
     pub until_ms: Option<i64>,
     /// What happened and what to do.
     pub message: String,
+    /// The refusal behind it; `None` where the budget alone ends it.
+    pub refusal: Option<Refusal>,
     /// Series that it left unserved.
     pub unserved: BTreeSet<SeriesKey>,
 }

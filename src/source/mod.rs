@@ -362,6 +362,31 @@ pub struct Refusal {
     pub advice: &'static str,
     /// What the source said, shortened and cleaned, PRMs masked; may be empty.
     pub excerpt: String,
+    /// What was asked for, where it was something about a meter.
+    pub about: Option<About>,
+}
+
+/// What a call was to bring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// Of which meter.
+    pub prm: Prm,
+    /// Which dataset.
+    pub dataset: &'static str,
+}
+
+impl Refusal {
+    /// The same, of a call for that dataset of that meter.
+    #[must_use]
+    pub fn of(self, prm: &Prm, dataset: &'static str) -> Self {
+        Self { about: Some(About { prm: prm.clone(), dataset }), ..self }
+    }
+
+    /// Whether asking again helps without anybody doing something about it.
+    #[must_use]
+    pub fn retry_helps(&self) -> bool {
+        self.reaction.retry_helps()
+    }
 }
 
 /// A body for the decoder.

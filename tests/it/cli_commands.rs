@@ -42,7 +42,7 @@ fn a_whole_history_arrives_and_every_document_keeps_its_keys() {
     assert_eq!(keys(&sync["meters"][0]), ["datasets", "name", "prm"]);
     assert_eq!((&sync["meters"][0]["prm"], datasets(&sync).len()), (&json!(METER), 5));
     for one in datasets(&sync) {
-        assert_eq!(keys(one), ["code", "dataset", "error", "source", "state"]);
+        assert_eq!(keys(one), ["code", "dataset", "error", "retry_helps", "source", "state"]);
         assert_eq!((&one["state"], &one["error"]), (&json!("ok"), &Value::Null));
     }
     let calls = enedis.calls();
@@ -159,10 +159,14 @@ fn status_check_tells_late_failing_and_suspended_series() {
         home.configure(&source(&enedis.url, ""), one);
         let only = ["sync", "--dataset", "daily_max_power", "--json"];
         let sync = home.run_at_morning(&only);
-        assert_eq!(sync.json()["meters"][0]["datasets"][0]["state"], state, "{sync:?}");
+        let told = sync.json()["meters"][0]["datasets"][0].clone();
+        // Nobody has to do anything about a fault at Enedis.
+        let helps = json!(state == "failing");
+        assert_eq!((&told["state"], &told["retry_helps"]), (&json!(state), &helps), "{sync:?}");
         let status = home.run_at_morning(&["status", "--check", "--json"]).exits(code).json();
         assert_eq!(series(&status, "daily_max_power")["state"], state);
         assert!(series(&status, "daily_max_power")["error"].is_string());
+        assert_eq!(series(&status, "daily_max_power")["retry_helps"], helps);
         home.assert_whole();
     }
 }

@@ -159,7 +159,11 @@ fn wrong_credentials_are_told_with_advice() {
     // The document says the same, in another folder: here the source rests for a while now.
     let home = Home::new(&enedis.url);
     let document = home.run_at_morning(&["sync", "--json"]).exits(77).json();
-    assert_eq!(document["interruptions"][0]["source"], "enedis");
+    let told = &document["interruptions"][0];
+    assert_eq!(told["source"], "enedis");
+    // A token is no meter's.
+    assert_eq!((&told["code"], &told["retry_helps"]), (&"INVALID-CLIENT".into(), &false.into()));
+    assert!(told["prm"].is_null() && told["dataset"].is_null(), "{told}");
 }
 
 #[test]

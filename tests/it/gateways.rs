@@ -345,12 +345,20 @@ async fn a_ban_is_told_in_each_pass_whoever_stands_in() {
     rig.gateways = vec![conso(&rig.simulator, "home")];
     let banned = Action::Status { status: 403, envelope: Envelope::E8, code: String::new(), text: String::new() };
     rig.simulator.set_faults(Faults::none().with(Match::front(Front::ConsoApi), banned));
-    for _ in 0..3 {
+    for pass in 0..3 {
         let report = rig.pass().await;
         assert_eq!((report.exit(), report.left), (Exit::Failed, 0), "{:?}", report.interruptions);
         let told = &report.interruptions[0];
         assert!(told.source == "home" && told.message.contains("linkyd resume home"), "{told:?}");
         assert!(!told.message.contains('<'), "{told:?}");
+        let refusal = told.refusal.as_ref().unwrap();
+        assert!(refusal.code == "banned" && !refusal.retry_helps(), "{refusal:?}");
+        if pass == 0 {
+            // The call that met it; later ones know it without a call.
+            let about = refusal.about.as_ref().unwrap();
+            assert!(rig.meters.iter().any(|meter| meter.prm == about.prm), "{about:?}");
+            assert!(about.dataset.parse::<linkyd::domain::Dataset>().is_ok(), "{about:?}");
+        }
         rig.next_morning(8, 10);
     }
     assert!(is_whole(&rig).await);

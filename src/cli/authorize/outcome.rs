@@ -13,6 +13,7 @@ use crate::domain::{Api, Dataset, paris};
 use crate::engine::consents::{Looked, is_listed};
 use crate::engine::react;
 use crate::exit::Exit;
+use crate::source::catalogue::outcomes;
 use crate::source::enedis::consent::Failed;
 use crate::source::{Reaction, Refusal, catalogue};
 use crate::store::{Authorisation, EndKnown};
@@ -60,13 +61,13 @@ impl Ended {
             Self::Granted(_) => None,
             Self::Failed(failed) => amiss(failed.code(), failed.to_string(), exit_of(failed)),
             Self::NothingToProceed => {
-                amiss("consent_nothing_open", "there is no journey to go on with".to_owned(), Exit::Usage)
+                amiss(outcomes::NOTHING_OPEN.code, "there is no journey to go on with".to_owned(), Exit::Usage)
             }
             Self::Stopped { number: Some(_) } => {
-                amiss("stopped", format!("stopped; the consent is given{later}"), Exit::TryLater)
+                amiss(outcomes::STOPPED.code, format!("stopped; the consent is given{later}"), Exit::TryLater)
             }
             Self::Stopped { number: None } => amiss(
-                "stopped",
+                outcomes::STOPPED.code,
                 "stopped; the answer, once it has come, can be given to `linkyd authorize --url -` within a week"
                     .to_owned(),
                 Exit::TryLater,
@@ -79,15 +80,15 @@ impl Ended {
                          was stored, please report it",
                         prms.join(", ")
                     );
-                    amiss("consent_several", message, Exit::Failed)
+                    amiss(outcomes::SEVERAL.code, message, Exit::Failed)
                 }
                 Looked::Standing(Standing::Ended) => amiss(
-                    "consent_ended",
+                    outcomes::ENDED.code,
                     format!("Enedis lists authorisation {number} as over or withdrawn; give the consent again"),
                     Exit::Failed,
                 ),
                 Looked::Standing(_) => amiss(
-                    "consent_not_listed",
+                    outcomes::NOT_LISTED.code,
                     format!(
                         "the consent is given (authorisation {number}), but Enedis does not list its meter yet{later}"
                     ),
@@ -113,7 +114,7 @@ impl Ended {
                         None => format!("no call is left{until}"),
                     };
                     amiss(
-                        "not_made",
+                        outcomes::NOT_MADE.code,
                         format!("the consent is given, but its meter was not asked for: {why}{later}"),
                         Exit::TryLater,
                     )
@@ -231,6 +232,7 @@ pub(super) fn document(ended: &Ended, loaded: &Loaded, source: &str, api: Api, a
         },
         "authorisation": number,
         "code": amiss.as_ref().map(|amiss| amiss.code.as_str()),
+        "retry_helps": amiss.as_ref().and_then(|amiss| catalogue::retry_helps(&amiss.code)),
         "message": amiss.as_ref().map(|amiss| catalogue::named(&amiss.message, source)),
         "meters": meters,
     })
@@ -273,6 +275,7 @@ mod tests {
                 reaction,
                 advice: "Subscribe to it.",
                 excerpt: String::new(),
+                about: None,
             })
         };
         let several = vec!["01234567890123".parse().unwrap(), "12345678901234".parse().unwrap()];
@@ -296,6 +299,10 @@ mod tests {
             assert_eq!((amiss.code.as_str(), amiss.exit), (code, exit), "{}", amiss.message);
             assert!(amiss.message.contains(words), "{}", amiss.message);
             assert!(!amiss.message.contains("01234567890123"), "{}", amiss.message);
+            // Whoever looks the code up finds it.
+            let helps = catalogue::retry_helps(code);
+            assert_eq!(helps.is_some_and(|helps| helps && exit != Exit::TryLater), false, "{code}: {helps:?}");
+            assert!(helps.is_some(), "{code}");
         }
     }
 }

@@ -65,6 +65,7 @@ async fn a_list_that_lags_behind_is_waited_for() {
         reaction: crate::source::Reaction::StopApi,
         advice: "",
         excerpt: String::new(),
+        about: None,
     });
     for looked in [Looked::Standing(Standing::Ended), refused, Looked::NotMade { until: None, rests: None }] {
         assert_eq!(run(vec![looked.clone()], hour).await, (Exchanged::Nothing(looked), vec![]));

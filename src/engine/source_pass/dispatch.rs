@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::refusal::Why;
 use super::{Closed, Flight, SourcePass, key};
 use crate::budget::{Exhausted, Keep, Limits, Verdict};
 use crate::domain::{Day, Days, Prm, Span};
@@ -87,7 +88,7 @@ impl SourcePass<'_> {
         else {
             return false;
         };
-        self.interrupt(Stop::Later, Some(until), &message);
+        self.interrupt(Stop::Later, Some(until), Why::Budget(&message));
         true
     }
 

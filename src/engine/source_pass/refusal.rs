@@ -26,6 +26,15 @@ const MOST_IN_A_ROW: u32 = 12;
 /// The same for a gateway, which allows few calls and bans who makes too many.
 const MOST_IN_A_ROW_AT_A_GATEWAY: u32 = 5;
 
+/// Why a source is left early.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Why<'w> {
+    /// No call is left, in words.
+    Budget(&'w str),
+    /// It refused.
+    Refused(&'w Refusal),
+}
+
 impl SourcePass<'_> {
     /// Reacts to a refusal.
     pub(super) async fn refused(
@@ -36,6 +45,10 @@ impl SourcePass<'_> {
         told: Vec<Effect>,
     ) -> Result<(), StoreError> {
         let refusal = self.while_fresh(flight, refusal);
+        let refusal = match self.prm_of(flight.call) {
+            Some(prm) => refusal.of(&prm, flight.dataset.name()),
+            None => refusal,
+        };
         let end = CallEnd { code: Some(refusal.code.clone()), ..end };
         let Some(refusal) = self.token_refused(flight, &end, refusal).await? else { return Ok(()) };
         if matches!(refusal.reaction, Reaction::RetryAt(_))
@@ -105,7 +118,7 @@ impl SourcePass<'_> {
         }
         if self.knowledge.source.state.strikes > strikes {
             self.pause_began = self.engine.clock.monotonic();
-            self.interrupt(Stop::Later, self.knowledge.source.state.not_before_ms, &react::message(&refusal));
+            self.interrupt(Stop::Later, self.knowledge.source.state.not_before_ms, Why::Refused(&refusal));
         }
         match consequence.next {
             Next::Replan if other_api.is_some() && catalogue::api_unavailable(flight.api, &refusal) => {
@@ -224,23 +237,34 @@ impl SourcePass<'_> {
         self.bursts += u32::from(refusal.reaction == Reaction::Burst);
         let stop = stop_for(refusal.reaction);
         if stop != Stop::Later {
-            self.interrupt(stop, self.knowledge.source.state.not_before_ms, &react::message(refusal));
+            self.interrupt(stop, self.knowledge.source.state.not_before_ms, Why::Refused(refusal));
         }
     }
 
     /// Ends the pass for this source.
-    pub(super) fn interrupt(&mut self, stop: Stop, until_ms: Option<i64>, message: &str) {
+    pub(super) fn interrupt(&mut self, stop: Stop, until_ms: Option<i64>, why: Why<'_>) {
         let source = self.active.source.name().to_owned();
-        let message = catalogue::named(message, &source);
-        self.interruption = Some(Interruption { source, stop, until_ms, message, unserved: BTreeSet::new() });
+        let (message, refusal) = match why {
+            Why::Budget(message) => (message.to_owned(), None),
+            Why::Refused(refusal) => (react::message(refusal), Some(refusal.clone())),
+        };
+        let message = catalogue::named(&message, &source);
+        self.interruption = Some(Interruption { source, stop, until_ms, message, refusal, unserved: BTreeSet::new() });
     }
 
     /// Ends the pass because the source rests, for a reason that may have been learnt long ago.
     pub(super) async fn interrupt_for_pause(&mut self, until_ms: i64) -> Result<(), StoreError> {
         let code = self.knowledge.source.state.code.clone().unwrap_or_default();
-        let known = catalogue::row_of(&code);
-        let (reaction, advice) = known.unwrap_or((Reaction::RetryLater, "The source asked for a pause."));
-        let stop = stop_for(reaction);
+        let known = catalogue::stored(&code);
+        let mut refusal = known.unwrap_or_else(|| Refusal {
+            status: None,
+            code: code.clone(),
+            reaction: Reaction::RetryLater,
+            advice: "The source asked for a pause.",
+            excerpt: String::new(),
+            about: None,
+        });
+        let stop = stop_for(refusal.reaction);
         if stop == Stop::Credentials && self.chosen.request.operator && self.tokens.number() == 0 {
             // The operator may just have mended them; a few tries are allowed.
             let since = self.machine_ms() - TOKEN_REST_MS;
@@ -255,8 +279,10 @@ impl SourcePass<'_> {
                 return Ok(());
             }
         }
-        let advice = if reaction == Reaction::Reauth { react::FRESH_TOKEN_ADVICE } else { advice };
-        self.interrupt(stop, Some(until_ms), advice);
+        if refusal.reaction == Reaction::Reauth {
+            refusal.advice = react::FRESH_TOKEN_ADVICE;
+        }
+        self.interrupt(stop, Some(until_ms), Why::Refused(&refusal));
         Ok(())
     }
 
@@ -276,7 +302,7 @@ impl SourcePass<'_> {
         let no_way = catalogue::is_unreached(&refusal.code);
         let many = self.faults.len() >= MOST_FAULTS && self.faults.iter().any(|other| *other != meter);
         if many || (no_way && tries > 0 && self.faults.len() > 1) {
-            self.interrupt(Stop::Later, None, &react::message(refusal));
+            self.interrupt(Stop::Later, None, Why::Refused(refusal));
         } else if no_way && self.interruption.is_none() {
             // The others wait for the same retry.
             let until = self.knowledge.aside.last().and_then(|a| a.until);

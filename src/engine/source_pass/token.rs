@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::dispatch::Line;
+use super::refusal::Why;
 use super::{SHORT_PAUSE_MS, SourcePass, millis};
 use crate::engine::react;
 use crate::engine::report::Stop;
@@ -146,7 +147,7 @@ impl SourcePass<'_> {
         // Without a network waiting helps nobody who looks on; a fault of the service may pass.
         let unreachable = catalogue::is_unreached(&refusal.code);
         if stop != Stop::Later || unreachable || until - now_ms > SHORT_PAUSE_MS {
-            self.interrupt(stop, Some(until), &react::message(refusal));
+            self.interrupt(stop, Some(until), Why::Refused(refusal));
         }
         Ok(())
     }

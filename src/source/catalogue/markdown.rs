@@ -8,6 +8,7 @@ use crate::source::{Reaches, Reaction};
 
 use super::Front;
 use super::gateways::GATEWAYS;
+use super::outcomes::{OF_JOURNEYS, OF_PASSES, Outcome};
 use super::table::{ANY, At, ROWS, Row};
 
 const INTRODUCTION: &str = "\
@@ -17,7 +18,8 @@ This page is generated from the catalogue in `src/source/catalogue` (`table.rs`,
 `the_page_is_up_to_date` compares them; run it with `UPDATE_DOCS=1` after a change.
 
 An answer is classified by where it came from, its HTTP status and its code, never by its message: the messages come
-in two languages and change. Codes are written here as linkyd normalises them: upper case, `-` for `_`. The first row
+in two languages and change. Every refusal then has one form: its code, the meter and the dataset that were asked for (where
+it was about one), whether asking again helps (`retry_helps` in the documents of `--json`), and what to do. Codes are written here as linkyd normalises them: upper case, `-` for `_`. The first row
 that fits counts. Codes in lower case are linkyd's own.
 
 Where a gateway stands between linkyd and Enedis, the rows of the gateways count before all others. \"A gateway, from
@@ -65,7 +67,7 @@ const SYMPTOMS: &[(&str, &[&str])] = &[
     ("A meter that was shared just now is `failing`", &["consent_settling", "TECHNICAL-ERROR"]),
     (
         "A meter cannot be shared",
-        &["consent_no_answer", "consent_refused", "consent_server_error", "consent_not_accepted"],
+        &["consent_no_answer", "consent_refused", "consent_server_error", "consent_not_accepted", "consent_not_listed"],
     ),
     ("Days stay `pending`", &["NO-DATA-FOUND", "STM-ERR-0000014", "STM-ERR-0000020"]),
     ("History ends earlier than expected", &["ADAM-ERR0125", "ADAM-ERR0123", "ADAM-DC-0009"]),
@@ -135,12 +137,21 @@ pub fn markdown() -> String {
         line(&mut page, &[&format!("`{}`", row.code), &word(row.reaction), row.advice]);
     }
     page.push_str(
+        "\n## What linkyd does not ask for\n\n| code | helps | what happened, what to do |\n| --- | --- | --- |\n",
+    );
+    OF_PASSES.iter().for_each(|outcome| outcome_line(&mut page, outcome));
+    page.push_str(
         "\n## The consent journey\n\nWhat `linkyd authorize` ends with; its exit codes are in [consent.md](consent.md).\n\n| code | helps | what happened, what to do |\n| --- | --- | --- |\n",
     );
     for failed in Failed::every() {
         line(&mut page, &[&format!("`{}`", failed.code()), yes(failed.retry_helps()), &failed.to_string()]);
     }
+    OF_JOURNEYS.iter().for_each(|outcome| outcome_line(&mut page, outcome));
     page
+}
+
+fn outcome_line(page: &mut String, outcome: &Outcome) {
+    line(page, &[&format!("`{}`", outcome.code), yes(outcome.helps), outcome.advice]);
 }
 
 fn yes(helps: bool) -> &'static str {

@@ -11,6 +11,7 @@
 
 mod gateways;
 mod markdown;
+pub mod outcomes;
 mod retry_at;
 mod table;
 #[cfg(test)]
@@ -161,7 +162,7 @@ pub fn classify(front: Front, endpoint: Endpoint, response: &Response, now: Date
     };
     // Of a web page nothing but its being one helps anybody.
     let excerpt = if envelope.shape == Shape::Html { "a web page".to_owned() } else { excerpt(&envelope.text) };
-    Refusal { status: Some(response.status), code, reaction, advice: row.advice, excerpt }
+    Refusal { status: Some(response.status), code, reaction, advice: row.advice, excerpt, about: None }
 }
 
 /// The refusal for a trouble that linkyd found itself. `detail` may be any text; it is cleaned.
@@ -179,6 +180,7 @@ pub(in crate::source) fn found(name: &'static str, status: Option<u16>, detail: 
         reaction: row.map_or(Reaction::RetryLater, |row| row.reaction),
         advice: row.map_or("", |row| row.advice),
         excerpt: excerpt(detail),
+        about: None,
     }
 }
 
@@ -213,6 +215,20 @@ pub fn row_of(code: &str) -> Option<(Reaction, &'static str)> {
 #[must_use]
 pub fn reaction_of(code: &str) -> Option<Reaction> {
     row_of(code).map(|(reaction, _)| reaction)
+}
+
+/// The refusal that a code tells of which was stored earlier, where it is one of an answer.
+#[must_use]
+pub fn stored(code: &str) -> Option<Refusal> {
+    let (reaction, advice) = row_of(code)?;
+    Some(Refusal { status: None, code: code.to_owned(), reaction, advice, excerpt: String::new(), about: None })
+}
+
+/// Whether asking again helps after the trouble of that code, without anybody doing something about it; `None` for a
+/// code that the catalogue does not know.
+#[must_use]
+pub fn retry_helps(code: &str) -> Option<bool> {
+    row_of(code).map(|(reaction, _)| reaction.retry_helps()).or_else(|| outcomes::retry_helps(code))
 }
 
 /// A text of the catalogue with the operator's name of the source in it, where a command wants it.

@@ -172,6 +172,28 @@ fn every_trouble_of_our_own_has_its_row() {
 }
 
 #[test]
+fn every_code_says_whether_asking_again_helps() {
+    use crate::source::enedis::consent::Failed;
+    use outcomes::{OF_JOURNEYS, OF_PASSES};
+
+    for row in rows().filter(|row| !row.stored().is_empty()) {
+        assert!(retry_helps(row.stored()).is_some(), "{}", row.stored());
+    }
+    for (code, helps) in [("ADAM-DC-0008", false), ("900804", true), ("http_503", true), ("http_403", false)] {
+        assert_eq!(retry_helps(code), Some(helps), "{code}");
+    }
+    for failed in Failed::every() {
+        assert_eq!(retry_helps(failed.code()), Some(failed.retry_helps()), "{failed}");
+    }
+    for outcome in OF_PASSES.iter().chain(&OF_JOURNEYS) {
+        // One word for one thing: none is the code of an answer, too.
+        assert_eq!((row_of(outcome.code), retry_helps(outcome.code)), (None, Some(outcome.helps)), "{outcome:?}");
+    }
+    assert_eq!(retry_helps("nobody-knows"), None);
+    assert_eq!(stored("ADAM-DC-0008").map(|refusal| refusal.retry_helps()), Some(false));
+}
+
+#[test]
 fn a_whole_message_can_be_shown() {
     let body = format!(
         r#"{{"error":"ADAM-DC-0008","error_description":"{}\r\n\u001b[31mPRM 01234567890123"}}"#,

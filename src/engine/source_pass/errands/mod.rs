@@ -247,8 +247,14 @@ impl SourcePass<'_> {
         if closed.not_before <= self.engine.calendar.now().timestamp() {
             return None;
         }
-        let (reaction, advice) = catalogue::row_of(&closed.code).unwrap_or((Reaction::StopApi, ""));
-        Some(Refusal { status: None, code: closed.code.clone(), reaction, advice, excerpt: String::new() })
+        Some(catalogue::stored(&closed.code).unwrap_or_else(|| Refusal {
+            status: None,
+            code: closed.code.clone(),
+            reaction: Reaction::StopApi,
+            advice: "",
+            excerpt: String::new(),
+            about: None,
+        }))
     }
 
     /// Makes a call and reads its answer; `None` where it cannot be made now.
