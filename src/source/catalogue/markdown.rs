@@ -139,19 +139,21 @@ pub fn markdown() -> String {
     page.push_str(
         "\n## What linkyd does not ask for\n\n| code | helps | what happened, what to do |\n| --- | --- | --- |\n",
     );
-    OF_PASSES.iter().for_each(|outcome| outcome_line(&mut page, outcome));
+    outcome_lines(&mut page, &OF_PASSES);
     page.push_str(
         "\n## The consent journey\n\nWhat `linkyd authorize` ends with; its exit codes are in [consent.md](consent.md).\n\n| code | helps | what happened, what to do |\n| --- | --- | --- |\n",
     );
     for failed in Failed::every() {
         line(&mut page, &[&format!("`{}`", failed.code()), yes(failed.retry_helps()), &failed.to_string()]);
     }
-    OF_JOURNEYS.iter().for_each(|outcome| outcome_line(&mut page, outcome));
+    outcome_lines(&mut page, &OF_JOURNEYS);
     page
 }
 
-fn outcome_line(page: &mut String, outcome: &Outcome) {
-    line(page, &[&format!("`{}`", outcome.code), yes(outcome.helps), outcome.advice]);
+fn outcome_lines(page: &mut String, outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        line(page, &[&format!("`{}`", outcome.code), yes(outcome.helps), outcome.advice]);
+    }
 }
 
 fn yes(helps: bool) -> &'static str {
