@@ -101,7 +101,7 @@ impl<'c> View<'c> {
     ) -> Result<Self, StoreError> {
         let status = store.status().await?;
         let customers = store.customers().await?;
-        let wake = Agenda::from_status(policy(config), &status, config).next(now.timestamp());
+        let wake = Agenda::from_status(policy(config), &status, &customers, config).next(now.timestamp());
         let sources = sources::gather(store, &wiring::counted(config), machine).await?;
         let unseen = unseen(&status, config);
         let series = status.into_iter().map(|s| as_of(s, published_end(now))).collect();

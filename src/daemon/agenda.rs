@@ -7,7 +7,7 @@ use crate::config::{Config, MeterConfig};
 use crate::domain::{Dataset, DayState, Prm, SeriesState};
 use crate::engine::Report;
 use crate::plan::wake::{self, Policy, Seen, Wake};
-use crate::store::SeriesStatus;
+use crate::store::{CustomerStatus, SeriesStatus};
 
 /// Minutes until the next try after a first, second, … pass that ended in trouble; the last one
 /// stays.
@@ -60,9 +60,9 @@ impl Agenda {
 
     /// The agenda that the database leads to, without any memory of earlier passes.
     #[must_use]
-    pub fn from_status(policy: Policy, status: &[SeriesStatus], config: &Config) -> Self {
+    pub fn from_status(policy: Policy, status: &[SeriesStatus], customers: &[CustomerStatus], config: &Config) -> Self {
         let mut agenda = Self::new(policy);
-        if !is_unfinished(status, config) {
+        if !is_unfinished(status, config) && !is_unasked(customers, config) {
             agenda.seen.last_pass = status.iter().filter_map(|s| s.last_success_at).max();
         }
         agenda.learn(status);
@@ -115,6 +115,15 @@ pub(crate) fn unseen<'c>(status: &[SeriesStatus], config: &'c Config) -> Vec<(&'
     let seen: HashSet<(&Prm, Dataset)> = status.iter().map(|s| (&s.prm, s.dataset)).collect();
     let wanted = config.meters.iter().flat_map(|meter| meter.datasets.iter().map(move |dataset| (meter, *dataset)));
     wanted.filter(|(meter, dataset)| !seen.contains(&(&meter.prm, *dataset))).collect()
+}
+
+/// Whether something about a customer is wanted that no pass has asked for yet.
+fn is_unasked(customers: &[CustomerStatus], config: &Config) -> bool {
+    let was_asked = |one: &&CustomerStatus| one.state != SeriesState::Waiting || one.last_success_at.is_some();
+    let asked: HashSet<_> = customers.iter().filter(was_asked).map(|one| (&one.prm, one.about)).collect();
+    let mut wanted =
+        config.meters.iter().flat_map(|meter| meter.customer.iter().map(move |about| (&meter.prm, *about)));
+    wanted.any(|one| !asked.contains(&one))
 }
 
 /// Whether there is something to be fetched that no refusal and no schedule holds back.

@@ -115,9 +115,9 @@ enum Event {
 impl Daemon {
     /// A daemon that knows what the database says about earlier passes.
     pub async fn new(parts: Parts) -> Result<Self, StoreError> {
-        let status = parts.store.status().await?;
+        let (status, customers) = (parts.store.status().await?, parts.store.customers().await?);
         let force = parts.setting.force();
-        let agenda = Agenda::from_status(force.policy, &status, &force.config);
+        let agenda = Agenda::from_status(force.policy, &status, &customers, &force.config);
         let beat = (parts.clock.now(), parts.clock.monotonic());
         let progress = Arc::new(std::sync::Mutex::new(beat.1));
         // Not before it is ready, since of thousands of meters that takes a second; and not at all where

@@ -81,7 +81,7 @@ impl Years {
     async fn restart(&mut self) {
         let status = self.rig.store.status().await.unwrap();
         let config = config(METER);
-        self.agenda = Agenda::from_status(policy(), &status, &config);
+        self.agenda = Agenda::from_status(policy(), &status, &[], &config);
     }
 
     /// Calls by Paris day and dataset from an instant on.

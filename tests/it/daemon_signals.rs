@@ -131,6 +131,30 @@ fn a_new_configuration_is_taken_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_contract_that_is_newly_named_is_asked_for_at_once() {
+    for restarted in [false, true] {
+        let (home, _enedis) = home("0");
+        let mut daemon = Daemon::ready(&home);
+        daemon.logs("pass done", 1);
+        assert_eq!(home.rows("SELECT segment FROM contract"), Vec::<String>::new());
+        let text = std::fs::read_to_string(home.path("config.toml")).unwrap();
+        let named = text.replace("datasets = [", "datasets = [\"contract\", ");
+        assert_ne!(named, text);
+        home.write("config.toml", &named, 0o640);
+        if restarted {
+            daemon.stop();
+            daemon = Daemon::ready(&home);
+        } else {
+            daemon.process.signal("-HUP");
+        }
+        wait_for("the contract of both directions", || {
+            (home.rows("SELECT segment FROM contract ORDER BY segment") == ["C5", "P4"]).then_some(())
+        });
+        daemon.stop();
+    }
+}
+
+#[test]
 fn a_broken_configuration_amid_a_pass_changes_nothing_and_is_told_until_it_is_mended() {
     let (home, enedis) = home("1500");
     let mut daemon = Daemon::ready(&home);

@@ -646,7 +646,8 @@ statements! {
          WHERE s.configured AND s.dataset > 7 ORDER BY m.position, m.id, s.position, s.dataset";
     CUSTOMER_STATE =
         "UPDATE series SET source = $1, state = $2, code = $3, message = $4, not_before = $5,
-             last_success_at = coalesce($6::timestamptz, last_success_at), seen = seen + 1
+             last_success_at = coalesce($6::timestamptz, last_success_at), seen = seen + 1,
+             held_by = NULL, held_until_ms = NULL
          WHERE meter = $7 AND dataset = $8 RETURNING seen";
     FLOORS =
         "SELECT DISTINCT ON (meter, direction) meter, direction, activated_on FROM contract

@@ -53,10 +53,11 @@ impl SourcePass<'_> {
         let Some((line, lease, left)) = self.line_of(facts, api).await? else { return Ok(Called::NotNow) };
         let token = self.tokens.in_hand();
         let number = self.tokens.number();
-        let lease = lease.map(|token| Lease { token, keep: false });
-        let end = |status, code, duration_ms| CallEnd { call: line, lease, status, code, duration_ms };
+        let hold = |keep| lease.map(|token| Lease { token, keep });
+        let end =
+            |keep, status, code, duration_ms| CallEnd { call: line, lease: hold(keep), status, code, duration_ms };
         let Some(request) = self.active.source.ask_customer(call, &facts.prm, token.as_ref()) else {
-            self.engine.store.settle(react::not_made(line, lease), Vec::new()).await?;
+            self.engine.store.settle(react::not_made(line, hold(false)), Vec::new()).await?;
             return Ok(Called::NotNow);
         };
         let result = tokio::select! {
@@ -80,7 +81,7 @@ impl SourcePass<'_> {
                 let closed = self.knowledge.source.closed.contains_key(call.path());
                 let open = closed.then(|| self.closed_effect(call, None));
                 let effects: Vec<Effect> = open.into_iter().collect();
-                self.end_line(facts, end(status, None, took), effects).await?;
+                self.end_line(facts, end(true, status, None, took), effects).await?;
                 Ok(Called::Body(body))
             }
             Err(refusal) => {
@@ -88,8 +89,9 @@ impl SourcePass<'_> {
                     self.tokens.refused(number);
                 }
                 let effects = self.lessons_of_refusal(facts, call, &refusal);
-                self.end_line(facts, end(status, Some(refusal.code.clone()), took), effects).await?;
-                if customers::concerns(&refusal) == Concerns::Source {
+                let goes_on = customers::concerns(&refusal) != Concerns::Source;
+                self.end_line(facts, end(goes_on, status, Some(refusal.code.clone()), took), effects).await?;
+                if !goes_on {
                     if !self.has_used_up_a_counter(&refusal) {
                         self.pause(&refusal);
                     }
@@ -109,7 +111,10 @@ impl SourcePass<'_> {
         match self.engine.store.settle(end, effects.clone()).await {
             Ok(seen) => facts.seen = seen,
             // Another instance asks for the same; what was learnt of the source counts all the same.
-            Err(StoreError::Superseded) => self.engine.store.apply(effects.clone()).await?,
+            Err(StoreError::Superseded) => {
+                self.errands.held = None;
+                self.engine.store.apply(effects.clone()).await?;
+            }
             Err(error) => return Err(error),
         }
         for effect in &effects {
@@ -192,7 +197,7 @@ impl SourcePass<'_> {
                 asks: Some(Asks::Customer(facts.meter, facts.about)),
                 keep,
                 seen: Some(facts.seen),
-                lease: None,
+                lease: self.errands.held,
                 lead_ms: self.lead_ms(),
                 despite_rest: self.despite_rest,
                 asked_at: self.engine.calendar.now().timestamp(),
@@ -214,11 +219,13 @@ impl SourcePass<'_> {
                     let late = left > start + self.latest();
                     self.was_late(left.saturating_sub(start));
                     if late {
-                        let lease = lease.map(|token| Lease { token, keep: false });
+                        let keep = self.errands.held.is_some();
+                        let lease = lease.map(|token| Lease { token, keep });
                         self.end_line(facts, react::not_made(call, lease), Vec::new()).await?;
                         continue;
                     }
                     self.pace.sent(left);
+                    self.errands.held = lease;
                     return Ok(Some((call, lease, left)));
                 }
             }

@@ -18,7 +18,7 @@ use crate::engine::customers::{self, Concerns, Found};
 use crate::plan::Call;
 use crate::source::catalogue;
 use crate::source::{CustomerCall, Reaction, Refusal};
-use crate::store::{CustomerContent, CustomerFacts, CustomerUpdate, MeterId, StoreError};
+use crate::store::{CallId, CustomerContent, CustomerFacts, CustomerUpdate, MeterId, StoreError};
 
 use calls::Called;
 
@@ -32,6 +32,9 @@ pub(super) struct Errands {
     queue: Vec<usize>,
     /// Meters whose contract is asked for before their measures.
     first: BTreeSet<MeterId>,
+    /// The lease of the dataset that is asked for: several calls may go to one answer, and another instance is to ask
+    /// for none of them in between. What is kept in the end gives it back.
+    held: Option<CallId>,
     /// Passing troubles in a row.
     troubles: u32,
     /// What answers about contracts and people said, for as long as another dataset of the meter is to be asked for.
@@ -96,6 +99,7 @@ impl SourcePass<'_> {
     /// Asks everything about one dataset of one customer, and keeps it.
     pub(super) async fn run_errand(&mut self, index: usize) -> Result<(), StoreError> {
         self.errands.queue.retain(|other| *other != index);
+        self.errands.held = None;
         let Some(mut facts) = self.knowledge.customers.get(index).cloned() else { return Ok(()) };
         if facts.about == CustomerDataset::Contract {
             self.errands.first.remove(&facts.meter);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::domain::{Direction, SeriesState};
-use crate::store::{Activation, Effect, LEASE_MS, StoreError};
+use crate::domain::{CustomerDataset, Direction, SeriesState};
+use crate::store::{Activation, Asks, CustomerUpdate, Effect, LEASE_MS, StoreError};
 
 const SPAN: (&str, &str) = ("2026-11-17", "2026-11-24");
 
@@ -50,6 +50,54 @@ async fn a_series_is_one_callers_at_a_time() {
     assert_eq!(seen(&other).await, after);
     reserve(&other, &call(CURVE, span(), Some(after))).await;
     assert_eq!(rig.one("SELECT count(*)::text FROM call").await, "5");
+}
+
+#[tokio::test]
+async fn a_customer_is_one_callers_from_the_first_of_several_calls_to_what_is_kept() {
+    let rig = Rig::new().await;
+    let other = rig.other().await;
+    let about = CustomerDataset::Contract;
+    let mut wider = setup(1);
+    wider.meters[0].customer = vec![about];
+    rig.store.set_up(&wider).await.unwrap();
+    let facts = async |store: &PostgresStore| store.facts(0).await.unwrap().customers.remove(0);
+    let call = |seen, lease| NewCall {
+        asks: Some(Asks::Customer(METER, about)),
+        seen: Some(seen),
+        lease,
+        ..call(CURVE, span(), None)
+    };
+    let (first, lease) = reserve(&rig.store, &call(facts(&rig.store).await.seen, None)).await;
+    let end = |call| CallEnd {
+        call,
+        lease: lease.map(|token| Lease { token, keep: true }),
+        status: Some(200),
+        code: None,
+        duration_ms: 1,
+    };
+    let seen = rig.store.settle(end(first), Vec::new()).await.unwrap();
+    // Between two calls: whoever has just read all there is to know keeps away all the same.
+    assert_eq!(facts(&other).await.seen, seen);
+    let taken = other.reserve(&call(seen, None), &LIMITS, NOW * 1000).await.unwrap();
+    assert!(matches!(taken, Reserved::Taken(_)), "{taken:?}");
+    let (second, shared) = reserve(&rig.store, &call(seen, lease)).await;
+    assert_eq!(shared, lease);
+    rig.store.settle(end(second), Vec::new()).await.unwrap();
+    let update = CustomerUpdate {
+        meter: METER,
+        about,
+        source: SOURCE,
+        asked_at: NOW,
+        content: None,
+        state: SeriesState::Failing,
+        code: Some("x".into()),
+        message: None,
+        not_before: None,
+    };
+    let kept = rig.store.keep(update).await.unwrap();
+    let late = other.reserve(&call(seen, None), &LIMITS, NOW * 1000).await.unwrap();
+    assert_eq!(late, Reserved::Changed);
+    reserve(&other, &call(kept, None)).await;
 }
 
 #[tokio::test]
