@@ -8,7 +8,7 @@
 //!
 //! With one exception: where every answer that was ever given about a day and its neighbours was kept and is
 //! understood wholly, what is stored of that day from the sources of these answers can only come from them. What they
-//! do not hold was made by a decoder that was wrong ([`Spoilt`]), and gives way to what they hold.
+//! do not hold was made by a decoder that was wrong ([`crate::store::Spoilt`]), and gives way to what they hold.
 
 mod mend;
 
