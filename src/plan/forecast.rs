@@ -24,13 +24,13 @@ pub fn thrifty(dataset: Dataset) -> i32 {
 /// kinds of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Demand {
-    newest: BTreeMap<Kind, usize>,
-    history: BTreeMap<Kind, usize>,
+    newest: BTreeMap<Alike, usize>,
+    history: BTreeMap<Alike, usize>,
 }
 
 /// Calls that are alike: those that bring most first, as [`super::order`] has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
+struct Alike {
     /// The days from the oldest wanted one on.
     worth: Reverse<usize>,
     /// The days that they may wait.
@@ -56,7 +56,7 @@ impl Demand {
         let worth = usize::try_from(call.days.end().since(call.oldest_wanted)).unwrap_or_default();
         let patience = usize::try_from(call.patience).unwrap_or_default();
         let of = if call.newest { &mut self.newest } else { &mut self.history };
-        *of.entry(Kind { worth: Reverse(worth), patience, dataset }).or_default() += 1;
+        *of.entry(Alike { worth: Reverse(worth), patience, dataset }).or_default() += 1;
     }
 
     /// How many calls there are.
@@ -133,29 +133,29 @@ impl Forecast {
         let mut expiring = BTreeMap::new();
         let newest = demand.newest();
         let mut place = 0;
-        for (kind, calls) in demand.newest.iter().filter(|_| allowance.newest) {
-            lose(&mut expiring, *kind, place..place + calls, allowance);
+        for (alike, calls) in demand.newest.iter().filter(|_| allowance.newest) {
+            lose(&mut expiring, *alike, place..place + calls, allowance);
             place += calls;
         }
         let rest = allowance.after(newest);
-        let last = demand.history.keys().map(|kind| kind.patience).max().unwrap_or_default();
+        let last = demand.history.keys().map(|alike| alike.patience).max().unwrap_or_default();
         let mut places = Places::new(last, rest);
         places.give_away(ahead);
         let (mut kept, mut late) = (Vec::new(), Vec::new());
-        for (kind, calls) in &demand.history {
-            let in_time = places.take(kind.patience, *calls);
-            kept.push((kind.patience, *kind, in_time));
-            late.push((Reverse(kind.patience), *kind, calls - in_time));
+        for (alike, calls) in &demand.history {
+            let in_time = places.take(alike.patience, *calls);
+            kept.push((alike.patience, *alike, in_time));
+            late.push((Reverse(alike.patience), *alike, calls - in_time));
         }
         // What can be in time is made in time, whatever margin the order leaves it, unless no later day has a place.
         kept.sort_unstable();
         // What cannot be in time comes last, newest first.
         late.sort_unstable();
-        let kept = kept.into_iter().map(|(_, kind, calls)| (kind, calls));
-        let late = late.into_iter().map(|(_, kind, calls)| (kind, calls));
+        let kept = kept.into_iter().map(|(_, alike, calls)| (alike, calls));
+        let late = late.into_iter().map(|(_, alike, calls)| (alike, calls));
         let mut place = ahead;
-        for (kind, calls) in kept.chain(late) {
-            lose(&mut expiring, kind, place..place.saturating_add(calls), rest);
+        for (alike, calls) in kept.chain(late) {
+            lose(&mut expiring, alike, place..place.saturating_add(calls), rest);
             place = place.saturating_add(calls);
         }
         let last_of_history = (demand.history() > 0).then(|| rest.day_of(place.saturating_sub(1)));
@@ -189,19 +189,19 @@ impl Forecast {
     }
 }
 
-/// Counts the days that calls of a kind come too late for where they are made in these places.
-fn lose(expiring: &mut BTreeMap<Dataset, u64>, kind: Kind, places: Range<usize>, allowance: Allowance) {
+/// Counts the days that calls which are alike come too late for, made in these places.
+fn lose(expiring: &mut BTreeMap<Dataset, u64>, alike: Alike, places: Range<usize>, allowance: Allowance) {
     let mut lost = 0_usize;
     let mut place = places.start;
     while place < places.end {
         let day = allowance.day_of(place);
         let end = allowance.end_of(day).clamp(place + 1, places.end);
-        let each = day.saturating_sub(kind.patience).min(kind.worth.0);
+        let each = day.saturating_sub(alike.patience).min(alike.worth.0);
         lost = lost.saturating_add(each.saturating_mul(end - place));
         place = end;
     }
     if lost > 0 {
-        *expiring.entry(kind.dataset).or_default() += u64::try_from(lost).unwrap_or(u64::MAX);
+        *expiring.entry(alike.dataset).or_default() += u64::try_from(lost).unwrap_or(u64::MAX);
     }
 }
 

@@ -48,12 +48,12 @@ pub struct Tallied {
 }
 
 /// The name of a source, an API, a dataset, whether it was answered, a status and a code.
-type Kind = (String, Option<String>, Option<&'static str>, bool, Option<u16>, Option<String>);
+type Ending = (String, Option<String>, Option<&'static str>, bool, Option<u16>, Option<String>);
 
 /// The calls of the whole journal by how they ended, kept up to date.
 #[derive(Debug, Default)]
 pub struct JournalTally {
-    settled: BTreeMap<Kind, CallTally>,
+    settled: BTreeMap<Ending, CallTally>,
     up_to: CallId,
 }
 
@@ -70,7 +70,7 @@ impl JournalTally {
     }
 }
 
-fn add(sums: &mut BTreeMap<Kind, CallTally>, more: Vec<(bool, CallTally)>) {
+fn add(sums: &mut BTreeMap<Ending, CallTally>, more: Vec<(bool, CallTally)>) {
     for (_, one) in more {
         let CallTally { source, api, dataset, answered, status, code, .. } = one.clone();
         match sums.entry((source, api, dataset, answered, status, code)) {

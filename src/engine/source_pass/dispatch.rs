@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::refusal::Why;
-use super::{Closed, Flight, SourcePass, key};
+use super::{Flight, SourcePass, UsedUp, key};
 use crate::budget::{Exhausted, Keep, Limits, Verdict};
 use crate::domain::{Day, Days, Prm, Span};
 use crate::engine;
@@ -61,7 +61,7 @@ impl SourcePass<'_> {
     pub(super) fn may_fly_otherwise(&self, call: Call) -> bool {
         self.may_fail(call.series)
             && self.may_be_too_early(call)
-            && self.closed_for(call).is_none()
+            && self.used_up_for(call).is_none()
             && self.may_try_out()
     }
 
@@ -72,19 +72,19 @@ impl SourcePass<'_> {
     }
 
     /// What keeps a call from leaving because its counter is used up.
-    fn closed_for(&self, call: Call) -> Option<&Closed> {
-        if self.closed.is_empty() {
+    fn used_up_for(&self, call: Call) -> Option<&UsedUp> {
+        if self.used_up.is_empty() {
             return None;
         }
         let (pool, history) = (self.pool_of(call), is_history(call));
-        self.closed.iter().find(|closed| closed.pool == pool && (history || !closed.history))
+        self.used_up.iter().find(|counter| counter.pool == pool && (history || !counter.history))
     }
 
     /// Ends the pass where everything that is left waits for the budget; whether it does.
     pub(super) fn ends_for_budget(&mut self) -> bool {
-        let blocking = self.queue.iter().filter_map(|call| self.closed_for(*call));
+        let blocking = self.queue.iter().filter_map(|call| self.used_up_for(*call));
         let Some((until, message)) =
-            blocking.min_by_key(|closed| closed.until_ms).map(|closed| (closed.until_ms, closed.message.clone()))
+            blocking.min_by_key(|counter| counter.until_ms).map(|counter| (counter.until_ms, counter.message.clone()))
         else {
             return false;
         };
@@ -321,7 +321,7 @@ impl SourcePass<'_> {
                     let message = format!("{message}; the rest follows by itself in a later pass");
                     // What holds back the newest days holds back history as well.
                     let history = limit == Exhausted::Kept;
-                    self.closed.push(Closed { pool: new.pool, history, until_ms: until, message });
+                    self.used_up.push(UsedUp { pool: new.pool, history, until_ms: until, message });
                 }
                 Ok(Line::Later)
             }

@@ -118,7 +118,7 @@ enum Step {
 }
 
 /// A counter of the source that is used up for now.
-struct Closed {
+struct UsedUp {
     pool: Pool,
     /// Whether only calls for history are held back, so that the newest days can still be asked for.
     history: bool,
@@ -190,7 +190,7 @@ pub(super) struct SourcePass<'a> {
     took: Duration,
     /// Counters that are used up: which, whether for history alone, until when (machine, ms), and
     /// what the operator reads.
-    closed: Vec<Closed>,
+    used_up: Vec<UsedUp>,
     /// What is known of the newest day.
     canaries: Canaries,
     /// Whether calls may be made although the source rests.
@@ -246,7 +246,7 @@ impl<'a> SourcePass<'a> {
             next_slot: Duration::ZERO,
             lateness: Duration::ZERO,
             took: Duration::ZERO,
-            closed: Vec::new(),
+            used_up: Vec::new(),
             canaries: Canaries::default(),
             despite_rest: false,
             first_call: true,

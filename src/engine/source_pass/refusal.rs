@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::landing::Covered;
 use super::token::TOKEN_REST_MS;
-use super::{Closed, Flight, SourcePass, key, sharing};
+use super::{Flight, SourcePass, UsedUp, key, sharing};
 use crate::domain::{Api, SeriesState, Values};
 use crate::engine::consents;
 use crate::engine::knowledge::{Aside, published_end};
@@ -176,7 +176,7 @@ impl SourcePass<'_> {
         self.tell_of(flight, refusal, end.status);
         self.settle(flight.call.series, end, told).await?;
         let message = react::message(refusal);
-        self.closed.push(Closed { pool, history: false, until_ms, message });
+        self.used_up.push(UsedUp { pool, history: false, until_ms, message });
         self.knowledge.touch(flight.call.series);
         Ok(())
     }

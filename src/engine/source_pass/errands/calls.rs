@@ -202,12 +202,12 @@ impl SourcePass<'_> {
                 despite_rest: self.despite_rest,
                 asked_at: self.engine.calendar.now().timestamp(),
             };
-            let closed = self.closed.len();
+            let used_up = self.used_up.len();
             match self.reserve(&new).await? {
                 Line::Elsewhere => return Ok(None),
                 Line::Later => {
                     let rests = self.knowledge.source.state.not_before_ms.is_some_and(|at| at > self.machine_ms());
-                    if self.closed.len() > closed || rests || self.interruption.is_some() {
+                    if self.used_up.len() > used_up || rests || self.interruption.is_some() {
                         return Ok(None);
                     }
                     self.engine.clock.sleep_until(self.next_slot).await;
