@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::http;
 use crate::observe::LogHandle;
 use crate::store::lock::{DAEMON, ProcessLock};
-use crate::store::{Database, Mode};
+use crate::store::{Database, Mode, Store};
 
 /// What there is when the daemon begins.
 pub(super) struct Started<'e> {
@@ -43,8 +43,8 @@ pub(super) async fn run(started: Started<'_>) -> Result<Exit, Trouble> {
     let again = environment.clone();
     let read = move || crate::config::load(path.as_deref(), &again, Secrets::Read);
     let build_clock = Arc::clone(&clock);
-    let build = move |config: &crate::config::Config, store| {
-        wiring::engine(config, store, Arc::clone(&build_clock), None).map_err(|trouble| trouble.message)
+    let build = move |config: &crate::config::Config, store: Arc<dyn Store>| {
+        wiring::engine(config, store.patient(), Arc::clone(&build_clock), None).map_err(|trouble| trouble.message)
     };
     let internal = |message| Trouble { exit: Exit::Internal, message };
     let setting = Setting::new(loaded.config, &store, Box::new(read), Box::new(build), log).map_err(internal)?;

@@ -38,7 +38,7 @@ pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>
         selection.only = Some(super::status::failing(&*store, config, now).await?);
         selection.customers = super::status::failing_customers(&*store).await?;
     }
-    let engine = wiring::engine(config, store, clock, args.at)?;
+    let engine = wiring::engine(config, store.patient(), clock, args.at)?;
     let bar = progress::bar(args.json);
     let report = engine.pass(&selection, &stop, &|done| progress::show(&bar, done)).await;
     bar.finish_and_clear();

@@ -193,7 +193,7 @@ pub(super) fn engine(
 ) -> Result<Engine, Trouble> {
     store.keep_answers(config.database.kept_days);
     Ok(Engine {
-        store: store.patient(),
+        store,
         calendar: Calendar::new(Arc::clone(&clock), at),
         clock,
         sources: sources(config)?,
