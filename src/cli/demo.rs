@@ -22,7 +22,7 @@ use crate::daemon::reload::Setting;
 use crate::daemon::signals::{self, Asked};
 use crate::daemon::turn::Turns;
 use crate::daemon::{self, Daemon, Parts};
-use crate::domain::{Api, Dataset, Days, Kind, Prm, Values, paris};
+use crate::domain::{Api, CustomerDataset, Dataset, Days, Kind, Prm, Values, paris};
 use crate::engine::knowledge::published_end;
 use crate::engine::{ActiveMeter, ActiveSource, Engine, Report, Selection};
 use crate::exit::Exit;
@@ -109,7 +109,7 @@ async fn page_address() -> io::Result<SocketAddr> {
 
 /// The configuration that the demo amounts to.
 fn configuration(database: &Path, enedis: SocketAddr, listen: SocketAddr) -> Result<Loaded, Trouble> {
-    let datasets = Dataset::ALL.map(Dataset::name).join(",");
+    let datasets = Dataset::ALL.map(Dataset::name).join(",") + "," + CustomerDataset::Contract.name();
     let pairs = [
         ("DATABASE__URL", format!("sqlite://{}", database.display())),
         ("SOURCE__ENEDIS__BASE_URL", format!("http://{enedis}/")),
@@ -220,7 +220,8 @@ fn engine(
         Limits { per_second: 5, per_hour: Some(900), per_day: None }
     };
     let meter = ActiveMeter {
-        customer: Vec::new(),
+        // With its off-peak hours each interval has a class.
+        customer: vec![CustomerDataset::Contract],
         prm: prm.clone(),
         name: NAME.to_owned(),
         sources: vec![source.name().to_owned()],
@@ -317,7 +318,7 @@ fn text(report: &Report, checked: Compared, database: &Path) -> String {
     let _infallible = write!(
         text,
         "\nThe database is {place}. Look around with any SQLite tool, for instance\n  \
-         sqlite3 {place} \"SELECT day, consumption_wh, production_wh, max_power_va FROM v_daily ORDER BY day DESC LIMIT 7\"\n"
+         sqlite3 {place} \"SELECT day, consumption_wh, hp_wh, hc_wh, production_wh, max_power_va FROM v_daily ORDER BY day DESC LIMIT 7\"\n"
     );
     text
 }

@@ -11,11 +11,11 @@ use super::wiring::{self, Counted};
 use super::{plan, sync};
 use crate::config::{self, Config, Environment, Secrets};
 use crate::daemon::backlog::Backlog;
-use crate::domain::{Dataset, Day, DayState, Days, Prm, SeriesState};
+use crate::domain::{CustomerDataset, Dataset, Day, DayState, Days, Prm, SeriesState};
 use crate::engine::prospect::PlannedCall;
 use crate::engine::report::{DatasetReport, Interruption, MeterReport, Report, Stop};
 use crate::plan::Reason;
-use crate::store::{MeterId, SeriesStatus, SourceState, Spent};
+use crate::store::{CustomerStatus, MeterId, SeriesStatus, SourceState, Spent};
 
 const CONFIG: &str = r#"
 [source.enedis]
@@ -105,6 +105,53 @@ fn status_of_a_complete_history() {
 
     Source enedis: 116 of 900 calls in the last hour, 116 calls in the last 24 hours.
     "#);
+}
+
+fn kept(about: CustomerDataset) -> CustomerStatus {
+    CustomerStatus {
+        prm: prm(),
+        name: "Maison".to_owned(),
+        source: "enedis".to_owned(),
+        about,
+        state: SeriesState::Ok,
+        code: None,
+        message: None,
+        last_success_at: Some(1_795_500_000),
+        next_try_at: None,
+    }
+}
+
+#[test]
+fn status_of_what_is_kept_of_customers() {
+    let config = configured(&CONFIG.replace("name =", "datasets = [\"contract\", \"address\"]\nname ="));
+    let refused = CustomerStatus {
+        state: SeriesState::NotOffered,
+        message: Some("Subscribe to it.".to_owned()),
+        last_success_at: None,
+        next_try_at: Some(1_796_000_000),
+        ..kept(CustomerDataset::Address)
+    };
+    let customers = [kept(CustomerDataset::Contract), refused];
+    let text = status::text(&Page { customers: &customers, ..page(&[], &[], &config) }).replace('\u{a0}', "_");
+    insta::assert_snapshot!(text.trim_end(), @r"
+    METER   DATASET   STATE        ANSWERED    NEXT LOOK
+    Maison  contract  ok           2026-11-24  2026-12-01
+    Maison  address   not offered  -           2026-11-30
+
+    Maison, address: Subscribe to it. Asked again 2026-11-30 01:53 (Paris).
+    ");
+    let well = [kept(CustomerDataset::Contract)];
+    let series = three(|_| ());
+    let text = status::text(&Page { customers: &well, ..page(&series, &[], &configured(CONFIG)) });
+    insta::assert_snapshot!(text.replace('\u{a0}', "_").trim_end(), @r"
+    METER   DATASET                 STATE  NEWEST      OLDEST      COMPLETE  OPEN  ABSENT
+    Maison  consumption_load_curve  ok     2026-11-23  2023-11-09     1_111     0       0
+    Maison  daily_consumption       ok     2026-11-23  2023-11-09     1_111     0       0
+    Maison  daily_max_power         ok     2026-11-23  2023-11-09     1_111     0       0
+
+    METER   DATASET   STATE  ANSWERED    NEXT LOOK
+    Maison  contract  ok     2026-11-24  2026-12-01
+    ");
 }
 
 #[test]

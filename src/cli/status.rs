@@ -17,7 +17,8 @@ use crate::config::{Config, Loaded, MeterConfig};
 use crate::daemon::agenda::{Agenda, unseen};
 use crate::daemon::backlog::Backlog;
 use crate::daemon::reload::policy;
-use crate::domain::{CustomerDataset, Dataset, Day, DayState, Prm, SeriesState};
+use crate::domain::{CustomerDataset, Dataset, Day, DayState, Prm, SeriesState, paris};
+use crate::engine::customers;
 use crate::engine::knowledge::published_end;
 use crate::engine::serving::Moment;
 use crate::exit::Exit;
@@ -252,6 +253,14 @@ fn is_unwell(one: &CustomerStatus) -> bool {
     matches!(one.state, SeriesState::Failing | SeriesState::Suspended)
 }
 
+/// The day from which something about a customer is asked for again.
+pub(crate) fn next_look(one: &CustomerStatus) -> Option<Day> {
+    match one.next_try_at {
+        Some(at) => Some(paris::day_of(at)),
+        None => customers::next_look(one.last_success_at),
+    }
+}
+
 /// Whether the newest complete day is older than can be explained.
 fn is_late(series: &SeriesStatus, config: &Config, now: DateTime<Utc>) -> bool {
     if series.state == SeriesState::NotOffered {
@@ -317,6 +326,7 @@ fn document(
         })
         .collect();
     // What is kept of a customer has no days, and stands behind what has.
+    let day = |day: Option<Day>| day.map(|day| day.to_string());
     for one in customers {
         let value = json!({
             "dataset": one.about.name(),
@@ -333,6 +343,7 @@ fn document(
             "late": false,
             "last_success_at": one.last_success_at.and_then(rfc),
             "next_try_at": one.next_try_at.and_then(rfc),
+            "next_look": day(next_look(one)),
         });
         let known = meters.iter_mut().find(|meter| meter["prm"] == one.prm.full());
         match known.and_then(|meter| meter.get_mut("datasets")).and_then(serde_json::Value::as_array_mut) {
@@ -422,6 +433,29 @@ impl Page<'_> {
         table.render(0, self.colours)
     }
 
+    /// A line for each thing that is kept of a customer: that it is, and never what.
+    fn customers_table(&self) -> String {
+        let columns = ["METER", "DATASET", "STATE", "ANSWERED", "NEXT LOOK"];
+        let mut table = Table::new(columns.map(|name| (name, Align::Left)).to_vec());
+        for one in self.customers {
+            let tone = match one.state {
+                SeriesState::Failing | SeriesState::Suspended => Tone::Bad,
+                SeriesState::Waiting => Tone::Warning,
+                SeriesState::NotOffered => Tone::Faint,
+                SeriesState::Ok => Tone::Good,
+            };
+            let day = |day: Option<Day>| day.map_or_else(|| "-".to_owned(), |day| day.to_string());
+            table.row(vec![
+                one.name.as_str().into(),
+                one.about.name().into(),
+                Cell::toned(one.state.name().replace('_', " "), tone),
+                day(one.last_success_at.map(paris::day_of)).into(),
+                day(next_look(one)).into(),
+            ]);
+        }
+        table.render(0, self.colours)
+    }
+
     /// The trouble of a series, unless it is said of its source as a whole.
     fn trouble(&self, one: &SeriesStatus) -> Option<String> {
         let message = one.message.as_deref().map(|message| catalogue::named(message, &one.source))?;
@@ -446,8 +480,12 @@ fn days(series: &SeriesStatus, states: &[DayState]) -> i64 {
 
 pub(super) fn text(page: &Page<'_>) -> String {
     match page.narrowed {
-        None if page.series.is_empty() => return "No pass has been made yet: run `linkyd sync`.\n".to_owned(),
-        Some(nothing) if page.series.is_empty() && page.unseen.is_empty() => return format!("{nothing}\n"),
+        None if page.series.is_empty() && page.customers.is_empty() => {
+            return "No pass has been made yet: run `linkyd sync`.\n".to_owned();
+        }
+        Some(nothing) if page.series.is_empty() && page.unseen.is_empty() && page.customers.is_empty() => {
+            return format!("{nothing}\n");
+        }
         _ => {}
     }
     let mut notes: Vec<(Note<'_>, Vec<&str>)> = Vec::new();
@@ -462,8 +500,13 @@ pub(super) fn text(page: &Page<'_>) -> String {
         }
     }
     let mut text = if page.series.is_empty() { String::new() } else { page.table(page.series.iter()) };
+    if !page.customers.is_empty() {
+        let between = if text.is_empty() { "" } else { "\n" };
+        let _infallible = write!(text, "{between}{}", page.customers_table());
+    }
     let stand_ins = left::stand_ins(page.series, page.config);
-    if !text.is_empty() && (!notes.is_empty() || !page.unseen.is_empty() || !stand_ins.is_empty()) {
+    let unwell = page.customers.iter().any(|one| one.state != SeriesState::Ok);
+    if !text.is_empty() && (!notes.is_empty() || !page.unseen.is_empty() || !stand_ins.is_empty() || unwell) {
         text.push('\n');
     }
     for ((name, message, again), datasets) in notes {

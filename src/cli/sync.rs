@@ -14,7 +14,7 @@ use super::status::{Concerned, FEW};
 use super::{Trouble, progress, wiring};
 use crate::clock::{Calendar, Clock};
 use crate::config::Loaded;
-use crate::domain::{Prm, SeriesState};
+use crate::domain::{CustomerDataset, Prm, SeriesState};
 use crate::engine::Report;
 use crate::engine::report::{CustomerReport, MeterReport};
 use crate::exit::Exit;
@@ -69,7 +69,7 @@ fn helps(code: Option<&str>) -> Option<bool> {
 pub(super) fn document(report: &Report) -> serde_json::Value {
     let of_customer = |prm: &Prm| {
         let own = report.customers.iter().filter(|c| c.prm == *prm);
-        let value = |c: &CustomerReport| json!({"dataset": c.about.name(), "state": c.state.name(), "error": c.error, "code": c.code, "retry_helps": helps(c.code.as_deref()), "source": c.source});
+        let value = |c: &CustomerReport| json!({"dataset": c.about.name(), "answered": c.answered, "state": c.state.name(), "error": c.error, "code": c.code, "retry_helps": helps(c.code.as_deref()), "source": c.source});
         own.map(value).collect::<Vec<_>>()
     };
     let mut meters: Vec<_> = report
@@ -138,10 +138,11 @@ pub(super) fn text(report: &Report) -> String {
         format!("{}\n", super::plan::NOTHING)
     } else {
         format!(
-            "{}: {}, {} changed.\n",
+            "{}: {}, {} changed{}.\n",
             number::counted(count(report.calls), "call", "calls"),
             number::counted(count(report.inserted), "new value", "new values"),
             number::thousands(count(report.changed)),
+            of_customers(report),
         )
     };
     // What keeps a whole source waiting is said once, with the source.
@@ -167,6 +168,22 @@ pub(super) fn text(report: &Report) -> String {
         let _infallible = writeln!(text, "{} left for later.", number::counted(count(report.left), "call", "calls"));
     }
     text
+}
+
+/// How many answers about customers were kept: they hold no values to be counted.
+fn of_customers(report: &Report) -> String {
+    let mut kept: BTreeMap<CustomerDataset, i64> = BTreeMap::new();
+    for one in report.customers.iter().filter(|one| one.answered) {
+        *kept.entry(one.about).or_default() += 1;
+    }
+    let names: Vec<String> = kept
+        .into_iter()
+        .map(|(about, meters)| {
+            let many = number::counted(meters, "meter", "meters");
+            if meters == 1 { about.name().to_owned() } else { format!("{about} of {many}") }
+        })
+        .collect();
+    if names.is_empty() { String::new() } else { format!(", answered and kept: {}", names.join(", ")) }
 }
 
 /// What is wrong with a meter's series.

@@ -13,13 +13,13 @@ use super::args::Narrow;
 use crate::budget::Limits;
 use crate::client::HttpTransport;
 use crate::clock::{Calendar, Clock};
-use crate::config::{ApiChoice, Config, ConfigError, LimitsConfig, Origin, Problem, SourceConfig, SourceSettings};
+use crate::config::{ApiChoice, Config, ConfigError, LimitsConfig, Problem, SourceConfig, SourceSettings};
 use crate::domain::{Api, CustomerDataset, Dataset, Day, Days, Kind, Prm};
 use crate::engine::{ActiveMeter, ActiveSource, Engine, Selection};
 use crate::exit::Exit;
 use crate::plan::Request;
 use crate::source::conso_api::{ConsoApi, ConsoApiSettings};
-use crate::source::enedis::{Enedis, EnedisSettings};
+use crate::source::enedis::{self, Enedis, EnedisSettings};
 use crate::source::myelectricaldata::{MyElectricalData, MyElectricalDataSettings};
 use crate::source::{Pool, Source};
 use crate::store::lock::{self, DAEMON};
@@ -134,12 +134,17 @@ pub(super) fn useless(sources: &[Counted], config: &Config) -> Vec<Problem> {
             };
             let measures = meter.datasets.iter().all(|dataset| counted.source.reach(*dataset).is_none());
             if measures && meter.customer.iter().all(about) {
-                let message = format!(
-                    "source {:?} offers none of the datasets of meter {:?}; take it from the meter's sources",
-                    counted.source.name(),
-                    meter.name
-                );
-                problems.push(Problem::new(Origin::Default, &message));
+                let registers = meter.customer.is_empty() && meter.datasets.iter().all(|d| d.kind() == Kind::Registers);
+                let advice = if registers && counted.source.kind() == enedis::KIND {
+                    "; registers are in the API of 2026 alone: set its api to \"auto\" or \"2026\", or collect other datasets"
+                } else if registers {
+                    "; nobody but Enedis has registers: list a source of kind \"enedis\" in its place"
+                } else {
+                    "; take it from the meter's sources"
+                };
+                let (source, name) = (counted.source.name(), &meter.name);
+                let message = format!("source {source:?} offers none of the datasets of meter {name:?}{advice}");
+                problems.push(Problem::new(meter.stands.0.clone(), &message));
             }
         }
         let of_meter = || sources.iter().filter(|s| meter.sources.iter().any(|name| name == s.source.name()));
@@ -157,7 +162,7 @@ pub(super) fn useless(sources: &[Counted], config: &Config) -> Vec<Problem> {
                     Kind::LoadCurve | Kind::DailyEnergy | Kind::MaxPower => "",
                 }
             );
-            problems.push(Problem::new(Origin::Default, &message));
+            problems.push(Problem::new(meter.stands.0.clone(), &message));
         }
     }
     problems
@@ -406,6 +411,15 @@ client_id = "a"
         }
     }
 
+    /// Problems with the name of their file alone.
+    fn told(problems: &[Problem]) -> Vec<String> {
+        let line = |problem: &Problem| {
+            let text = problem.to_string();
+            text.find("config.toml").and_then(|at| text.get(at..)).unwrap_or(&text).to_owned()
+        };
+        problems.iter().map(line).collect()
+    }
+
     #[test]
     fn a_source_that_has_nothing_for_a_meter_is_a_mistake() {
         let text = "[source.sun]\nkind = \"enedis\"\nclient_id = \"a\"\n[[meter]]\nprm = \"01234567890123\"\nname = \"Maison\"\n";
@@ -421,18 +435,19 @@ client_id = "a"
             });
             let mut counted = counted(&config);
             counted[0].source = Arc::new(ProductionOnly(sun));
-            useless(&counted, &config).iter().map(ToString::to_string).collect()
+            told(&useless(&counted, &config))
         };
         assert_eq!(
             complaints(text),
-            ["configuration: source \"sun\" offers none of the datasets of meter \"Maison\"; take it from the \
-                 meter's sources"]
+            [
+                "config.toml:5: source \"sun\" offers none of the datasets of meter \"Maison\"; take it from the meter's sources"
+            ]
         );
         let some = format!("{text}datasets = [\"daily_consumption\", \"daily_production\"]\n");
         assert_eq!(
             complaints(&some),
             [
-                "configuration: no source of meter \"Maison\" offers daily_consumption; take it from the meter's datasets"
+                "config.toml:7: no source of meter \"Maison\" offers daily_consumption; take it from the meter's datasets"
             ]
         );
         let all = format!("{text}datasets = [\"daily_production\"]\n");
@@ -441,18 +456,26 @@ client_id = "a"
 
     #[test]
     fn registers_want_a_source_that_speaks_the_api_of_2026() {
-        let complaints = |api: &str| -> Vec<String> {
+        let of = |api: &str, datasets: &str| -> Vec<String> {
             let config = configured(&format!(
                 "[source.enedis]\nclient_id = \"a\"\napi = \"{api}\"\n[[meter]]\nprm = \"01234567890123\"\n\
-                 name = \"Maison\"\ndatasets = [\"daily_consumption\", \"consumption_index\"]\n"
+                 name = \"Maison\"\ndatasets = [{datasets}]\n"
             ));
-            useless(&counted(&config), &config).iter().map(ToString::to_string).collect()
+            told(&useless(&counted(&config), &config))
         };
+        let complaints = |api: &str| of(api, "\"daily_consumption\", \"consumption_index\"");
         assert_eq!(
             complaints("v5"),
             [
-                "configuration: no source of meter \"Maison\" offers consumption_index; take it from the meter's datasets, \
+                "config.toml:7: no source of meter \"Maison\" offers consumption_index; take it from the meter's datasets, \
                  or list a source of kind \"enedis\" whose api is \"auto\" or \"2026\": nobody else has registers"
+            ]
+        );
+        assert_eq!(
+            of("v5", "\"consumption_index\", \"production_index\""),
+            [
+                "config.toml:7: source \"enedis\" offers none of the datasets of meter \"Maison\"; registers are in the API \
+                 of 2026 alone: set its api to \"auto\" or \"2026\", or collect other datasets"
             ]
         );
         assert_eq!(complaints("2026"), Vec::<String>::new());

@@ -128,6 +128,33 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     candidates.into_iter().min_by_key(|candidate| strsim::damerau_levenshtein(word, candidate))
 }
 
+/// The candidates that are spelt so much like `word` that one of them may have been meant: the nearest one, or those
+/// that begin with a word like it.
+pub(super) fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Vec<&'a str> {
+    let alike = |candidate: &str| strsim::normalized_damerau_levenshtein(word, candidate);
+    let begins = |candidate: &str| word.chars().count() >= 3 && candidate.starts_with(word);
+    match nearest(word, candidates.clone()) {
+        Some(found) if alike(found) >= HALF || begins(found) => vec![found],
+        _ => {
+            let first = |candidate: &str| candidate.split('_').next().is_some_and(|first| alike(first) > HALF);
+            candidates.into_iter().filter(|candidate| begins(candidate) || first(candidate)).collect()
+        }
+    }
+}
+
+/// Half of the letters.
+const HALF: f64 = 0.5;
+
+/// What to say behind a name that is not known: what may have been meant, else all that there are.
+pub(super) fn meant<'a>(word: &str, what: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    let near = near(word, candidates.clone());
+    match near.as_slice() {
+        [] => format!("; known are {}", alternatives(candidates)),
+        [one] => format!("; the nearest{what} is {one:?}"),
+        several => format!("; the nearest are {}", alternatives(several.iter().copied())),
+    }
+}
+
 /// `word` in quotes for a message: escaped and not longer than a message can bear.
 pub(super) fn quoted(word: &str) -> String {
     let short: String = word.chars().take(40).collect();

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::explain::{Origin, alternatives, nearest, quoted};
+use super::explain::{Origin, alternatives, meant, near, quoted};
 use super::read::{Fields, Found, Reader, Table};
-use super::{MeterConfig, schema};
+use super::{MeterConfig, Stands, schema};
 use crate::domain::{CustomerDataset, Dataset, Day, Prm};
 use crate::observe::mask;
 
@@ -65,7 +65,8 @@ pub(super) fn one(fields: &dyn Fields, sources: &[String]) -> Option<Placed> {
     };
     let name = name.ok()?.map_or_else(|| default_name(&prm), |found| found.value);
     let (datasets, customer) = split(datasets?);
-    let config = MeterConfig { prm, name, sources: sources?, datasets, customer, since: since.ok()? };
+    let stands = Stands(fields.origin_of("datasets").unwrap_or_else(|| prm_at.clone()));
+    let config = MeterConfig { prm, name, sources: sources?, datasets, customer, since: since.ok()?, stands };
     Some(Placed { config, prm_at, name_at, named })
 }
 
@@ -142,9 +143,10 @@ fn chosen_sources(fields: &dyn Fields, known: &[String]) -> Option<Vec<String>> 
         if known.contains(&found.value) {
             return Ok(found.value.clone());
         }
-        let advice = match nearest(&found.value, known.iter().map(String::as_str)) {
-            Some(near) => format!("the nearest is {near:?}"),
-            None => format!("add [source.{}]", found.value),
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let advice = match near(&found.value, known).as_slice() {
+            [] => format!("add [source.{}]", found.value),
+            near => format!("the nearest is {}", alternatives(near.iter().copied())),
         };
         Err(format!("there is no source {}; {advice}", quoted(&found.value)))
     })
@@ -186,8 +188,8 @@ fn datasets(fields: &dyn Fields) -> Option<Vec<Named>> {
     }
     distinct(fields, "datasets", list, |found| {
         Named::read(&found.value).ok_or_else(|| {
-            let near = nearest(&found.value, names()).unwrap_or_default();
-            format!("there is no dataset {}; the nearest is {near:?}", quoted(&found.value))
+            let all: Vec<&str> = names().collect();
+            format!("there is no dataset {}{}", quoted(&found.value), meant(&found.value, "", all))
         })
     })
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord};
 
-use super::explain::{Lines, Origin, nearest, quoted};
+use super::explain::{Lines, Origin, meant, quoted};
 use super::meter::{self, Placed};
 use super::read::{Fields, Found, Reader, Table};
 use super::schema;
@@ -155,8 +155,8 @@ impl Sheet<'_> {
                     format!("{place} is a meter already; the first line has to name the columns: {all}")
                 }
                 None if !name.is_empty() => {
-                    let near = nearest(&name, schema::METER_KEYS).unwrap_or_default();
-                    format!("{place}: unknown column {}; the nearest known one is {near:?}", quoted(cell.trim()))
+                    let meant = meant(&name, " known one", schema::METER_KEYS);
+                    format!("{place}: unknown column {}{meant}", quoted(cell.trim()))
                 }
                 _ => {
                     columns.push(column);

@@ -223,4 +223,24 @@ pub struct MeterConfig {
     pub customer: Vec<CustomerDataset>,
     /// No day before this one is wanted.
     pub since: Option<Day>,
+    /// Where its datasets are named, or else itself.
+    pub stands: Stands,
 }
+
+/// A place in the configuration. What is the same but for its place is the same: a line that moves changes nothing.
+#[derive(Clone)]
+pub struct Stands(pub Origin);
+
+impl std::fmt::Debug for Stands {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stands")
+    }
+}
+
+impl PartialEq for Stands {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Stands {}

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use figment::Figment;
 use figment::value::{Dict, Value};
 
-use super::explain::{Origin, Problem, nearest, quoted};
+use super::explain::{Origin, Problem, meant, quoted};
 use super::layers::{ENVIRONMENT_LAYER, EnvironmentLayer, FileLayer, child};
 use super::{SourceKind, schema};
 
@@ -278,8 +278,8 @@ impl<'a> Table<'a> {
         } else {
             let kind = self.kind();
             let meaningful = known.iter().copied().filter(|name| kind.is_none_or(|kind| kind.has_key(name)));
-            let nearest = nearest(key, meaningful).unwrap_or_default();
-            format!("unknown key {name}{}; the nearest known key is {nearest:?}", self.place())
+            let meant = meant(key, " known key", meaningful.collect::<Vec<_>>());
+            format!("unknown key {name}{}{meant}", self.place())
         };
         self.reader.problem(&origin, &message);
     }

@@ -12,7 +12,7 @@ use crate::decode::customer::{self, Oddity, Situation};
 use crate::domain::contract::Contracts;
 use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::personal::{Address, Contact, Identity};
-use crate::domain::{CustomerDataset, Prm, SeriesState, paris};
+use crate::domain::{CustomerDataset, Day, Prm, SeriesState, paris};
 use crate::source::{CustomerCall, Reaction, Refusal, catalogue};
 use crate::store::{CustomerContent, CustomerFacts};
 
@@ -63,6 +63,13 @@ pub fn is_due(facts: &CustomerFacts, suspected: bool, told: bool, now: DateTime<
     let (last, today) = (paris::day_of(last), paris::today(now));
     let unwell = facts.state != SeriesState::Ok;
     last.plus(EVERY) <= today || unwell || (suspected && last < today)
+}
+
+/// The first day on which it is asked for again, where it got an answer and nothing suggests a change; `None` where it
+/// never got one.
+#[must_use]
+pub fn next_look(last_success_at: Option<i64>) -> Option<Day> {
+    last_success_at.map(|at| paris::day_of(at).plus(EVERY))
 }
 
 /// What an answer says of somebody, which may be nothing.

@@ -41,6 +41,8 @@ pub struct CustomerReport {
     pub source: String,
     /// What was to be known.
     pub about: CustomerDataset,
+    /// Whether the pass brought an answer, which is kept.
+    pub answered: bool,
     /// Its state after the pass.
     pub state: SeriesState,
     /// The code of its trouble.

@@ -17,10 +17,10 @@ use crate::cli::render::{Tone, number};
 use crate::cli::status::fleet::{Fleet, InState};
 use crate::cli::status::{self, View};
 use crate::daemon::board::{Board, instant};
-use crate::domain::{DayState, SeriesState};
+use crate::domain::{DayState, SeriesState, paris};
 use crate::observe::mask;
 use crate::source::catalogue;
-use crate::store::SeriesStatus;
+use crate::store::{CustomerStatus, SeriesStatus};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222;\
 background:#fff}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;width:100%}\
@@ -95,6 +95,9 @@ fn html(board: &Board, view: &View<'_>) -> String {
     for line in consents {
         let _infallible = write!(body, "<p>{}</p>", escape(line.trim_end()));
     }
+    // Of a fleet only what is not well is worth a row.
+    let few = view.fleet().is_none();
+    customers(&mut body, view.customers.iter().filter(|one| few || one.state != SeriesState::Ok));
     let mut told: Vec<&str> = Vec::new();
     for one in &view.customers {
         if let Some(message) = one.message.as_deref().filter(|message| !told.contains(message)) {
@@ -180,6 +183,33 @@ fn rows<'s>(body: &mut String, series: impl Iterator<Item = &'s SeriesStatus>, v
         row(body, series, view.is_late(series), choice);
     }
     body.push_str("</table>");
+}
+
+/// A table of what is kept of customers: that it is, and never what.
+fn customers<'c>(body: &mut String, customers: impl Iterator<Item = &'c CustomerStatus>) {
+    let mut rows = String::new();
+    let day = |day: Option<crate::domain::Day>| day.map_or_else(|| "-".to_owned(), |day| day.to_string());
+    for one in customers {
+        let tone = match one.state {
+            SeriesState::Failing | SeriesState::Suspended => "bad",
+            SeriesState::Waiting => "warning",
+            SeriesState::NotOffered => "faint",
+            SeriesState::Ok => "good",
+        };
+        let _infallible = write!(
+            rows,
+            "<tr><td>{}<td>{}<td class={tone}>{}<td>{}<td>{}</tr>",
+            escape(&one.name),
+            one.about.name(),
+            one.state.name().replace('_', " "),
+            day(one.last_success_at.map(paris::day_of)),
+            day(status::next_look(one)),
+        );
+    }
+    if !rows.is_empty() {
+        let head = "<tr><th>Meter<th>Dataset<th>State<th>Answered<th>Next look</tr>";
+        let _infallible = write!(body, "<h2>Customers</h2><table>{head}{rows}</table>");
+    }
 }
 
 fn class(tone: Tone) -> &'static str {

@@ -152,14 +152,19 @@ pub fn scenario(args: &SimulateArgs) -> Result<Scenario, SimulateError> {
     Ok(scenario)
 }
 
-/// What linkyd needs to know to ask the gateways, as it stands in its configuration.
-fn gateways(simulator: &Simulator, url: &str) -> String {
+/// What linkyd needs to know to ask Enedis and the gateways, as it stands in its configuration.
+fn sources(simulator: &Simulator, url: &str) -> String {
     let world = simulator.world();
+    // Where nothing is said any client gets a token.
+    let token = &world.rules.token;
+    let (id, secret) = (token.client_id.as_deref(), token.client_secret.as_deref());
+    let (id, secret) = (id.unwrap_or("any"), secret.unwrap_or("any"));
     let prms: Vec<&str> = world.meters.iter().map(|meter| meter.prm.full()).collect();
     let (conso, med) = (Front::ConsoApi, Front::MyElectricalData);
     let (client_id, client_secret) = simulator.med_credentials();
     format!(
-        "\n[source.conso]\nkind = \"{}\"\nbase_url = \"{url}{}\"\ntoken = \"{}\"\n\n[source.med]\nkind = \"{}\"\n\
+        "\n[source.enedis]\nkind = \"enedis\"\nbase_url = \"{url}/\"\nclient_id = \"{id}\"\nclient_secret = \"{secret}\"\n\n\
+         [source.conso]\nkind = \"{}\"\nbase_url = \"{url}{}\"\ntoken = \"{}\"\n\n[source.med]\nkind = \"{}\"\n\
          version = 2\nbase_url = \"{url}{}\"\nclient_id = \"{client_id}\"\nclient_secret = \"{client_secret}\"\n",
         conso.name(),
         conso.prefix(),
@@ -170,7 +175,7 @@ fn gateways(simulator: &Simulator, url: &str) -> String {
 }
 
 /// Serves until `stop` is done. Once it listens, it writes its address in a line to `out`, and
-/// below it what a configuration needs to ask the gateways.
+/// below it what a configuration needs to ask it and the gateways.
 pub async fn simulate(
     args: &SimulateArgs,
     clock: Arc<dyn Clock>,
@@ -194,7 +199,7 @@ pub async fn simulate(
     let actual = listener.local_addr().map_err(serve)?;
     let url = format!("http://{actual}");
     // In one piece: whoever reads the first line alone and closes must not break the rest.
-    let told = format!("listening on {url}\n{}", gateways(&simulator, &url));
+    let told = format!("listening on {url}\n{}", sources(&simulator, &url));
     out.write_all(told.as_bytes()).and_then(|()| out.flush()).map_err(SimulateError::Output)?;
     simulator.serve(listener, stop).await.map_err(serve)
 }

@@ -89,6 +89,17 @@ pub struct Closed {
     pub not_before: i64,
 }
 
+/// The same by the names of its source, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedCall {
+    /// The name of the source.
+    pub source: String,
+    /// The path of the call.
+    pub path: String,
+    /// The code of the refusal.
+    pub code: String,
+}
+
 /// How a dataset about a customer stands, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomerStatus {

@@ -43,7 +43,7 @@ use crate::source::Pool;
 
 pub use call::{Answer, Asks, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
 pub use consents::{Answered, Authorisation, Brought, EndKnown, Journey, WARNED_AT_DAYS, Warning};
-pub use customer::{Closed, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate};
+pub use customer::{Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate};
 pub use error::StoreError;
 pub use facts::{Activation, Facts, FailedCall, Learnt, SeriesFacts, SourceFacts, SourceState, Standing};
 pub use forget::{Forget, Forgotten, ForgottenMeter};
@@ -195,6 +195,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// same transaction what is spoilt is taken out first, and kept as revisions.
     async fn restore(&self, _again: Answer, _spoilt: Vec<Spoilt>) -> Result<Committed, StoreError> {
         Ok(Committed::default())
+    }
+
+    /// The calls about customers that sources do not take from this application, by source and path.
+    async fn closed_calls(&self) -> Result<Vec<ClosedCall>, StoreError> {
+        Ok(Vec::new())
     }
 
     /// Everything that is stored of a series, and where it came from.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cli_rig::{FEWEST, Home, METER, MORNING, Simulated, keys, meter, source};
+use crate::cli_rig::{FEWEST, Home, METER, MORNING, Simulated, keys, meter, rows, source};
 
 /// What is said where `--failing` finds nothing.
 const FINE: &str = "No series is late, failing or suspended.";
@@ -209,14 +209,50 @@ fn a_database_is_created_looked_after_and_found_whole() {
 }
 
 #[test]
+fn what_is_kept_of_a_customer_has_a_line_and_never_a_content() {
+    let home = Home::empty();
+    let enedis = Simulated::start(&home.path(""), &["--no-limits", "--prm", METER]);
+    let meter = format!("[[meter]]\nprm = \"{METER}\"\nname = \"Maison\"\ndatasets = [\"contract\", \"address\"]\n");
+    home.configure(&source(&enedis.url, ""), &meter);
+    let first = home.run_at_morning(&["sync"]).exits(0).out;
+    assert!(first.starts_with("4 calls: 0 new values, 0 changed, answered and kept: contract, address.\n"), "{first}");
+    let again = home.run_at_morning(&["sync", "--refetch", "--dataset", "address"]).exits(0).out;
+    assert!(again.starts_with("1 call: 0 new values, 0 changed, answered and kept: address.\n"), "{again}");
+    let document = home.run_at_morning(&["sync", "--json", "--refetch", "--dataset", "address"]).exits(0).json();
+    assert_eq!(document["meters"][0]["datasets"][0]["answered"], json!(true));
+    assert_eq!(
+        home.run_at_morning(&["sync", "--json"]).exits(0).json()["meters"][0]["datasets"][0]["answered"],
+        json!(false)
+    );
+
+    let status = home.run_at_morning(&["status"]).exits(0).out;
+    let line = |name: &str| status.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{status}"));
+    let words = |name: &str| line(name).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let (today, next) = (&MORNING[..10], "2026-12-01");
+    assert_eq!(words("contract"), ["Maison", "contract", "ok", today, next]);
+    assert_eq!(words("address"), ["Maison", "address", "ok", today, next]);
+    home.run_at_morning(&["status", "--check"]).exits(0);
+    let document = home.run_at_morning(&["status", "--json"]).exits(0).json();
+    let datasets = &document["meters"][0]["datasets"];
+    assert_eq!((&datasets[0]["dataset"], &datasets[0]["next_look"]), (&json!("contract"), &json!(next)));
+    let street = rows(&home.database(), "SELECT street FROM personal_address");
+    assert!(!street[0].is_empty() && !status.contains(&street[0]) && !document.to_string().contains(&street[0]));
+}
+
+#[test]
 fn the_demo_runs_twice_and_touches_nothing_of_others() {
     let home = Home::empty();
     for _ in 0..2 {
         let document = home.run(&["demo", "--full-speed", "--json", "--database", "demo.db"]).exits(0).json();
-        assert_eq!((&document["calls"], &document["values_different"]), (&json!(FEWEST + 2 * 36), &json!(0)));
+        assert_eq!((&document["calls"], &document["values_different"]), (&json!(FEWEST + 2 * 36 + 3), &json!(0)));
         assert!(document["values_equal"].as_u64().unwrap() > 70_000);
         assert_eq!(document["database"], "demo.db");
     }
+    // Its contract gives each interval a class, and each day its peak and off-peak energy.
+    let classes = "SELECT DISTINCT tariff_class FROM v_load_curve WHERE direction = 'consumption' ORDER BY 1";
+    assert_eq!(rows(&home.path("demo.db"), classes), ["HC", "HP"]);
+    let lacking = "SELECT day FROM v_daily WHERE curve_consumption_wh IS NOT NULL AND (hp_wh IS NULL OR hc_wh IS NULL)";
+    assert_eq!(rows(&home.path("demo.db"), lacking), Vec::<String>::new());
     home.write("letter.txt", "Dear all,\n", 0o640);
     let message = home.run(&["demo", "--full-speed", "--database", "letter.txt"]).exits(64).message().to_owned();
     assert_eq!(message, "linkyd: letter.txt is not a demo's database; name another file with --database");

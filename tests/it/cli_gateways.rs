@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cli_rig::{Home, METER, Simulated};
+use crate::cli_rig::{Home, METER, Simulated, meter};
 
 /// A home with a meter that the simulated gateways know, served by those sources.
 fn home(sources: &str, more: &str) -> (Home, Simulated) {
@@ -20,6 +20,16 @@ fn budget<'d>(status: &'d Value, source: &str, pool: &str, window: &str) -> &'d 
     let entries = status["budget"].as_array().unwrap();
     let wanted = |e: &&Value| e["source"] == source && e["pool"] == pool && e["window"] == window;
     entries.iter().find(wanted).unwrap_or_else(|| panic!("{source} {pool} {window}: {status}"))
+}
+
+#[test]
+fn what_the_simulator_prints_is_a_configuration() {
+    let home = Home::empty();
+    let simulated = Simulated::start(&home.path(""), &["--no-limits", "--prm", METER]);
+    home.configure(&simulated.enedis, &meter(""));
+    home.run(&["config", "check"]).exits(0);
+    home.run_at_morning(&["sync", "--dataset", "daily_consumption"]).exits(0);
+    assert!(simulated.calls().iter().all(|call| call["status"] == 200) && !simulated.calls().is_empty());
 }
 
 #[test]

@@ -85,7 +85,9 @@ impl Drop for Process {
 /// `linkyd simulate` on a free port.
 pub(crate) struct Simulated {
     pub(crate) url: String,
-    /// What a configuration needs to ask the gateways: `[source.conso]` and `[source.med]`.
+    /// What a configuration needs to ask Enedis: `[source.enedis]`.
+    pub(crate) enedis: String,
+    /// The same for the gateways: `[source.conso]` and `[source.med]`.
     pub(crate) gateways: String,
     log: PathBuf,
     _process: Process,
@@ -111,11 +113,13 @@ impl Simulated {
         let mut told = BufReader::new(child.stdout.take().unwrap());
         told.read_line(&mut line).unwrap();
         let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
-        let mut gateways = String::new();
-        while !gateways.contains("client_secret") {
-            assert!(told.read_line(&mut gateways).unwrap() > 0, "{gateways}");
+        let mut blocks = String::new();
+        while blocks.matches("client_secret").count() < 2 {
+            assert!(told.read_line(&mut blocks).unwrap() > 0, "{blocks}");
         }
-        Self { url, gateways, log, _process: Process(child) }
+        let (enedis, gateways) = blocks.split_at(blocks.find("[source.conso]").unwrap());
+        let (enedis, gateways) = (enedis.to_owned(), gateways.to_owned());
+        Self { url, enedis, gateways, log, _process: Process(child) }
     }
 
     /// Every call for data so far.

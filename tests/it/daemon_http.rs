@@ -280,6 +280,7 @@ fn a_demo_serves_the_page_until_it_is_interrupted() {
     wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).ok());
     let (status, page) = get(port, "/", LOCAL, "");
     assert!(status == 200 && page.contains("daily_production") && page.contains("next pass 20"), "{page}");
+    assert!(page.contains("<td>contract<td class=good>ok<td>20"), "{page}");
     assert_eq!(get(port, "/readyz", LOCAL, "").0, 200);
     let asked = now();
     demo.signal("-INT");

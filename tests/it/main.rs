@@ -7,6 +7,8 @@ mod architecture;
 #[cfg(test)]
 mod backfill;
 #[cfg(test)]
+mod catalogue;
+#[cfg(test)]
 mod cli_authorize;
 #[cfg(test)]
 mod cli_commands;

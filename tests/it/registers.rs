@@ -8,6 +8,7 @@ use crate::support::{On, Rig, at, day, on_both_engines, prm};
 
 on_both_engines! {
     registers_arrive_wholly_and_once_whatever_happens_to_the_meter,
+    six_colours_of_tempo_arrive_to_the_watt_hour,
 }
 
 const METER: &str = "01234567890123";
@@ -93,4 +94,64 @@ async fn registers_arrive_wholly_and_once_whatever_happens_to_the_meter(on: On) 
         assert_eq!(rig.simulator.service_log().len(), 2 * 4 + 2);
         rig.assert_true_since(&prm(METER), day("2026-08-01")).await;
     }
+}
+
+/// The six classes of Tempo: days are blue, white or red, each with peak and off-peak hours.
+const TEMPO: [&str; 6] = ["BCHC", "BCHP", "BUHC", "BUHP", "RUHC", "RUHP"];
+
+async fn six_colours_of_tempo_arrive_to_the_watt_hour(on: On) {
+    let mut meter = MeterSpec::new(prm(METER));
+    meter.registers =
+        RegisterSpec { since: Some(day("2025-10-01")), supplier: Some(Grid::Tempo), ..RegisterSpec::default() };
+    meter.consumption_since = Some(day("2025-11-01"));
+    let datasets = [Dataset::ConsumptionIndex, Dataset::DailyConsumption];
+    let world = World::new(41).with(meter);
+    // A winter with days of all colours, and both changes of the clock.
+    let since = day("2025-11-01");
+    let rig = Rig::on(on, world, &datasets, at("2026-11-24T08:30:00+01:00")).await.since(since);
+    let report = rig.pass().await;
+    assert!(report.meters[0].datasets.iter().all(|d| d.state == SeriesState::Ok), "{report:?}");
+    rig.assert_true_since(&prm(METER), since).await;
+
+    // What each class shows at each midnight is what the simulated meter shows, and what it took in a day is the
+    // difference of two midnights, to the Wh.
+    let midnights = linkyd::domain::Days::new(since, day("2026-11-24")).unwrap();
+    let shown = rig.simulator.world().registers(&prm(METER), Direction::Consumption, midnights, AsOf::Ever);
+    let mut by_class = std::collections::BTreeMap::new();
+    for value in shown {
+        let Some((calendar, class)) = value.counts.filter(|(_, class)| TEMPO.contains(class)) else {
+            continue;
+        };
+        assert!(calendar.starts_with('F'), "{calendar}");
+        by_class.insert((class, value.midnight), value.wh);
+    }
+    let mut truth = Vec::new();
+    for ((class, midnight), wh) in &by_class {
+        if let Some(after) = by_class.get(&(*class, midnight.next())) {
+            truth.push(format!("{midnight} {class} {}", after - wh));
+        }
+    }
+    truth.sort();
+    let readings =
+        rig.rows("SELECT DISTINCT tariff_class FROM v_index WHERE calendar LIKE 'F%' ORDER BY tariff_class".to_owned());
+    assert_eq!(readings.await, TEMPO);
+    let stored = rig.rows(
+        "SELECT day || ' ' || tariff_class || ' ' || wh FROM v_daily_by_class WHERE calendar LIKE 'F%' ORDER BY 1"
+            .to_owned(),
+    );
+    let stored = stored.await;
+    assert_eq!(stored.len(), 6 * usize::try_from(midnights.len() - 1).unwrap());
+    assert_eq!(stored, truth);
+    for class in TEMPO {
+        let some = stored.iter().any(|row| row.contains(class) && !row.ends_with(" 0"));
+        assert!(some, "{class} took something");
+    }
+    // The six together are what the day took, and what the daily dataset says of it.
+    let whole = rig.rows(
+        "SELECT c.day || ' ' || c.wh FROM (
+             SELECT day, sum(wh) AS wh FROM v_daily_by_class WHERE calendar LIKE 'F%' GROUP BY day
+         ) c JOIN v_daily d ON d.day = c.day WHERE abs(c.wh - d.consumption_wh) > 0 ORDER BY 1"
+            .to_owned(),
+    );
+    assert_eq!(whole.await, Vec::<String>::new());
 }

@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 use super::{Finding, Verdict};
 use crate::cli::sources::{self, Term};
 use crate::config::MeterConfig;
-use crate::domain::{Api, Prm, SeriesState};
+use crate::domain::{Api, CustomerDataset, Prm, SeriesState};
 use crate::engine::consents::is_listed;
 use crate::exit::Exit;
-use crate::source::{Grant, Source, catalogue};
-use crate::store::{Authorisation, SeriesStatus};
+use crate::source::{CustomerCall, Grant, Source, catalogue};
+use crate::store::{Authorisation, ClosedCall, SeriesStatus};
 
 /// What credentials of a source say: their end, and the meters that they do not name. `meters` are
 /// those that are asked for from this source.
@@ -95,9 +95,23 @@ pub(super) fn of_journeys(known: &[Authorisation], meters: &[MeterConfig], now: 
 }
 
 /// The APIs of Enedis to which the application of a source has no subscription, as passes found out: each once,
-/// with the datasets that lack it.
-pub(super) fn of_subscriptions(source: &dyn Source, series: &[SeriesStatus]) -> Vec<Finding> {
+/// with the datasets that lack it: of measures, and by the paths that are closed, of customers.
+pub(super) fn of_subscriptions(source: &dyn Source, series: &[SeriesStatus], closed: &[ClosedCall]) -> Vec<Finding> {
     let mut lacking: BTreeMap<(&str, Api), BTreeSet<&str>> = BTreeMap::new();
+    let closed = |call: &CustomerCall| {
+        closed
+            .iter()
+            .any(|one| one.source == source.name() && one.path == call.path() && catalogue::is_subscription(&one.code))
+    };
+    for about in CustomerDataset::ALL {
+        for api in source.customer_apis() {
+            for call in source.customer_calls(about, *api).iter().filter(|call| closed(call)) {
+                if let Some(name) = call.path().split('/').find(|part| !part.is_empty()) {
+                    lacking.entry((name, *api)).or_default().insert(about.name());
+                }
+            }
+        }
+    }
     for one in series.iter().filter(|one| one.source == source.name()) {
         let refused = one.code.as_deref().is_some_and(catalogue::is_subscription);
         // The API that was asked last is the other one only where the preferred one was refused as well.
@@ -109,8 +123,8 @@ pub(super) fn of_subscriptions(source: &dyn Source, series: &[SeriesStatus]) -> 
     let found = lacking.into_iter().map(|((name, api), datasets)| {
         let datasets: Vec<&str> = datasets.into_iter().collect();
         let message = format!(
-            "the application has no active subscription to {name} (API {api}), so there is no {}; subscribe to it on \
-             Enedis' DataHub",
+            "the application has no active subscription to {name} (API {api}), needed for {}; subscribe to it on Enedis' \
+             DataHub",
             datasets.join(", ")
         );
         Finding::new("subscription", Verdict::Warning, message).of(source.name())

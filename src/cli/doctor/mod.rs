@@ -185,8 +185,13 @@ async fn sources(
         match store.status().await {
             Ok(series) => {
                 findings.extend(consent::of_status(&series));
+                let closed = store.closed_calls().await.unwrap_or_else(|error| {
+                    let trouble = Trouble::from(error);
+                    findings.push(Finding::new("subscription", Verdict::from(&trouble), trouble.message));
+                    Vec::new()
+                });
                 for active in &sources {
-                    findings.extend(consent::of_subscriptions(&*active.source, &series));
+                    findings.extend(consent::of_subscriptions(&*active.source, &series, &closed));
                 }
                 match store.energy_of_days(paris::today(clock.now()).plus(-reconcile::DAYS)).await {
                     Ok(days) => findings.extend(reconcile::findings(&days)),

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::calls::Dated;
 use super::*;
-use crate::config::MeterConfig;
+use crate::config::{MeterConfig, Origin, Stands};
 use crate::domain::Dataset;
 use crate::source::Grant;
 
@@ -22,12 +22,40 @@ fn meter(name: &str, prm: &str) -> MeterConfig {
         sources: vec!["home".to_owned()],
         datasets: vec![Dataset::DailyConsumption],
         since: None,
+        stands: Stands(Origin::Default),
     }
 }
 
 fn said(findings: &[Finding]) -> String {
     let lines = findings.iter().map(|finding| format!("{:?}: {}", finding.verdict, finding.message));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_subscription_that_lacks_is_named_with_what_wants_it() {
+    let source = crate::source::enedis::Enedis::new(crate::source::enedis::EnedisSettings {
+        name: "enedis".to_owned(),
+        base_url: "http://127.0.0.1/".parse().unwrap(),
+        apis: vec![crate::domain::Api::V2026],
+        client_id: "a".to_owned(),
+        client_secret: "b".into(),
+        user_agent: String::new(),
+    });
+    let closed = |path: &str, code: &str| crate::store::ClosedCall {
+        source: "enedis".to_owned(),
+        path: path.to_owned(),
+        code: code.to_owned(),
+    };
+    let found = |closed: &[crate::store::ClosedCall]| said(&consent::of_subscriptions(&source, &[], closed));
+    assert_eq!(
+        found(&[closed("/comptage_auto/v1", "900908"), closed("/situation_contrat_auto/v1", "900908")]),
+        "Warning: the application has no active subscription to comptage_auto (API 2026), needed for contract; subscribe \
+         to it on Enedis' DataHub\nWarning: the application has no active subscription to situation_contrat_auto (API \
+         2026), needed for contact, contract, identity; subscribe to it on Enedis' DataHub"
+    );
+    assert_eq!(found(&[closed("/comptage_auto/v1", "STM-ERR-0000001")]), "");
+    let elsewhere = crate::store::ClosedCall { source: "other".to_owned(), ..closed("/comptage_auto/v1", "900908") };
+    assert_eq!(found(&[elsewhere]), "");
 }
 
 #[test]

@@ -102,7 +102,8 @@ fn keys_of_other_kinds_are_mistakes() {
     // What no kind of its own has is not suggested.
     assert_eq!(
         problems(&format!("{SOURCE}tokn = \"x\"\n{METER}")),
-        "config.toml:4: unknown key \"tokn\" in [source.enedis]; the nearest known key is \"kind\""
+        "config.toml:4: unknown key \"tokn\" in [source.enedis]; known are \"kind\", \"environment\", \"base_url\", \
+         \"api\", \"client_id\", \"client_secret\", \"client_secret_file\" or \"limits\""
     );
 }
 

@@ -65,6 +65,17 @@ fn meters_name_what_exists() {
             "datasets = [\"daily_consumtion\"]",
             "there is no dataset \"daily_consumtion\"; the nearest is \"daily_consumption\"",
         ),
+        (
+            "datasets = [\"dayly\"]",
+            "there is no dataset \"dayly\"; the nearest are \"daily_consumption\", \"daily_production\" or \"daily_max_power\"",
+        ),
+        (
+            "datasets = [\"xylophone\"]",
+            "there is no dataset \"xylophone\"; known are \"consumption_load_curve\", \"production_load_curve\", \
+             \"daily_consumption\", \"daily_production\", \"daily_max_power\", \"consumption_index\", \
+             \"production_index\", \"contract\", \"address\", \"identity\" or \"contact\"",
+        ),
+        ("sources = [\"roof\"]", "there is no source \"roof\"; add [source.roof]"),
         ("datasets = [\"contrat\"]", "there is no dataset \"contrat\"; the nearest is \"contract\""),
         ("datasets = [1]", "datasets must be a list of texts in quotes"),
         ("name = \"\"", "name is empty; leave it out or fill it"),

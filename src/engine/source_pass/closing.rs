@@ -121,10 +121,18 @@ impl SourcePass<'_> {
             .filter(|facts| self.chosen.customers.contains_key(&(facts.meter, facts.about)))
             .map(|facts| (&facts.prm, facts.about))
             .collect();
+        let answered: BTreeSet<(&Prm, CustomerDataset)> = self
+            .errands
+            .answered
+            .iter()
+            .filter_map(|index| self.knowledge.customers.get(*index))
+            .map(|facts| (&facts.prm, facts.about))
+            .collect();
         let lines = self.engine.store.customers().await?;
         let lines = lines.into_iter().filter(|line| own.contains(&(&line.prm, line.about)));
         Ok(lines
             .map(|line| CustomerReport {
+                answered: answered.contains(&(&line.prm, line.about)),
                 prm: line.prm,
                 name: line.name,
                 source: line.source,

@@ -12,7 +12,7 @@ use crate::domain::contract::{Contracts, Term};
 use crate::domain::{CustomerDataset, Day, Direction, paris};
 use crate::store::customer::cells;
 use crate::store::{
-    Closed, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, MeterId, SourceId, StoreError,
+    Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, MeterId, SourceId, StoreError,
 };
 
 type FactsRow = (i32, String, String, i16, i32, i16, Option<String>, Option<i64>, Option<Stamp>, i64);
@@ -80,6 +80,12 @@ pub(super) async fn closed(link: &mut Link) -> Result<BTreeMap<i32, BTreeMap<Str
         all.entry(source).or_default().insert(path, Closed { code, not_before });
     }
     Ok(all)
+}
+
+/// The same for people.
+pub(super) async fn closed_by_name(link: &mut Link) -> Result<Vec<ClosedCall>, StoreError> {
+    let rows: Vec<(String, String, String)> = link.query_as(sql::CLOSED_BY_NAME).fetch_all(&mut link.conn).await?;
+    Ok(rows.into_iter().map(|(source, path, code)| ClosedCall { source, path, code }).collect())
 }
 
 /// The lines of `linkyd status`, in the order of the configuration.

@@ -56,10 +56,10 @@ use self::facts::Asked;
 use self::skew::Skew;
 use self::transaction::{Kind, Patience, Work};
 use super::{
-    Answer, Answered, Authorisation, Brought, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect,
-    Facts, Finding, Forget, Forgotten, ForgottenMeter, HeldValues, Journey, KEPT_DAYS, KeptAnswer, MeterId, Mode,
-    NewCall, NotKept, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError,
-    Switch, Tallied, Warning, Window,
+    Answer, Answered, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerStatus, CustomerUpdate,
+    Effect, Facts, Finding, Forget, Forgotten, ForgottenMeter, HeldValues, Journey, KEPT_DAYS, KeptAnswer, MeterId,
+    Mode, NewCall, NotKept, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store,
+    StoreError, Switch, Tallied, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::clock::Clock;
@@ -379,6 +379,10 @@ impl Store for PostgresStore {
             Box::pin(commit::restore(link, again, spoilt, earlier))
         })
         .await
+    }
+
+    async fn closed_calls(&self) -> Result<Vec<ClosedCall>, StoreError> {
+        self.read(Kind::Read, Patience::Short, (), |link, _, _| Box::pin(customers::closed_by_name(link))).await
     }
 
     async fn held_values(&self, meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {

@@ -653,6 +653,8 @@ statements! {
         "SELECT DISTINCT ON (meter, direction) meter, direction, activated_on FROM contract
          WHERE activated_on IS NOT NULL AND ($1::int4[] IS NULL OR meter = ANY ($1))
          ORDER BY meter, direction, valid_from DESC";
+    CLOSED_BY_NAME =
+        "SELECT s.name, c.path, c.code FROM closed_call c JOIN source s ON s.id = c.source ORDER BY s.name, c.path";
     CLOSED_CALLS = "SELECT source, path, code, not_before FROM closed_call";
     CLOSED_PUT =
         "INSERT INTO closed_call (source, path, code, not_before) VALUES ($1, $2, $3, $4)

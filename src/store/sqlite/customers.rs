@@ -10,7 +10,7 @@ use crate::domain::contract::{Contracts, Term};
 use crate::domain::{CustomerDataset, Day, Direction, paris};
 use crate::store::customer::cells;
 use crate::store::{
-    Closed, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, MeterId, SourceId, StoreError,
+    Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, MeterId, SourceId, StoreError,
 };
 
 type FactsRow = (i64, String, String, i64, i64, i64, Option<String>, Option<i64>, Option<i64>);
@@ -67,6 +67,12 @@ pub(super) async fn closed(conn: &mut SqliteConnection) -> Result<BTreeMap<i64, 
         all.entry(source).or_default().insert(path, Closed { code, not_before });
     }
     Ok(all)
+}
+
+/// The same for people.
+pub(super) async fn closed_by_name(conn: &mut SqliteConnection) -> Result<Vec<ClosedCall>, StoreError> {
+    let rows: Vec<(String, String, String)> = sqlx::query_as(sql::CLOSED_BY_NAME).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|(source, path, code)| ClosedCall { source, path, code }).collect())
 }
 
 /// The lines of `linkyd status`, in the order of the configuration.

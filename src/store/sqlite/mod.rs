@@ -53,9 +53,10 @@ pub use super::{Finding, Mode};
 use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::{
-    Answer, Answered, Authorisation, Brought, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect,
-    Facts, Forget, Forgotten, HeldValues, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall, NotKept, Pause, Reserved,
-    SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError, Switch, Tallied, Warning, Window,
+    Answer, Answered, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerStatus, CustomerUpdate,
+    Effect, Facts, Forget, Forgotten, HeldValues, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall, NotKept, Pause,
+    Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError, Switch, Tallied, Warning,
+    Window,
 };
 use crate::budget::Limits;
 use crate::domain::reconcile::DayThreefold;
@@ -369,6 +370,10 @@ impl Store for SqliteStore {
 
     async fn restore(&self, again: Answer, spoilt: Vec<Spoilt>) -> Result<Committed, StoreError> {
         self.write_whole(move |conn| Box::pin(async move { commit::restore(conn, &again, &spoilt).await })).await
+    }
+
+    async fn closed_calls(&self) -> Result<Vec<ClosedCall>, StoreError> {
+        self.read(|conn| Box::pin(customers::closed_by_name(conn))).await
     }
 
     async fn held_values(&self, meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {

@@ -405,6 +405,8 @@ statements! {
         "SELECT k.meter, k.direction, k.activated_on FROM contract k
          WHERE k.activated_on IS NOT NULL AND k.valid_from = (
              SELECT max(n.valid_from) FROM contract n WHERE n.meter = k.meter AND n.direction = k.direction)";
+    CLOSED_BY_NAME =
+        "SELECT s.name, c.path, c.code FROM closed_call c JOIN source s ON s.id = c.source ORDER BY s.name, c.path";
     CLOSED_CALLS = "SELECT source, path, code, not_before FROM closed_call";
     CLOSED_PUT =
         "INSERT INTO closed_call (source, path, code, not_before) VALUES (?, ?, ?, ?)

@@ -39,6 +39,8 @@ pub(super) struct Errands {
     troubles: u32,
     /// What answers about contracts and people said, for as long as another dataset of the meter is to be asked for.
     situations: BTreeMap<MeterId, Situation>,
+    /// Places in the knowledge of customers of which an answer was kept.
+    pub(super) answered: BTreeSet<usize>,
 }
 
 impl Errands {
@@ -167,6 +169,9 @@ impl SourcePass<'_> {
         let learns = update.about == CustomerDataset::Contract && update.content.is_some();
         let (meter, asked_at) = (update.meter, update.asked_at);
         let seen = self.engine.store.keep(update.clone()).await?;
+        if update.content.is_some() {
+            self.errands.answered.insert(index);
+        }
         if let Some(facts) = self.knowledge.customers.get_mut(index) {
             facts.state = update.state;
             facts.code = update.code;
