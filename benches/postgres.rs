@@ -1,10 +1,10 @@
 //! How fast answers become rows on a PostgreSQL server, against the server's own `COPY`.
 //!
 //! A private server is started with waiting for the disk as in real life. Everything is measured in
-//! turns in one run: an answer of 336 half-hours a transaction; all of them in a few large ones; and
-//! the bulk path of `linkyd db copy`. The yardstick is `COPY` in its binary format, of the same rows,
-//! into a table with the same key. Last comes what the server writes to its log when the same comes
-//! again, from the server's own counters.
+//! turns in one run: an answer of 336 half-hours a transaction, and all rows in one or a few large ones,
+//! each as the store's upsert alone and as whole answers; and the bulk path of `linkyd db copy`. The
+//! yardstick is `COPY` in its binary format, of the same rows, into a table with the same key. Last comes
+//! what the server writes to its log when the same comes again, from the server's own counters.
 
 #[path = "support/figures.rs"]
 mod figures;
@@ -42,24 +42,30 @@ async fn main() -> Outcome {
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         let copied = copy(server, &week).await?;
+        let upserted = upsert(server, &week, false).await?;
         let (committed, again) = commit(server, &week).await?;
-        let loaded = copy_at_once(server, &year).await?;
-        let (large, _) = commit(server, &year).await?;
-        rounds.push((copied, committed, loaded, large, bulk(server, &year).await?, again));
+        let copied_at_once = copy_at_once(server, &year).await?;
+        let upserted_at_once = upsert(server, &year, true).await?;
+        let (years, _) = commit(server, &year).await?;
+        let bulk = bulk(server, &year).await?;
+        rounds.push(Round { copied, upserted, committed, again, copied_at_once, upserted_at_once, years, bulk });
     }
     let of = |pick: fn(&Round) -> f64| median(rounds.iter().map(pick).collect());
     line(&format!("{} rows into fresh tables (rows/s, medians of {ROUNDS})", METERS * i64::from(WEEKS) * 336))?;
-    line("                                        COPY       linkyd   ratio")?;
-    let show = |what: &str, copy: f64, ours: f64, ratio: f64| {
-        line(&format!("{what:<32}{copy:>12.0}{ours:>13.0}{ratio:>6.0} %"))
+    line("                                                COPY       linkyd   ratio")?;
+    let show = |what: &str, copy: fn(&Round) -> f64, ours: fn(&Round) -> f64| {
+        let ratio = median(rounds.iter().map(|round| 100.0 * ours(round) / copy(round)).collect());
+        line(&format!("{what:<40}{:>12.0}{:>13.0}{ratio:>6.0} %", of(copy), of(ours)))
     };
-    show("an answer a transaction", of(|r| r.0), of(|r| r.1), of(|r| 100.0 * r.1 / r.0))?;
-    show("a year a transaction", of(|r| r.2), of(|r| r.3), of(|r| 100.0 * r.3 / r.2))?;
-    show("in bulk, as `db copy` does", of(|r| r.2), of(|r| r.4.rate), of(|r| 100.0 * r.4.rate / r.2))?;
+    show("upsert, an answer a transaction", |r| r.copied, |r| r.upserted)?;
+    show("upsert, all in one transaction", |r| r.copied_at_once, |r| r.upserted_at_once)?;
+    show("in bulk, as `db copy` does", |r| r.copied_at_once, |r| r.bulk.rate)?;
+    show("whole answers, one a transaction", |r| r.copied, |r| r.committed)?;
+    show("whole answers of a year, the same", |r| r.copied_at_once, |r| r.years)?;
     line(&format!(
         "bytes of log for the same again: {:.0} for all rows in bulk; {:.0} an answer, journal and day records included",
-        of(|r| r.4.again),
-        of(|r| r.5)
+        of(|r| r.bulk.again),
+        of(|r| r.again)
     ))?;
     fleet(server).await
 }
@@ -107,9 +113,25 @@ async fn fleet(server: &'static Server) -> Outcome {
     Ok(())
 }
 
-/// COPY by the answer, answers, COPY at once, answers of a year, in bulk; bytes of log for an answer
-/// that brings nothing new.
-type Round = (f64, f64, f64, f64, InBulk, f64);
+/// Rows a second of each way in one round.
+struct Round {
+    /// `COPY`, an answer a transaction.
+    copied: f64,
+    /// The upsert alone, an answer a transaction.
+    upserted: f64,
+    /// Whole answers.
+    committed: f64,
+    /// Bytes of log for an answer that brings nothing new.
+    again: f64,
+    /// `COPY` of all rows.
+    copied_at_once: f64,
+    /// The upsert alone, all rows in one transaction.
+    upserted_at_once: f64,
+    /// Whole answers of a year each.
+    years: f64,
+    /// The bulk path.
+    bulk: InBulk,
+}
 
 /// Days of a meter and their intervals.
 type Span = (i64, Days, Vec<CurvePoint>);
@@ -201,6 +223,36 @@ async fn copy_at_once(server: &'static Server, spans: &[Span]) -> Outcome<f64> {
     let mut copy = conn.copy_in_raw(COPY).await?;
     copy.send(encoded(spans.iter())).await?;
     copy.finish().await?;
+    Ok(rate(spans, &watch))
+}
+
+/// The store's upsert; instants travel as seconds here.
+const UPSERT: &str = "INSERT INTO load_curve (meter, direction, start, watts, kind)
+     SELECT $1, $2, to_timestamp(w.start), w.watts, w.kind
+     FROM unnest($3::int8[], $4::int4[], $5::int2[]) w(start, watts, kind)
+     ON CONFLICT (meter, direction, start) DO UPDATE SET watts = excluded.watts, kind = excluded.kind";
+
+/// The upsert by itself, without all that an answer is beside its rows; a statement a span.
+async fn upsert(server: &'static Server, spans: &[Span], at_once: bool) -> Outcome<f64> {
+    let database = server.database().await;
+    open(&database).await?;
+    let mut conn = database.connect().await;
+    let watch = StopWatch::default();
+    for some in spans.chunks(if at_once { spans.len() } else { 1 }) {
+        let mut tx = conn.begin().await?;
+        for (meter, _, points) in some {
+            let watts = points.iter().map(|point| i32::try_from(point.watts)).collect::<Result<Vec<_>, _>>()?;
+            sqlx::query(UPSERT)
+                .bind(i32::try_from(*meter)?)
+                .bind(0_i16)
+                .bind(points.iter().map(|point| point.interval.start).collect::<Vec<_>>())
+                .bind(watts)
+                .bind(vec![0_i16; points.len()])
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+    }
     Ok(rate(spans, &watch))
 }
 

@@ -174,6 +174,37 @@ async fn what_the_dead_held_is_taken_over_when_their_lease_ends() {
 }
 
 #[tokio::test]
+async fn a_series_that_another_instance_takes_out_meanwhile_keeps_no_pass_from_its_end() {
+    // Its counter has moved, or a call of it was in the air when the other instance died.
+    for held in [false, true] {
+        let (rig, shared) = rig().await;
+        let one = engine(&rig, &shared);
+        let only = Days::new(day("2020-01-01"), day("2020-01-02"));
+        let nothing = Selection { request: plan::Request { only, ..plan::Request::default() }, ..Selection::default() };
+        pass(&one, nothing).await;
+        let series = &rig.store.facts(0).await.unwrap().series[0];
+        let key = (series.meter, series.dataset);
+        shared.take_out(key);
+        if held {
+            shared.held_by_the_dead(key, (rig.clock.now() + chrono::TimeDelta::seconds(50)).timestamp_millis());
+        }
+        let report = pass(&one, Selection::default()).await;
+        assert_eq!(report.left, 0, "held: {held}");
+        assert_eq!(fetched_twice(&rig), 0);
+        let asked = |meter: &str, dataset| {
+            rig.simulator.log().iter().filter(|c| c.prm == Some(prm(meter)) && c.dataset == dataset).count()
+        };
+        assert_eq!(asked(METERS[0], DATASETS[0]), 0, "held: {held}");
+        assert!(asked(METERS[0], DATASETS[1]) > 0 && asked(METERS[1], DATASETS[0]) > 0);
+        for meter in &METERS[1..] {
+            rig.assert_true_since(&prm(meter), day("2026-10-01")).await;
+        }
+        let looks = shared.read_again.lock().unwrap().len();
+        assert!(looks <= 12, "{looks} looks");
+    }
+}
+
+#[tokio::test]
 async fn who_was_away_for_longer_than_its_lease_stores_nothing_and_goes_on() {
     let (mut rig, shared) = rig().await;
     let report = pass_with_another(&mut rig, &shared, 3, &[], 90).await;

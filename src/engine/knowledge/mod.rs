@@ -63,6 +63,9 @@ pub struct Knowledge {
     pub in_a_row: BTreeMap<usize, usize>,
     /// Series that another instance holds, until when at the latest (monotonic).
     pub taken: BTreeMap<usize, Duration>,
+    /// Series that nobody collects any more: another instance has taken them out of its configuration, or they were
+    /// forgotten.
+    gone: BTreeSet<usize>,
     /// Where each series is.
     index: BTreeMap<SeriesKey, usize>,
     /// The series of each meter.
@@ -145,6 +148,7 @@ impl Knowledge {
             aside: Vec::new(),
             in_a_row: BTreeMap::new(),
             taken: BTreeMap::new(),
+            gone: BTreeSet::new(),
             oldest_answered,
             fetched: BTreeMap::new(),
             since,
@@ -181,6 +185,7 @@ impl Knowledge {
             if series.seen != fresh.seen || self.taken.get(&index).is_some_and(|until| *until <= now) {
                 self.taken.remove(&index);
             }
+            self.gone.remove(&index);
             self.failed.remove(&(fresh.meter, fresh.dataset));
             self.touched.series.insert(index);
             series.clone_from(fresh);
@@ -198,6 +203,18 @@ impl Knowledge {
         // What another instance has learnt of a limit counts with what shows how far that was searched.
         let answered = facts.oldest_answered.iter().filter(|((of, _), _)| *of == source);
         self.oldest_answered.extend(answered.map(|((_, dataset), answered)| (*dataset, answered.clone())));
+    }
+
+    /// Leaves alone, for the rest of the pass, those of the series asked for that the database no longer has as
+    /// configured. It would refuse each call for them as before, and nothing about them can change.
+    pub fn gave_up(&mut self, asked: &[SeriesKey], facts: &Facts) {
+        let there: BTreeSet<SeriesKey> = facts.series.iter().map(|one| (one.meter, one.dataset)).collect();
+        for key in asked.iter().filter(|key| !there.contains(*key)) {
+            let Some(index) = self.index_of(*key) else { continue };
+            self.taken.remove(&index);
+            self.gone.insert(index);
+            self.touched.series.insert(index);
+        }
     }
 
     /// Days that were set aside until `now` (monotonic) are open again.

@@ -167,7 +167,8 @@ impl Knowledge {
         };
         let mut window = terms.and_then(|t| Days::new(self.wanted_from(facts, t.served_first, refused), *end));
         let in_choice = chosen.series.as_ref().is_none_or(|c| c.contains(&index));
-        let can = in_choice && window.is_some();
+        // What nobody collects makes no test for others either.
+        let can = in_choice && window.is_some() && !self.gone.contains(&index);
         let turn = if can { self.turn(index, facts, probing, *epoch) } else { Turn::Rest };
         // Another instance holds it, or has given it to another source.
         let elsewhere = self.taken.contains_key(&index) || facts.source != self.source.id;

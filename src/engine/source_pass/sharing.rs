@@ -16,6 +16,10 @@ use crate::store::{Asks, CallEnd, CallId, Effect, Lease, NewCall, StoreError};
 /// A pass that has nothing else to do looks this often at what others hold.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
+/// So many series are read anew for the report of a pass, all their open days included; another instance may
+/// have ended its pass of a whole fleet just before.
+const READ_FOR_REPORT: usize = 500;
+
 impl SourcePass<'_> {
     /// The lease under which this pass holds a series.
     pub(super) fn lease_of(&self, series: usize) -> Option<CallId> {
@@ -62,6 +66,7 @@ impl SourcePass<'_> {
             .collect();
         let facts = self.engine.store.series_facts(&keys, midnight(self.engine.calendar.now())).await?;
         self.knowledge.refresh(&facts, now);
+        self.knowledge.gave_up(&keys, &facts);
         if self.despite_rest {
             self.knowledge.source.state.not_before_ms = None;
         }
@@ -88,7 +93,7 @@ impl SourcePass<'_> {
         if fresh.is_empty() {
             return Ok(effects);
         }
-        let keys: Vec<_> = fresh.iter().copied().collect();
+        let keys: Vec<_> = fresh.iter().copied().take(READ_FOR_REPORT).collect();
         let facts = self.engine.store.series_facts(&keys, midnight(self.engine.calendar.now())).await?;
         self.knowledge.refresh(&facts, self.engine.clock.monotonic());
         effects.retain(|effect| of_series(effect).is_none_or(|key| !fresh.contains(&key)));

@@ -241,7 +241,7 @@ impl Store for PostgresStore {
 
     async fn series_facts(&self, series: &[(MeterId, Dataset)], failed_since: i64) -> Result<Facts, StoreError> {
         let input = (Asked::of(series), failed_since);
-        self.read(Kind::Read, Patience::Long, input, |link, (skew, (asked, since)), _| {
+        self.read(Kind::Survey, Patience::Long, input, |link, (skew, (asked, since)), _| {
             Box::pin(facts::facts(link, skew, asked, *since))
         })
         .await

@@ -1,7 +1,7 @@
 //! A database that several instances share, played in memory: a store around another one that hands
 //! out leases as PostgreSQL does, and lets a test do something just before a call's line is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) met: Mutex<Vec<(Key, Reserved)>>,
     /// Done once so many calls have been refused.
     deed: Mutex<Option<(usize, Deed)>>,
+    /// Series that another instance takes out of its configuration as soon as a pass has begun.
+    taken_out: Mutex<BTreeSet<Key>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -52,7 +54,13 @@ impl Shared {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
         let (rows, of_call) = (Mutex::default(), Mutex::default());
         let (read_again, met, deed) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { inner, transaction: tokio::sync::Mutex::default(), rows, of_call, read_again, met, deed }
+        let taken_out = Mutex::default();
+        Self { inner, transaction: tokio::sync::Mutex::default(), rows, of_call, read_again, met, deed, taken_out }
+    }
+
+    /// Another instance takes a series out of its configuration as soon as a pass has begun.
+    pub(crate) fn take_out(&self, key: Key) {
+        self.taken_out.lock().unwrap().insert(key);
     }
 
     /// Does something once so many calls have been refused.
@@ -132,7 +140,13 @@ impl Store for Shared {
 
     async fn facts(&self, failed_since: i64) -> Result<Facts, StoreError> {
         let _transaction = self.transaction.lock().await;
-        Ok(self.with_counters(self.inner.facts(failed_since).await?))
+        let mut facts = self.with_counters(self.inner.facts(failed_since).await?);
+        let taken_out = self.taken_out.lock().unwrap();
+        for series in facts.series.iter_mut().filter(|one| taken_out.contains(&(one.meter, one.dataset))) {
+            // Its counter moves just afterwards.
+            series.seen -= 1;
+        }
+        Ok(facts)
     }
 
     fn patient(self: Arc<Self>) -> Arc<dyn Store> {
@@ -147,7 +161,10 @@ impl Store for Shared {
     async fn series_facts(&self, series: &[Key], failed_since: i64) -> Result<Facts, StoreError> {
         let _transaction = self.transaction.lock().await;
         self.read_again.lock().unwrap().push(series.len());
-        Ok(self.with_counters(self.inner.series_facts(series, failed_since).await?))
+        let mut facts = self.with_counters(self.inner.series_facts(series, failed_since).await?);
+        let taken_out = self.taken_out.lock().unwrap();
+        facts.series.retain(|one| !taken_out.contains(&(one.meter, one.dataset)));
+        Ok(facts)
     }
 
     async fn reserve(&self, call: &NewCall, limits: &Limits, now_ms: i64) -> Result<Reserved, StoreError> {
