@@ -149,7 +149,7 @@ pub enum Effect {
         /// When it may be asked again (calendar).
         not_before: Option<i64>,
     },
-    /// What is known about an activation.
+    /// What is known about an activation is another thing now: a refusal moved it, or it is looked at anew.
     Activation {
         /// Which meter.
         meter: MeterId,
@@ -157,6 +157,17 @@ pub enum Effect {
         direction: Direction,
         /// All that is known now.
         known: Activation,
+    },
+    /// A call was accepted that begins further back than any before it, as far as the caller knows. Another
+    /// instance may have learnt of a refusal since the call left, so this says nothing about refusals
+    /// ([`Activation::accepting`]).
+    Accepted {
+        /// Which meter.
+        meter: MeterId,
+        /// Which direction.
+        direction: Direction,
+        /// The first day of the call.
+        first: Day,
     },
     /// What is known about a source's dataset.
     Learnt {

@@ -4,7 +4,7 @@ use crate::domain::contract::Contracts;
 use crate::domain::personal::{Address, Contact, Identity};
 use crate::domain::{CustomerDataset, Prm, SeriesState};
 
-use super::{MeterId, SourceId};
+use super::{CallId, MeterId, SourceId};
 
 /// A dataset of a meter's customer and how it fares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub struct CustomerUpdate {
     pub message: Option<String>,
     /// When it may be asked again after a refusal (calendar).
     pub not_before: Option<i64>,
+    /// The lease of the dataset ([`super::Reserved::Go`]), which is given back; `None` where no call was made.
+    pub lease: Option<CallId>,
 }
 
 /// A call that a source does not take from this application, such as one of an API that it is not subscribed to.

@@ -60,6 +60,19 @@ pub struct Activation {
     pub refusals: i32,
 }
 
+impl Activation {
+    /// What is known once a call was accepted that begins with this day. What is accepted was never before the
+    /// activation, so a refusal of such days is not believed any longer.
+    #[must_use]
+    pub fn accepting(self, first: Day) -> Self {
+        let accepted = Some(self.accepted.map_or(first, |accepted| accepted.min(first)));
+        if self.refused.is_some_and(|refused| refused >= first) {
+            return Self { refused: None, accepted, refusals: 0 };
+        }
+        Self { accepted, ..self }
+    }
+}
+
 /// What was learnt about a source's treatment of one dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Learnt {

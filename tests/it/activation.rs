@@ -1,16 +1,24 @@
 //! Refusals that speak of the activation without meaning it cost no day.
 
-use linkyd::domain::Dataset;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use linkyd::client::{Transport, TransportError};
+use linkyd::domain::{Dataset, Direction};
 use linkyd::engine::Selection;
 use linkyd::plan::Request;
 use linkyd::simulator::{Action, Envelope, Faults, Match, MeterSpec, World};
+use linkyd::source::{self, Response};
+use linkyd::store::{Activation, Effect, Store};
 
-use crate::support::{On, Rig, at, day, on_both_engines, prm};
+use crate::support::{InMemory, On, Rig, at, day, on_both_engines, prm};
 
 on_both_engines! {
     a_meter_that_was_refused_for_a_day_gets_its_whole_history_afterwards,
     a_refusal_that_contradicts_what_is_stored_gives_up_nothing,
     an_operator_can_ask_beyond_what_a_refusal_taught,
+    what_another_instance_learns_while_a_call_is_in_the_air_stays,
 }
 
 const METER: &str = "01234567890123";
@@ -75,4 +83,46 @@ async fn an_operator_can_ask_beyond_what_a_refusal_taught(on: On) {
     rig.pass_with(Selection { request, ..Selection::default() }).await;
     rig.sync().await;
     assert_whole(&rig).await;
+}
+
+/// Another instance hears a refusal while the first call about measures is in the air.
+struct Meanwhile {
+    inner: InMemory,
+    store: Arc<dyn Store>,
+    known: Activation,
+    done: AtomicBool,
+}
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
+}
+
+#[async_trait]
+impl Transport for Meanwhile {
+    async fn send(&self, request: &source::Request) -> Result<Response, TransportError> {
+        if request.form.is_none() && !self.done.swap(true, Ordering::SeqCst) {
+            let meter = self.store.facts(0).await.unwrap().series[0].meter;
+            let refused = Effect::Activation { meter, direction: Direction::Consumption, known: self.known };
+            self.store.apply(vec![refused]).await.unwrap();
+        }
+        self.inner.send(request).await
+    }
+}
+
+async fn what_another_instance_learns_while_a_call_is_in_the_air_stays(on: On) {
+    let mut rig = rig(on).await;
+    let known = Activation { refused: Some(day("2026-07-15")), accepted: None, refusals: 2 };
+    rig.transport = Some(Arc::new(Meanwhile {
+        inner: InMemory(rig.simulator.clone()),
+        store: Arc::clone(&rig.store),
+        known,
+        done: AtomicBool::new(false),
+    }));
+    rig.pass().await;
+    assert_whole(&rig).await;
+    let activations = rig.store.facts(0).await.unwrap().activations;
+    let learnt: Vec<Activation> = activations.into_values().collect();
+    assert_eq!(learnt, [Activation { accepted: Some(day("2026-08-01")), ..known }]);
 }

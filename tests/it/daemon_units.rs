@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::cli_rig::left_out;
+
 fn unit(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name)
 }
@@ -13,7 +15,7 @@ fn analyze(args: &[&str], units: &[&Path]) -> Option<Output> {
     match Command::new("systemd-analyze").args(args).args(units).env("SYSTEMD_COLORS", "0").output() {
         Ok(output) => Some(output),
         Err(error) => {
-            println!("not checked, systemd-analyze is missing: {error}");
+            left_out(&format!("systemd-analyze is missing, so the units were not checked: {error}"));
             None
         }
     }

@@ -269,13 +269,15 @@ async fn an_instance_that_was_away_for_longer_than_its_lease_is_fenced() {
     assert!(reports.iter().all(|r| r.left == 0), "{reports:?}");
 }
 
-/// A home whose database is on a server, for an Enedis that is asked so often.
-fn home(database: &Database, enedis: &Simulated, (per_second, per_hour): (u32, u32), meters: &str) -> Home {
+/// A home whose database is on a server, where it goes by that name, for an Enedis that is asked so often.
+fn home(database: &Database, name: &str, enedis: &Simulated, (per_second, per_hour): (u32, u32), meters: &str) -> Home {
     let home = Home::empty();
+    let mut url = url::Url::parse(&database.url()).unwrap();
+    url.query_pairs_mut().append_pair("application_name", name);
     let source = source(&enedis.url, "")
         .replace("requests_per_second = 1000", &format!("requests_per_second = {per_second}"))
         .replace("requests_per_hour = 1000000", &format!("requests_per_hour = {per_hour}"));
-    let place = format!("[database]\nurl = \"{}\"\n", database.url());
+    let place = format!("[database]\nurl = \"{url}\"\n");
     home.configure(&format!("{place}{source}"), meters);
     home
 }
@@ -296,7 +298,7 @@ fn a_process_that_is_killed_leaves_nothing_behind() {
     let folder = crate::cli_rig::folder();
     let enedis = Simulated::start(folder.path(), &["--no-limits", "--latency-ms", "100"]);
     // Slow enough that all have a share.
-    let home = home(&database, &enedis, (20, 1_000_000), &meter("since = 2026-01-01"));
+    let home = home(&database, "all", &enedis, (20, 1_000_000), &meter("since = 2026-01-01"));
     let mut instances: Vec<_> = (0..4).map(|_| home.start(&["sync", "--at", MORNING])).collect();
     wait_for("some calls of all", || (enedis.calls().len() >= 30).then_some(()));
     let mut killed = instances.remove(1);
@@ -329,11 +331,22 @@ fn a_process_that_is_killed_leaves_nothing_behind() {
 /// have together, although one of them is killed with calls in the air.
 #[test]
 fn two_processes_share_one_pace_and_one_budget_and_one_of_them_is_killed() {
-    const PER_HOUR: u32 = 30;
+    const PER_HOUR: u32 = 40;
+    const CALLERS: &str = "SELECT count(*) FROM (SELECT name FROM caller GROUP BY name HAVING count(*) >= 3) callers";
     let database = block_on(Server::shared().database());
+    // A line of the journal says nothing of who wrote it; that is noted beside it.
+    block_on(database.run(
+        "CREATE TABLE caller (name text);
+         CREATE FUNCTION note_caller() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO caller VALUES (current_setting('application_name'));
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER note_caller AFTER INSERT ON call
+         FOR EACH ROW WHEN (NEW.meter IS NOT NULL) EXECUTE FUNCTION note_caller()",
+    ));
     let folder = crate::cli_rig::folder();
     let world = folder.path().join("world.toml");
-    std::fs::write(&world, "[rules]\nany_prm = true\n[rules.limits]\nper_second = 5\nper_hour_2026 = 30\n").unwrap();
+    std::fs::write(&world, "[rules]\nany_prm = true\n[rules.limits]\nper_second = 5\nper_hour_2026 = 40\n").unwrap();
     let enedis = Simulated::start(folder.path(), &["--world", world.to_str().unwrap(), "--latency-ms", "300"]);
     // Each of them would be within the limit by itself, with room for a machine that is busy; both together would not.
     // There are meters enough to go on with while those of the dead are still held.
@@ -344,13 +357,17 @@ fn two_processes_share_one_pace_and_one_budget_and_one_of_them_is_killed() {
                 .replace("Maison", &format!("Maison {n}"))
         })
         .collect();
-    let home = home(&database, &enedis, (4, PER_HOUR), &meters);
-    let mut first = home.start(&["sync", "--at", MORNING]);
-    let mut second = home.start(&["sync", "--at", MORNING]);
-    wait_for("a share of both", || (enedis.calls().len() >= 12).then_some(()));
+    let homes = ["first", "second"].map(|name| home(&database, name, &enedis, (4, PER_HOUR), &meters));
+    let [mut first, mut second] = homes.each_ref().map(|home| home.start(&["sync", "--at", MORNING]));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut conn = runtime.block_on(database.connect());
+    wait_for("a share of both", || {
+        let both = sqlx::query_scalar::<_, i64>(CALLERS).fetch_one(&mut conn);
+        (runtime.block_on(both).unwrap() == 2).then_some(())
+    });
     first.kill();
     assert_eq!((first.code(), second.code()), (None, Some(75)), "the other one spends what is left of the hour");
-    home.assert_whole();
+    homes[1].assert_whole();
     let calls = enedis.calls();
     assert!(calls.iter().all(|call| call["status"] == 200 || call["status"] == 0), "{calls:?}");
     assert!(asked_twice(&calls) == 0, "{calls:?}");

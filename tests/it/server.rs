@@ -1,7 +1,7 @@
 //! A database on a PostgreSQL server: the server dies at any moment, linkyd dies at any moment, and
 //! what is there in the end is what is there without all that.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
-use crate::cli_rig::{FEWEST, Home, MORNING, Process, Simulated, meter, now, source, wait_for};
+use crate::cli_rig::{FEWEST, Home, MORNING, Process, Simulated, left_out, meter, now, source, wait_for};
 use crate::postgres::{Database, Server};
 
 const CRASHES: usize = 20;
@@ -234,11 +234,7 @@ const PGBOUNCER: &str = "/usr/sbin/pgbouncer";
 #[test]
 fn a_history_arrives_behind_a_pooler_in_transaction_mode() {
     if !Path::new(PGBOUNCER).exists() {
-        // Past the capture of tests that pass: nobody should believe that it was looked at.
-        let _nobody_hears = writeln!(
-            std::io::stderr(),
-            "PgBouncer is not installed, so nothing was tested behind it: apt-get install pgbouncer"
-        );
+        left_out("PgBouncer is not installed, so nothing was tested behind it: apt-get install pgbouncer");
         return;
     }
     let database = block_on(Server::shared().empty_database());

@@ -426,12 +426,10 @@ impl Knowledge {
                     series.not_before = *not_before;
                 }
             }
-            Effect::Activation { meter, direction, known } => {
-                let before = self.activations.insert((*meter, *direction), *known);
-                // Only a refusal, or the end of one, says anything about days that are wanted.
-                if before.unwrap_or_default().refused != known.refused || known.refused.is_some() {
-                    self.touched.series.extend(self.members.get(meter).into_iter().flatten());
-                }
+            Effect::Activation { meter, direction, known } => self.learn_activation(*meter, *direction, *known),
+            Effect::Accepted { meter, direction, first } => {
+                let known = self.activation(*meter, *direction).accepting(*first);
+                self.learn_activation(*meter, *direction, known);
             }
             Effect::Learnt { dataset, known, .. } => {
                 self.source.learnt.insert(*dataset, *known);
@@ -446,6 +444,14 @@ impl Knowledge {
             }
             // The database reckons with it when the next call's line is written.
             Effect::Told { .. } => {}
+        }
+    }
+
+    fn learn_activation(&mut self, meter: MeterId, direction: Direction, known: Activation) {
+        let before = self.activations.insert((meter, direction), known);
+        // Only a refusal, or the end of one, says anything about days that are wanted.
+        if before.unwrap_or_default().refused != known.refused || known.refused.is_some() {
+            self.touched.series.extend(self.members.get(&meter).into_iter().flatten());
         }
     }
 

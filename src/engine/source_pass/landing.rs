@@ -201,16 +201,12 @@ impl SourcePass<'_> {
         let direction = flight.dataset.direction();
         let known = self.knowledge.activation(flight.meter, direction);
         let Some(start) = begins else { return self.lessons_of_source(flight) };
-        // A meter that was refused altogether and is served again has to be looked at anew, and what
-        // is accepted was never before the activation.
-        let anew = self.knowledge.series.get(flight.call.series).is_some_and(|s| s.state == SeriesState::NotOffered)
-            || known.refused.is_some_and(|refused| refused >= start);
-        if anew {
+        // A meter that was refused altogether and is served again has to be looked at anew.
+        if self.knowledge.series.get(flight.call.series).is_some_and(|s| s.state == SeriesState::NotOffered) {
             let known = Activation { refused: None, accepted: Some(start), refusals: 0 };
             effects.push(Effect::Activation { meter: flight.meter, direction, known });
-        } else if known.accepted.is_none_or(|accepted| start < accepted) {
-            let known = Activation { accepted: Some(start), ..known };
-            effects.push(Effect::Activation { meter: flight.meter, direction, known });
+        } else if known.accepting(start) != known {
+            effects.push(Effect::Accepted { meter: flight.meter, direction, first: start });
         }
         effects.extend(self.lessons_of_source(flight));
         effects

@@ -1,7 +1,7 @@
 //! An answer becomes rows: readings, revisions, day records, the series, the journal's line and
 //! what else was learnt, in one transaction.
 //!
-//! The series' row is locked first, so nobody else stores anything of it meanwhile. What is stored
+//! The series' row is locked first, with those of others that the answer says something about, so nobody else stores anything of it meanwhile. What is stored
 //! already is read and compared (see [`crate::store::compare`]), so that only what differs is
 //! written and every replaced value leaves a revision. Where the day records say that nothing is
 //! stored yet there is nothing to read.
@@ -54,6 +54,7 @@ pub(super) async fn commit(
     if earlier.is_some() {
         ledger::await_the_end(link, answer.end.call).await?;
     }
+    effects::lock(link, &answer.effects, Some(answer.end.call)).await?;
     let (meter, dataset) = (i4(answer.meter.0), i2(answer.dataset.id()));
     let (journalled, complete, series, held_by, minutes, summers, ids): MeetsRow = link
         .query_as(sql::ANSWER_MEETS)

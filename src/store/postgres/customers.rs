@@ -124,7 +124,8 @@ pub(super) async fn keep(link: &mut Link, update: &CustomerUpdate) -> Result<i64
         .bind(update.not_before)
         .bind(update.content.as_ref().map(|_| Stamp(update.asked_at)))
         .bind(i4(update.meter.0))
-        .bind(i2(update.about.id()));
+        .bind(i2(update.about.id()))
+        .bind(update.lease.map(|lease| lease.0));
     let seen: Option<(i64,)> = state.fetch_optional(&mut link.conn).await?;
     Ok(seen.map_or(0, |(seen,)| seen))
 }

@@ -1,18 +1,21 @@
 //! What was learnt, written down.
 //!
 //! The end of a fleet's pass says of each of its series that it waits. So what is about series travels as
-//! arrays, one statement for all of them, and their rows are locked in one order whoever writes them: two
-//! instances that end at the same time wait for each other, but never in a circle.
+//! arrays, one statement for all of them, and their rows are locked in one order ([`lock`]) whoever writes them,
+//! before anything else of the transaction touches a series: two instances that end at the same time wait for each
+//! other, but not in a circle. The exception is a call that was accepted further back in the midst of a search for
+//! the activation: its own series comes first and those that hear of it later. Where two such calls meet, the server
+//! ends one of the transactions, and it is done again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::connect::Link;
 use super::skew::Skew;
 use super::sql;
 use super::types::{Date, i2, i4};
 use crate::budget::FARTHEST_MS;
-use crate::domain::{Dataset, SeriesState};
-use crate::store::{Activation, Effect, MeterId, StoreError};
+use crate::domain::{Dataset, Day, SeriesState};
+use crate::store::{Activation, CallId, Effect, MeterId, StoreError};
 
 /// Whether an effect is about an account: those come first, since whoever reserves a call locks the
 /// account before the series, and two who lock in different orders wait for each other.
@@ -28,7 +31,36 @@ pub(super) async fn of_accounts(link: &mut Link, skew: &Skew, effects: &[Effect]
     Ok(())
 }
 
-/// Stores everything else.
+/// Locks every series that effects change, and that of the call which taught them, in one order. One series alone
+/// needs none.
+pub(super) async fn lock(link: &mut Link, effects: &[Effect], call: Option<CallId>) -> Result<(), StoreError> {
+    let (mut series, mut ways) = (BTreeSet::new(), BTreeSet::new());
+    for effect in effects {
+        match effect {
+            Effect::Series { meter, dataset, .. } => {
+                series.insert((i4(meter.0), i2(dataset.id())));
+            }
+            Effect::Activation { meter, direction, .. } => {
+                ways.insert((i4(meter.0), i2(direction.id())));
+            }
+            _ => {}
+        }
+    }
+    if ways.is_empty() && (series.is_empty() || (series.len() == 1 && call.is_none())) {
+        return Ok(());
+    }
+    link.query(sql::SERIES_LOCK)
+        .bind(series.iter().map(|(meter, _)| *meter).collect::<Vec<_>>())
+        .bind(series.iter().map(|(_, dataset)| *dataset).collect::<Vec<_>>())
+        .bind(ways.iter().map(|(meter, _)| *meter).collect::<Vec<_>>())
+        .bind(ways.iter().map(|(_, direction)| *direction).collect::<Vec<_>>())
+        .bind(call.map(|call| call.0))
+        .execute(&mut link.conn)
+        .await?;
+    Ok(())
+}
+
+/// Stores everything else; [`lock`] came before it.
 pub(super) async fn of_series(link: &mut Link, skew: &Skew, effects: &[Effect]) -> Result<(), StoreError> {
     all(link, skew, effects, None).await
 }
@@ -44,6 +76,7 @@ pub(super) async fn apply(
     seen: Option<&Seen>,
 ) -> Result<(), StoreError> {
     of_accounts(link, skew, effects).await?;
+    lock(link, effects, None).await?;
     all(link, skew, effects, seen).await
 }
 
@@ -52,8 +85,7 @@ async fn all(link: &mut Link, skew: &Skew, effects: &[Effect], seen: Option<&See
     // what the states were concluded from.
     states(link, effects, seen).await?;
     activations(link, effects).await?;
-    let apart = |effect: &&Effect| !matches!(effect, Effect::Series { .. } | Effect::Activation { .. });
-    for effect in effects.iter().filter(apart).filter(|effect| !of_account(effect)) {
+    for effect in effects.iter().filter(|effect| !of_account(effect)) {
         one(link, skew, effect).await?;
     }
     Ok(())
@@ -73,10 +105,6 @@ async fn states(link: &mut Link, effects: &[Effect], seen: Option<&Seen>) -> Res
     }
     let meters: Vec<i32> = last.keys().map(|(meter, _)| i4(meter.0)).collect();
     let datasets: Vec<i16> = last.keys().map(|(_, dataset)| i2(dataset.id())).collect();
-    if last.len() > 1 {
-        let lock = link.query(sql::SERIES_LOCK).bind(meters.clone()).bind(datasets.clone());
-        lock.execute(&mut link.conn).await?;
-    }
     let known = last.keys().map(|key| seen.and_then(|seen| seen.get(key)).copied());
     link.query(sql::SERIES_STATES)
         .bind(meters)
@@ -91,32 +119,65 @@ async fn states(link: &mut Link, effects: &[Effect], seen: Option<&Seen>) -> Res
     Ok(())
 }
 
-/// What is known about activations; of what is said of the same one, the last word holds.
+/// One way of a meter.
+type Way = (i32, i16);
+
+/// What is known about activations. Of each way it is stored in the order in which it is said, in as few statements as
+/// that takes.
 async fn activations(link: &mut Link, effects: &[Effect]) -> Result<(), StoreError> {
-    let mut last: BTreeMap<(i32, i16), &Activation> = BTreeMap::new();
+    let mut known: BTreeMap<Way, &Activation> = BTreeMap::new();
+    let mut accepted: BTreeMap<Way, Day> = BTreeMap::new();
     for effect in effects {
-        if let Effect::Activation { meter, direction, known } = effect {
-            last.insert((i4(meter.0), i2(direction.id())), known);
+        match effect {
+            Effect::Activation { meter, direction, known: told } => {
+                let way = (i4(meter.0), i2(direction.id()));
+                if known.contains_key(&way) || accepted.contains_key(&way) {
+                    put(link, &mut known, &mut accepted).await?;
+                }
+                known.insert(way, told);
+            }
+            Effect::Accepted { meter, direction, first } => {
+                let day = accepted.entry((i4(meter.0), i2(direction.id()))).or_insert(*first);
+                *day = (*day).min(*first);
+            }
+            _ => {}
         }
     }
-    if last.is_empty() {
-        return Ok(());
+    put(link, &mut known, &mut accepted).await
+}
+
+/// Stores what is known, then what was accepted after it was.
+async fn put(
+    link: &mut Link,
+    known: &mut BTreeMap<Way, &Activation>,
+    accepted: &mut BTreeMap<Way, Day>,
+) -> Result<(), StoreError> {
+    let (known, accepted) = (std::mem::take(known), std::mem::take(accepted));
+    if !known.is_empty() {
+        link.query(sql::ACTIVATIONS_PUT)
+            .bind(known.keys().map(|(meter, _)| *meter).collect::<Vec<_>>())
+            .bind(known.keys().map(|(_, direction)| *direction).collect::<Vec<_>>())
+            .bind(known.values().map(|known| known.refused.map(Date)).collect::<Vec<_>>())
+            .bind(known.values().map(|known| known.accepted.map(Date)).collect::<Vec<_>>())
+            .bind(known.values().map(|known| known.refusals).collect::<Vec<_>>())
+            .execute(&mut link.conn)
+            .await?;
     }
-    link.query(sql::ACTIVATIONS_PUT)
-        .bind(last.keys().map(|(meter, _)| *meter).collect::<Vec<_>>())
-        .bind(last.keys().map(|(_, direction)| *direction).collect::<Vec<_>>())
-        .bind(last.values().map(|known| known.refused.map(Date)).collect::<Vec<_>>())
-        .bind(last.values().map(|known| known.accepted.map(Date)).collect::<Vec<_>>())
-        .bind(last.values().map(|known| known.refusals).collect::<Vec<_>>())
-        .execute(&mut link.conn)
-        .await?;
+    if !accepted.is_empty() {
+        link.query(sql::ACCEPTED_PUT)
+            .bind(accepted.keys().map(|(meter, _)| *meter).collect::<Vec<_>>())
+            .bind(accepted.keys().map(|(_, direction)| *direction).collect::<Vec<_>>())
+            .bind(accepted.values().map(|day| Date(*day)).collect::<Vec<_>>())
+            .execute(&mut link.conn)
+            .await?;
+    }
     Ok(())
 }
 
 /// Stores what is about a source: there are few of these, whatever the fleet.
 async fn one(link: &mut Link, skew: &Skew, effect: &Effect) -> Result<(), StoreError> {
     let query = match effect {
-        Effect::Series { .. } | Effect::Activation { .. } => return Ok(()),
+        Effect::Series { .. } | Effect::Activation { .. } | Effect::Accepted { .. } => return Ok(()),
         Effect::Learnt { source, dataset, known } => link
             .query(sql::LEARNT_PUT)
             .bind(i4(source.0))

@@ -6,6 +6,9 @@
 
 use crate::store::StoreError;
 
+/// What to do about trouble that passes: one command goes on by itself, no other does.
+const AGAIN: &str = "`linkyd run` tries again by itself, run any other command again";
+
 /// What an error says about doing the same once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -94,7 +97,7 @@ pub(super) fn explain(place: &str, error: StoreError) -> StoreError {
             return not_encrypted(tls.to_string());
         }
         sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed | sqlx::Error::PoolTimedOut => {
-            return unreachable("the server did not answer as it should, or not in time; it is tried again".to_owned());
+            return unreachable(format!("the server did not answer as it should, or not in time; {AGAIN}"));
         }
         sqlx::Error::Configuration(_) => {
             return unreachable(
@@ -117,14 +120,14 @@ pub(super) fn explain(place: &str, error: StoreError) -> StoreError {
         "42501" => not_writable(format!(
             "{said}; give the role its rights, or run `linkyd db migrate` as the role that owns the tables"
         )),
-        "25006" => not_writable("the server takes no writes just now; nothing was lost, it is tried again".to_owned()),
+        "25006" => not_writable(format!("the server takes no writes just now; nothing was lost; {AGAIN}")),
         "53100" => not_writable("the disk of the server is full; nothing was lost, free some space".to_owned()),
         "58030" => not_writable("a disk of the server fails; nothing was stored, look at its log".to_owned()),
         "XX001" | "XX002" => {
             StoreError::Damaged { place, reason: format!("{said}; look at the server's log and restore a backup") }
         }
         _ => match fault(&error) {
-            Fault::Lost => unreachable(format!("the server ended the connection ({said}); it is tried again")),
+            Fault::Lost => unreachable(format!("the server ended the connection ({said}); {AGAIN}")),
             Fault::Crowded => StoreError::Busy {
                 place,
                 reason: "the server has no connection left; raise its max_connections, or use a pooler".to_owned(),
@@ -132,13 +135,13 @@ pub(super) fn explain(place: &str, error: StoreError) -> StoreError {
             Fault::Slow => StoreError::Busy {
                 place,
                 reason: format!(
-                    "the server did not finish a statement in time ({said}); nothing was lost, it is tried again; look at \
-                     what keeps the server busy"
+                    "the server did not finish a statement in time, or somebody cancelled it ({said}); nothing was lost; \
+                     {AGAIN}; where it stays, look at what keeps the server busy"
                 ),
             },
             Fault::Conflict => StoreError::Busy {
                 place,
-                reason: format!("others were in the way time and again ({said}); nothing was lost, it is tried again"),
+                reason: format!("others were in the way ({said}); nothing was lost; {AGAIN}"),
             },
             _ => StoreError::Database(error),
         },

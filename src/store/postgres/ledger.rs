@@ -217,6 +217,7 @@ pub(super) async fn settle(
     if earlier.is_some() {
         await_the_end(link, end.call).await?;
     }
+    effects::lock(link, effects, Some(end.call)).await?;
     let found = link.query_as(sql::CALL_MEETS).bind(end.call.0);
     let found: Option<LineRow> = found.fetch_optional(&mut link.conn).await?;
     let Some((complete, meter, dataset, held_by)) = found else { return Err(never_reserved()) };

@@ -446,7 +446,12 @@ statements! {
     // What was learnt. What leaves a series as it is does not count as a change.
     /// In one order, whoever writes them.
     SERIES_LOCK =
-        "SELECT 1 FROM unnest($1::int4[], $2::int2[]) w(meter, dataset)
+        "SELECT 1 FROM (
+             SELECT * FROM unnest($1::int4[], $2::int2[])
+             UNION SELECT a.meter, d.id FROM unnest($3::int4[], $4::int2[]) a(meter, direction)
+                 JOIN dataset d ON d.direction = a.direction AND d.id < 8
+             UNION SELECT k.meter, k.dataset FROM call k WHERE k.id = $5
+         ) w(meter, dataset)
          JOIN series s ON s.meter = w.meter AND s.dataset = w.dataset
          ORDER BY s.meter, s.dataset FOR NO KEY UPDATE OF s";
     SERIES_STATES =
@@ -473,6 +478,23 @@ statements! {
                      THEN least(a.accepted, excluded.accepted) ELSE excluded.accepted END
              WHERE (a.refused, a.accepted, a.refusals)
                  IS DISTINCT FROM (excluded.refused, excluded.accepted, excluded.refusals)
+             RETURNING meter, direction, refused
+         )
+         UPDATE series s SET seen = s.seen + 1
+         FROM put p LEFT JOIN activation b ON b.meter = p.meter AND b.direction = p.direction
+         JOIN dataset d ON d.direction = p.direction AND d.id < 8
+         WHERE s.meter = p.meter AND d.id = s.dataset AND (p.refused IS NOT NULL OR b.refused IS NOT NULL)";
+    /// As `Activation::accepting` has it, of what is stored by now.
+    ACCEPTED_PUT =
+        "WITH put AS (
+             INSERT INTO activation AS a (meter, direction, accepted, refusals)
+             SELECT w.meter, w.direction, w.accepted, 0
+             FROM unnest($1::int4[], $2::int2[], $3::date[]) w(meter, direction, accepted)
+             ON CONFLICT (meter, direction) DO UPDATE
+             SET refused = CASE WHEN a.refused < excluded.accepted THEN a.refused END,
+                 refusals = CASE WHEN a.refused >= excluded.accepted THEN 0 ELSE a.refusals END,
+                 accepted = least(a.accepted, excluded.accepted)
+             WHERE a.accepted IS NULL OR excluded.accepted < a.accepted OR a.refused >= excluded.accepted
              RETURNING meter, direction, refused
          )
          UPDATE series s SET seen = s.seen + 1
@@ -644,10 +666,12 @@ statements! {
         "SELECT m.prm, m.name, o.name, s.dataset, s.state, s.code, s.message, s.last_success_at, s.not_before
          FROM series s JOIN meter m ON m.id = s.meter JOIN source o ON o.id = s.source
          WHERE s.configured AND s.dataset > 7 ORDER BY m.position, m.id, s.position, s.dataset";
+    /// A lease that is another's by now stays.
     CUSTOMER_STATE =
         "UPDATE series SET source = $1, state = $2, code = $3, message = $4, not_before = $5,
              last_success_at = coalesce($6::timestamptz, last_success_at), seen = seen + 1,
-             held_by = NULL, held_until_ms = NULL
+             held_by = CASE WHEN held_by IS DISTINCT FROM $9 THEN held_by END,
+             held_until_ms = CASE WHEN held_by IS DISTINCT FROM $9 THEN held_until_ms END
          WHERE meter = $7 AND dataset = $8 RETURNING seen";
     FLOORS =
         "SELECT DISTINCT ON (meter, direction) meter, direction, activated_on FROM contract

@@ -35,6 +35,9 @@ pub(super) fn add(mut batch: Batch, effects: &[Effect]) -> Batch {
                 .bind(known.refused.map(crate::domain::Day::number))
                 .bind(known.accepted.map(crate::domain::Day::number))
                 .bind(known.refusals),
+            Effect::Accepted { meter, direction, first } => {
+                batch.then(sql::ACCEPTED_PUT).bind(meter.0).bind(direction.id()).bind(first.number())
+            }
             Effect::Learnt { source, dataset, known } => batch
                 .then(sql::LEARNT_PUT)
                 .bind(source.0)

@@ -30,7 +30,9 @@ pub(super) fn explain(place: &str, error: StoreError) -> StoreError {
     match code(&error) {
         Some(5 | 6) => StoreError::Busy {
             place,
-            reason: "another program has kept it locked for a minute; nothing was lost, it is tried again".to_owned(),
+            reason: "another program has kept it locked for a minute; nothing was lost; `linkyd run` tries again by itself, \
+                     run any other command again"
+                .to_owned(),
         },
         Some(8) => StoreError::NotWritable {
             place,

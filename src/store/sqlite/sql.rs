@@ -277,6 +277,13 @@ statements! {
              accepted = CASE WHEN a.refused IS excluded.refused AND a.refusals = excluded.refusals
                  THEN coalesce(min(a.accepted, excluded.accepted), a.accepted, excluded.accepted)
                  ELSE excluded.accepted END";
+    /// As `Activation::accepting` has it, of what is stored by now.
+    ACCEPTED_PUT =
+        "INSERT INTO activation AS a (meter, direction, accepted, refusals) VALUES (?, ?, ?, 0)
+         ON CONFLICT (meter, direction) DO UPDATE
+         SET refused = CASE WHEN a.refused < excluded.accepted THEN a.refused END,
+             refusals = CASE WHEN a.refused >= excluded.accepted THEN 0 ELSE a.refusals END,
+             accepted = coalesce(min(a.accepted, excluded.accepted), excluded.accepted)";
     LEARNT_PUT =
         "INSERT INTO learnt (source, dataset, max_days, max_days_until, history_short, api, api_since, not_before)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)

@@ -134,7 +134,7 @@ fn effect(rng: &mut Rng, first: Day, now: i64) -> Effect {
     let (meter, dataset) = series(rng);
     let source = SourceId(1 + rng.i64(0..2));
     let some_day = |rng: &mut Rng| (rng.bool()).then(|| first.plus(rng.i32(0..DAYS)));
-    match rng.u8(..5) {
+    match rng.u8(..6) {
         0 | 1 => Effect::Series {
             meter,
             dataset,
@@ -153,6 +153,10 @@ fn effect(rng: &mut Rng, first: Day, now: i64) -> Effect {
             Effect::Activation { meter, direction, known: Activation { refused, accepted, refusals: rng.i32(0..9) } }
         }
         3 => {
+            let direction = one_of(rng, &Direction::ALL);
+            Effect::Accepted { meter, direction, first: first.plus(rng.i32(0..DAYS)) }
+        }
+        4 => {
             let known = Learnt {
                 max_days: rng.bool().then(|| (rng.i32(1..8), now + 1000)),
                 history_short: rng.i32(0..4),

@@ -12,6 +12,7 @@ on_both_engines! {
     refused_tokens_are_counted_apart,
     what_was_learnt_about_a_source_comes_back,
     of_several_words_about_a_series_the_last_one_holds,
+    what_a_refusal_taught_outlives_the_answer_to_an_older_call,
     a_source_that_rests_takes_no_call_whoever_asks,
     editing_an_identifier_or_a_kind_refills_nothing_and_claims_nothing,
     counters_are_apart_and_what_the_source_says_counts_at_once,
@@ -71,6 +72,33 @@ async fn of_several_words_about_a_series_the_last_one_holds<H: Host>() {
     assert!(known.iter().all(|((meter, dataset), seen)| {
         (now[&(*meter, *dataset)] > *seen) == (dataset.direction() == Direction::Consumption)
     }));
+}
+
+async fn what_a_refusal_taught_outlives_the_answer_to_an_older_call<H: Host>() {
+    let world = World::<H>::new().await;
+    let direction = Direction::Consumption;
+    let accepted = |first| Effect::Accepted { meter: METER, direction, first: day(first) };
+    let told = async |effects| {
+        world.store.apply(effects).await.unwrap();
+        world.store.facts(0).await.unwrap().activations[&(METER, direction)]
+    };
+    let of = |refused: Option<&str>, accepted, refusals| Activation {
+        refused: refused.map(day),
+        accepted: Some(day(accepted)),
+        refusals,
+    };
+    assert_eq!(told(vec![accepted("2026-11-10")]).await, of(None, "2026-11-10", 0));
+    let known = of(Some("2026-06-01"), "2026-11-10", 3);
+    let refused = Effect::Activation { meter: METER, direction, known };
+    assert_eq!(told(vec![refused.clone()]).await, known);
+    // Who has heard of no refusal says what was accepted, and takes nothing back.
+    assert_eq!(told(vec![accepted("2026-11-03")]).await, of(Some("2026-06-01"), "2026-11-03", 3));
+    assert_eq!(told(vec![accepted("2026-11-05")]).await, of(Some("2026-06-01"), "2026-11-03", 3));
+    // What is accepted was never before the activation.
+    assert_eq!(told(vec![accepted("2026-06-01")]).await, of(None, "2026-06-01", 0));
+    // Each word counts, in the order in which they are said.
+    let words = vec![accepted("2026-05-01"), refused.clone(), accepted("2026-10-20"), accepted("2026-10-30"), refused];
+    assert_eq!(told(words).await, of(Some("2026-06-01"), "2026-10-20", 3));
 }
 
 async fn calls_are_paced_and_counted_by_account<H: Host>() {

@@ -7,13 +7,16 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use linkyd::budget::Limits;
-use linkyd::domain::{Dataset, Day, Direction};
+use linkyd::domain::{Dataset, Day, Direction, SeriesState};
+use linkyd::simulator::{MeterSpec, World};
 use linkyd::source::Pool;
 use linkyd::store::{
     Answer, Answered, Asks, Authorisation, Brought, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect,
     Facts, Journey, LEASE_MS, Lease, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus,
     Spent, Store, StoreError, Switch, Warning, Window,
 };
+
+use super::{Rig, at, prm};
 
 type Key = (MeterId, Dataset);
 
@@ -112,7 +115,7 @@ impl Shared {
     }
 
     fn seen(&self, key: Option<Key>) -> i64 {
-        key.map_or(0, |key| self.rows.lock().unwrap()[&key].seen)
+        key.and_then(|key| self.rows.lock().unwrap().get(&key).copied()).map_or(0, |row| row.seen)
     }
 }
 
@@ -223,7 +226,17 @@ impl Store for Shared {
         effects: Vec<Effect>,
         seen: BTreeMap<(MeterId, Dataset), i64>,
     ) -> Result<(), StoreError> {
-        self.inner.apply_known(effects, seen).await
+        let _transaction = self.transaction.lock().await;
+        let still_so = |effect: &Effect| match effect {
+            Effect::Series { meter, dataset, .. } => {
+                let key = (*meter, *dataset);
+                seen.get(&key).is_none_or(|seen| *seen == self.seen(Some(key)))
+            }
+            _ => true,
+        };
+        let effects: Vec<Effect> = effects.into_iter().filter(still_so).collect();
+        self.grow(&effects);
+        self.inner.apply(effects).await
     }
 
     async fn keep(&self, update: CustomerUpdate) -> Result<i64, StoreError> {
@@ -305,4 +318,28 @@ fn series_of(call: &NewCall) -> Option<Key> {
         Asks::Days(meter, dataset, _) => Some((meter, dataset)),
         Asks::Customer(..) => None,
     }
+}
+
+/// Told by a pass that ends, of a series of which another instance knows more by now.
+#[tokio::test]
+async fn what_followed_from_less_than_is_known_is_not_stored() {
+    let world = World::new(3).with(MeterSpec::new(prm("01234567890123")));
+    let rig = Rig::new(world, &[Dataset::ConsumptionLoadCurve], at("2026-11-24T08:30:00+01:00")).await;
+    rig.pass().await;
+    let shared = Shared::new(Arc::clone(&rig.store));
+    let key = (shared.facts(0).await.unwrap().series[0].meter, Dataset::ConsumptionLoadCurve);
+    let waits = |not_before| Effect::Series {
+        meter: key.0,
+        dataset: key.1,
+        state: SeriesState::Waiting,
+        code: None,
+        message: None,
+        not_before: Some(not_before),
+    };
+    let known = shared.counters(&[key]).await.unwrap();
+    for not_before in [1, 2] {
+        shared.apply_known(vec![waits(not_before)], known.clone()).await.unwrap();
+        assert_eq!(shared.facts(0).await.unwrap().series[0].not_before, Some(1));
+    }
+    assert_eq!(shared.counters(&[key]).await.unwrap()[&key], known[&key] + 1);
 }

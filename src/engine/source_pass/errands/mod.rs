@@ -130,6 +130,7 @@ impl SourcePass<'_> {
             code: None,
             message: None,
             not_before: None,
+            lease: self.errands.held,
         };
         match trouble {
             Trouble::None => self.errands.troubles = 0,

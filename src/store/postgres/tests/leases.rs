@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::Connection as _;
+
 use super::*;
 use crate::domain::{CustomerDataset, Direction, SeriesState};
 use crate::store::{Activation, Asks, CustomerUpdate, Effect, LEASE_MS, StoreError};
@@ -93,11 +95,18 @@ async fn a_customer_is_one_callers_from_the_first_of_several_calls_to_what_is_ke
         code: Some("x".into()),
         message: None,
         not_before: None,
+        lease,
     };
-    let kept = rig.store.keep(update).await.unwrap();
+    let kept = rig.store.keep(update.clone()).await.unwrap();
     let late = other.reserve(&call(seen, None), &LIMITS, NOW * 1000).await.unwrap();
     assert_eq!(late, Reserved::Changed);
     reserve(&other, &call(kept, None)).await;
+    // Now it is the other's. Whoever was away meanwhile, or made no call, does not give its lease back.
+    for lease in [lease, None] {
+        let seen = rig.store.keep(CustomerUpdate { lease, ..update.clone() }).await.unwrap();
+        let taken = rig.store.reserve(&call(seen, None), &LIMITS, NOW * 1000).await.unwrap();
+        assert!(matches!(taken, Reserved::Taken(_)), "{taken:?}");
+    }
 }
 
 #[tokio::test]
@@ -148,24 +157,58 @@ async fn a_state_that_changes_is_news() {
 #[tokio::test]
 async fn only_a_refusal_or_its_end_makes_an_activation_news() {
     let rig = Rig::new().await;
-    let tell = async |refused: Option<&str>, accepted: Option<&str>, refusals| {
+    let direction = Direction::Consumption;
+    let told = async |effect| {
         let before = seen(&rig.store).await;
-        let known = Activation { refused: refused.map(day), accepted: accepted.map(day), refusals };
-        let effect = Effect::Activation { meter: METER, direction: Direction::Consumption, known };
         rig.store.apply(vec![effect]).await.unwrap();
         seen(&rig.store).await - before
     };
+    let tell = async |refused: Option<&str>, accepted: Option<&str>, refusals| {
+        let known = Activation { refused: refused.map(day), accepted: accepted.map(day), refusals };
+        told(Effect::Activation { meter: METER, direction, known }).await
+    };
+    let accept = async |first| told(Effect::Accepted { meter: METER, direction, first: day(first) }).await;
     let stored = async || rig.one("SELECT concat_ws(' ', refused, accepted, refusals) FROM activation").await;
-    assert_eq!(tell(None, Some("2026-11-10"), 0).await, 0);
-    assert_eq!(tell(None, Some("2026-11-03"), 0).await, 0);
+    assert_eq!(accept("2026-11-10").await, 0);
+    assert_eq!(accept("2026-11-03").await, 0);
     // Another instance that has not reached as far takes nothing back.
+    assert_eq!(accept("2026-11-17").await, 0);
     assert_eq!(tell(None, Some("2026-11-17"), 0).await, 0);
     assert_eq!(stored().await, "2026-11-03 0");
     assert_eq!(tell(Some("2026-10-01"), Some("2026-11-03"), 1).await, 1);
-    assert_eq!(tell(Some("2026-10-01"), Some("2026-11-02"), 1).await, 1, "the search goes on");
+    assert_eq!(accept("2026-11-17").await, 0);
+    assert_eq!(accept("2026-11-02").await, 1, "the search goes on");
     assert_eq!(tell(Some("2026-10-01"), None, 2).await, 1, "and what a later refusal contradicts is forgotten");
     assert_eq!(stored().await, "2026-10-01 2");
+    assert_eq!(accept("2026-09-01").await, 1, "and the refusal is not believed any longer");
+    assert_eq!(stored().await, "2026-09-01 0");
+    assert_eq!(tell(Some("2026-10-01"), None, 1).await, 1);
     assert_eq!(tell(None, Some("2026-09-01"), 0).await, 1);
+}
+
+/// Two that say something of the same meter wait for each other before they hold anything of it.
+#[tokio::test]
+async fn series_are_locked_in_one_order_also_beside_that_of_a_call() {
+    let rig = Rig::new().await;
+    let (line, _) = reserve(&rig.store, &call(DAILY, span(), None)).await;
+    let end = CallEnd { call: line, lease: None, status: Some(400), code: Some("x".into()), duration_ms: 1 };
+    let known = Activation { refused: Some(day("2026-10-01")), accepted: None, refusals: 1 };
+    let effect = Effect::Activation { meter: METER, direction: Direction::Consumption, known };
+    let mut first = rig.database.connect().await;
+    let mut holding = first.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM series WHERE dataset = 1 FOR NO KEY UPDATE").execute(&mut *holding).await.unwrap();
+    let store = rig.other().await;
+    let ending = tokio::spawn(async move { store.settle(end, vec![effect]).await });
+    let waiting = "SELECT count(*)::text FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while rig.one(waiting).await == "0" {
+        assert!(!ending.is_finished());
+    }
+    let free = "SELECT 1 FROM series WHERE dataset = 3 FOR NO KEY UPDATE SKIP LOCKED";
+    assert_eq!(sqlx::query(free).fetch_all(&mut *holding).await.unwrap().len(), 1, "it holds nothing that comes later");
+    holding.commit().await.unwrap();
+    ending.await.unwrap().unwrap();
+    assert_eq!(rig.one("SELECT refused::text FROM activation").await, "2026-10-01");
 }
 
 /// Decisions of many instances at once come one after the other.

@@ -242,6 +242,24 @@ async fn a_server_that_takes_no_writes_is_waited_for_and_then_named() {
     assert!(store.examine().await.unwrap().read_only);
 }
 
+/// Who looks at a status is not tried again by anybody.
+#[tokio::test]
+async fn trouble_that_passes_says_who_tries_again() {
+    let rig = Rig::new().await;
+    for (code, why) in [
+        ("40P01", "others were in the way"),
+        ("57014", "or somebody cancelled it"),
+        ("25006", "takes no writes"),
+        ("57P01", "ended the connection"),
+    ] {
+        let mut conn = rig.database.connect().await;
+        let raise = format!("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$");
+        let error = sqlx::raw_sql(AssertSqlSafe(raise)).execute(&mut conn).await.unwrap_err();
+        let told = errors::explain("here", StoreError::Database(error)).to_string();
+        assert!(told.contains(why) && told.contains("run any other command again"), "{told}");
+    }
+}
+
 /// What a server does not finish in time it would not finish at the twentieth try either.
 #[tokio::test]
 async fn a_server_that_is_too_slow_is_asked_a_few_times_and_then_named() {
