@@ -64,6 +64,14 @@ SELECT
     END AS deviation_wh
 FROM meter m
 CROSS JOIN direction d
+-- How many classes each calendar has, counted once.
+CROSS JOIN LATERAL (
+    SELECT array_agg(k.calendar || '=' || k.classes) AS calendars FROM (
+        SELECT o.calendar, count(DISTINCT o.tariff_class) AS classes FROM register_reading o
+        WHERE o.meter = m.id AND o.direction = d.id
+        GROUP BY o.calendar
+    ) k
+) known
 CROSS JOIN calendar c
 LEFT JOIN daily_energy e ON e.meter = m.id AND e.direction = d.id AND e.day = c.day
 LEFT JOIN coverage v ON v.meter = m.id AND v.dataset = d.id + 1 AND v.day = c.day
@@ -77,10 +85,7 @@ LEFT JOIN LATERAL (
     SELECT sum(b.wh)::int8 AS wh FROM daily_by_class b
     WHERE b.meter = m.id AND b.direction = d.id AND b.day = c.day
     GROUP BY b.calendar
-    HAVING b.calendar = '' OR count(*) = (
-        SELECT count(DISTINCT o.tariff_class) FROM register_reading o
-        WHERE o.meter = m.id AND o.direction = d.id AND o.calendar = b.calendar
-    )
+    HAVING b.calendar = '' OR b.calendar || '=' || count(*) = ANY (known.calendars)
     ORDER BY b.calendar LIMIT 1
 ) g ON true
 WHERE e.wh IS NOT NULL OR v.state = 0

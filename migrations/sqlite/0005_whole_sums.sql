@@ -19,7 +19,7 @@ SELECT
     (
         SELECT CASE
             WHEN o.kind = 1 AND n.distribution_tariff IS NULL THEN 'BASE'
-            WHEN (o.kind = 1 OR n.offpeak_hours IS NULL) AND n.distribution_tariff LIKE 'BTINF%ST' THEN 'BASE'
+            WHEN (o.kind = 1 OR n.offpeak_hours IS NULL) AND n.distribution_tariff GLOB 'BTINF*ST' THEN 'BASE'
             WHEN o.kind = 2 THEN (
                 SELECT CASE
                     WHEN 2 * sum(max(0,
@@ -66,38 +66,45 @@ SELECT
 FROM (
     SELECT
         m.prm,
-        m.name AS meter,
-        d.name AS direction,
+        m.meter,
+        m.direction,
         c.iso AS day,
         e.wh AS daily_wh,
         CASE WHEN v.state = 0 THEN (
             SELECT sum(l.watts * i.minutes) / 60.0 FROM load_curve l CROSS JOIN interval_kind i ON i.id = l.kind
-            WHERE l.meter = m.id AND l.direction = d.id
+            WHERE l.meter = m.id AND l.direction = m.way
                 AND l.start >= c.starts_epoch AND l.start < c.starts_epoch + 60 * c.minutes
         ) END AS curve_wh,
         (
             SELECT sum(b.wh) FROM daily_by_class b
-            WHERE b.meter = m.id AND b.direction = d.id AND b.day = c.day
+            WHERE b.meter = m.id AND b.direction = m.way AND b.day = c.day
             GROUP BY b.calendar
-            HAVING b.calendar = '' OR count(*) = (
-                SELECT count(DISTINCT o.tariff_class) FROM register_reading o
-                WHERE o.meter = m.id AND o.direction = d.id AND o.calendar = b.calendar
-            )
+            HAVING b.calendar = '' OR instr(m.known, '/' || b.calendar || '=' || count(*) || '/')
             ORDER BY b.calendar LIMIT 1
         ) AS index_wh
-    FROM meter m
-    CROSS JOIN direction d
+    FROM (
+        -- How many classes each calendar has, counted once: grouped, or it were done for each day.
+        SELECT m.id, m.prm, m.name AS meter, d.id AS way, d.name AS direction, (
+            SELECT group_concat('/' || k.calendar || '=' || k.classes || '/') FROM (
+                SELECT o.calendar, count(DISTINCT o.tariff_class) AS classes FROM register_reading o
+                WHERE o.meter = m.id AND o.direction = d.id
+                GROUP BY o.calendar
+            ) k
+        ) AS known
+        FROM meter m CROSS JOIN direction d
+        GROUP BY m.id, m.prm, m.name, d.id, d.name
+    ) m
     CROSS JOIN calendar c
-    LEFT JOIN daily_energy e ON e.meter = m.id AND e.direction = d.id AND e.day = c.day
-    LEFT JOIN coverage v ON v.meter = m.id AND v.dataset = d.id + 1 AND v.day = c.day
+    LEFT JOIN daily_energy e ON e.meter = m.id AND e.direction = m.way AND e.day = c.day
+    LEFT JOIN coverage v ON v.meter = m.id AND v.dataset = m.way + 1 AND v.day = c.day
     WHERE e.wh IS NOT NULL OR v.state = 0
-        OR EXISTS (SELECT 1 FROM daily_by_class b WHERE b.meter = m.id AND b.direction = d.id AND b.day = c.day)
+        OR EXISTS (SELECT 1 FROM daily_by_class b WHERE b.meter = m.id AND b.direction = m.way AND b.day = c.day)
 );
 
--- A value that is taken out has no new one.
-DROP VIEW v_revision;
-ALTER TABLE revision RENAME TO revision_4;
-CREATE TABLE revision (
+-- A value that is taken out has no new one. The view stays, and so do those that others made of it or of the table: a
+-- rename of the newer kind reads every view, finds that there is no such table just now, and writes into some of them the
+-- name that is given up.
+CREATE TABLE revision_5 (
     id INTEGER PRIMARY KEY,
     meter INTEGER NOT NULL REFERENCES meter,
     dataset INTEGER NOT NULL REFERENCES dataset,
@@ -110,22 +117,13 @@ CREATE TABLE revision (
     seen_at INTEGER NOT NULL,
     register TEXT
 ) STRICT;
-INSERT INTO revision (id, meter, dataset, start, minutes, old_value, new_value, old_local_seconds, old_source, seen_at,
-                      register)
+INSERT INTO revision_5 (id, meter, dataset, start, minutes, old_value, new_value, old_local_seconds, old_source, seen_at,
+                        register)
 SELECT id, meter, dataset, start, minutes, old_value, new_value, old_local_seconds, old_source, seen_at, register
-FROM revision_4;
-DROP TABLE revision_4;
-CREATE VIEW v_revision AS
-SELECT
-    m.prm,
-    d.name AS dataset,
-    strftime('%Y-%m-%dT%H:%M:%SZ', r.start, 'unixepoch') AS starts_at,
-    r.old_value,
-    r.new_value,
-    strftime('%Y-%m-%dT%H:%M:%SZ', r.seen_at, 'unixepoch') AS seen_at,
-    r.register
-FROM revision r
-JOIN meter m ON m.id = r.meter
-JOIN dataset d ON d.id = r.dataset;
+FROM revision;
+DROP TABLE revision;
+PRAGMA legacy_alter_table = ON;
+ALTER TABLE revision_5 RENAME TO revision;
+PRAGMA legacy_alter_table = OFF;
 
 PRAGMA user_version = 5;

@@ -100,7 +100,9 @@ impl<'d> Desk<'d> {
         self.stage(async |engine, _, _| {
             engine.prepare().await?;
             let answered = engine.store.answer_journey(state, brought, now).await?;
-            if let Brought::Consents(given) = brought {
+            // An answer that was used already brings nothing, and lets nothing go on.
+            let first = answered.as_ref().is_some_and(|answered| answered.first);
+            if let (true, Brought::Consents(given)) = (first, brought) {
                 engine.granted(given).await?;
             }
             Ok(answered)

@@ -143,10 +143,14 @@ impl SourcePass<'_> {
                 Looked::Standing(_) => continue,
             };
             self.engine.store.finish_journey(&journey.state, &given, now.timestamp()).await?;
-            self.engine.granted(&given).await?;
             if given.is_empty() {
                 tracing::warn!(source = name, "Enedis lists authorisation {number} as over or withdrawn");
             }
+            let older = |one: &Authorisation| {
+                self.consents.get(&one.prm).is_some_and(|known| known.granted_at > one.granted_at)
+            };
+            let given: Vec<Authorisation> = given.into_iter().filter(|one| !older(one)).collect();
+            self.engine.granted(&given).await?;
             for one in given {
                 let meter = one.prm.to_string();
                 tracing::info!(source = name, %meter, "Enedis lists the meter of authorisation {number} now; it is stored");

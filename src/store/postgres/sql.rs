@@ -139,13 +139,15 @@ statements! {
     AUTHORISATIONS =
         "SELECT a.prm, s.name, a.api, a.number, a.granted_at, a.until, a.learnt, a.ended, a.checked_at, a.covers
          FROM authorisation a JOIN source s ON s.id = a.source ORDER BY a.prm, a.source";
+    /// A consent that is taken up late puts none away that was given since.
     AUTHORISATION_PUT =
         "INSERT INTO authorisation (prm, source, api, number, granted_at, until, learnt, ended, checked_at, covers)
          SELECT $1, s.id, $3, $4, $5, $6, $7, $8, $9, $10 FROM source s WHERE s.name = $2
          ON CONFLICT (source, prm) DO UPDATE
          SET api = excluded.api, number = coalesce(excluded.number, authorisation.number),
              granted_at = excluded.granted_at, until = excluded.until, learnt = excluded.learnt,
-             ended = excluded.ended, checked_at = excluded.checked_at, covers = excluded.covers";
+             ended = excluded.ended, checked_at = excluded.checked_at, covers = excluded.covers
+         WHERE excluded.granted_at >= authorisation.granted_at";
     /// What a look found out is about the consent that was looked at, and no word about one that was given since.
     AUTHORISATION_SEEN =
         "UPDATE authorisation SET until = $4, learnt = $5, ended = $6, checked_at = $7, covers = $8

@@ -59,10 +59,13 @@ pub(super) async fn migrate(conn: &mut SqliteConnection, found: i64) -> Result<(
     sqlx::query(sql::BEGIN_WRITE).execute(&mut *conn).await?;
     for (version, _, statements) in MIGRATIONS {
         if *version > found {
+            // Others may have made views of ours, which a table that moves aside must not take along.
+            sqlx::query(sql::RENAMES_ALONE).execute(&mut *conn).await?;
             sqlx::raw_sql(*statements).execute(&mut *conn).await?;
         }
     }
     sqlx::query(sql::COMMIT).execute(&mut *conn).await?;
+    sqlx::query(sql::RENAMES_THROUGHOUT).execute(&mut *conn).await?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ on_both_engines! {
     a_journey_is_answered_once,
     meters_are_stored_with_the_answer_that_named_them,
     a_look_says_nothing_of_a_consent_that_was_given_since,
+    a_journey_that_is_taken_up_late_puts_no_newer_consent_away,
     the_earliest_end_counts_and_is_warned_of_once_at_each_step,
     a_meter_can_be_authorised_before_it_is_configured,
 }
@@ -120,6 +121,25 @@ async fn a_look_says_nothing_of_a_consent_that_was_given_since<H: Host>() {
     let seen = Authorisation { granted_at: kept.granted_at, api: kept.api, ..seen };
     store.note_looks(&[Authorisation { number: Some(7), ..seen.clone() }]).await.unwrap();
     assert_eq!(store.authorisations().await.unwrap(), [seen]);
+    world.sound().await;
+}
+
+async fn a_journey_that_is_taken_up_late_puts_no_newer_consent_away<H: Host>() {
+    let world = World::<H>::new().await;
+    let store = &world.store;
+    store.begin_journey(&journey("one")).await.unwrap();
+    store.answer_journey("one", &Brought::Number(4_242), 1_795_000_060).await.unwrap();
+    let at = |granted_at, number, until| Authorisation { granted_at, number: Some(number), ..authorisation(PRM, until) };
+    let newer = at(1_795_090_000, 5_353, 1_890_000_000);
+    store.authorise(std::slice::from_ref(&newer)).await.unwrap();
+    let older = at(1_795_000_060, 4_242, 1_800_000_000);
+    store.finish_journey("one", std::slice::from_ref(&older), 1_795_100_000).await.unwrap();
+    assert_eq!(store.authorisations().await.unwrap(), std::slice::from_ref(&newer));
+    assert_eq!(store.unfinished_journeys().await.unwrap(), [], "it is over all the same");
+    // The same instant is the same consent, of which more is known now.
+    let same = Authorisation { until: Some(1_891_000_000), ..newer };
+    store.authorise(std::slice::from_ref(&same)).await.unwrap();
+    assert_eq!(store.authorisations().await.unwrap(), [same]);
     world.sound().await;
 }
 

@@ -93,6 +93,16 @@ async fn looks_as_before<H: Host>(world: &World<H>, version: usize) {
     assert_eq!(world.one("SELECT count(*) FROM v_index").await, "5");
 }
 
+/// Views that somebody made of ours and of our tables, each with a row.
+const VIEWS_OF_OTHERS: [(&str, &str); 6] = [
+    ("SELECT old_value FROM v_revision WHERE register IS NULL", "490"),
+    ("SELECT old_value FROM revision WHERE new_value = 500", "490"),
+    ("SELECT max(wh) FROM v_index", "90"),
+    ("SELECT min(wh) FROM register_reading", "70"),
+    ("SELECT watts FROM v_load_curve", "500"),
+    ("SELECT count(*) FROM v_reconciliation", "0"),
+];
+
 /// A file of that version.
 async fn a_file_of(version: usize) {
     let folder = tempfile::tempdir().unwrap();
@@ -106,9 +116,20 @@ async fn a_file_of(version: usize) {
         sqlx::raw_sql(*statements).execute(&mut conn).await.unwrap();
         sqlx::raw_sql(sqlx::AssertSqlSafe(filled(of))).execute(&mut conn).await.unwrap();
     }
+    for (number, (view, _)) in VIEWS_OF_OTHERS.iter().enumerate() {
+        let view = format!("CREATE VIEW own_{number} (value) AS {view}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(view)).execute(&mut conn).await.unwrap();
+    }
+    // One that was dead before keeps nobody from anything.
+    sqlx::raw_sql("CREATE VIEW own_dead AS SELECT * FROM nowhere").execute(&mut conn).await.unwrap();
     drop(conn);
     let store = SqliteStore::open(&path, Mode::Write, "linkyd db migrate").await.unwrap();
-    looks_as_before(&World::around(Sqlite { folder, path }, store), version).await;
+    let world = World::around(Sqlite { folder, path }, store);
+    for (number, (view, row)) in VIEWS_OF_OTHERS.iter().enumerate() {
+        assert_eq!(world.one(&format!("SELECT value FROM own_{number}")).await, *row, "{version}: {view}");
+    }
+    world.host.run("DROP VIEW own_dead").await;
+    looks_as_before(&world, version).await;
 }
 
 /// A database on a server of that version.
