@@ -15,6 +15,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::DateTime;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
 use url::Url;
@@ -270,7 +271,9 @@ async fn made_good(
     patience: Duration,
 ) -> Result<Ended, Trouble> {
     let now = desk.now();
-    let ends = consents::reckoned(journey, now);
+    // Of a journey that is gone on with the consent is as old as its answer.
+    let came = journey.answered_at.and_then(|at| DateTime::from_timestamp(at, 0)).unwrap_or(now);
+    let ends = consents::reckoned(journey, came);
     let brought = match &given {
         Err(failed) if failed.is_answer() => Brought::Nothing,
         // The journey stays open: whoever gave only part of the address can still give all of it.
@@ -281,7 +284,7 @@ async fn made_good(
                 source: journey.source.clone(),
                 api: Api::V5,
                 number: None,
-                granted_at: now.timestamp(),
+                granted_at: came.timestamp(),
                 until: ends.map(crate::domain::paris::start_of),
                 learnt: EndKnown::Duration,
                 ended: false,
@@ -321,6 +324,7 @@ async fn made_good(
             match desk.exchange(number, patience, told).await? {
                 consents::Exchanged::Granted(granted) => {
                     let given = consents::of_services(&journey.source, number, &granted, ends, now);
+                    let given = Authorisation { granted_at: came.timestamp(), ..given };
                     desk.finish(journey, number, vec![given]).await
                 }
                 consents::Exchanged::Nothing(looked) => Ok(Ended::Unlisted { number, looked }),

@@ -679,6 +679,15 @@ statements! {
         "SELECT DISTINCT ON (meter, direction) meter, direction, activated_on FROM contract
          WHERE activated_on IS NOT NULL AND ($1::int4[] IS NULL OR meter = ANY ($1))
          ORDER BY meter, direction, valid_from DESC";
+    /// As in v_load_curve: what gives no interval a class.
+    HOURS_UNCLEAR =
+        "SELECT m.name, k.valid_from, k.offpeak_hours FROM meter m
+         JOIN contract k ON k.meter = m.id AND k.direction = 0
+         JOIN offpeak o ON o.text = k.offpeak_hours
+         WHERE m.configured AND ($1::int4 IS NULL OR m.id = $1)
+           AND k.valid_from = (SELECT max(n.valid_from) FROM contract n WHERE n.meter = m.id AND n.direction = 0)
+           AND (o.kind = 0 OR (o.kind = 1 AND k.distribution_tariff NOT LIKE 'BTINF%ST'))
+         ORDER BY m.position, m.id";
     CLOSED_BY_NAME =
         "SELECT s.name, c.path, c.code FROM closed_call c JOIN source s ON s.id = c.source ORDER BY s.name, c.path";
     CLOSED_CALLS = "SELECT source, path, code, not_before FROM closed_call";

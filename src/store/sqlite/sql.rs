@@ -419,6 +419,15 @@ statements! {
         "SELECT k.meter, k.direction, k.activated_on FROM contract k
          WHERE k.activated_on IS NOT NULL AND k.valid_from = (
              SELECT max(n.valid_from) FROM contract n WHERE n.meter = k.meter AND n.direction = k.direction)";
+    /// As in v_load_curve: what gives no interval a class.
+    HOURS_UNCLEAR =
+        "SELECT m.name, k.valid_from, k.offpeak_hours FROM meter m
+         JOIN contract k ON k.meter = m.id AND k.direction = 0
+         JOIN offpeak o ON o.text = k.offpeak_hours
+         WHERE m.configured = 1 AND (?1 IS NULL OR m.id = ?1)
+           AND k.valid_from = (SELECT max(n.valid_from) FROM contract n WHERE n.meter = m.id AND n.direction = 0)
+           AND (o.kind = 0 OR (o.kind = 1 AND k.distribution_tariff NOT GLOB 'BTINF*ST'))
+         ORDER BY m.position, m.id";
     CLOSED_BY_NAME =
         "SELECT s.name, c.path, c.code FROM closed_call c JOIN source s ON s.id = c.source ORDER BY s.name, c.path";
     CLOSED_CALLS = "SELECT source, path, code, not_before FROM closed_call";

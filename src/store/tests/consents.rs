@@ -129,7 +129,8 @@ async fn a_journey_that_is_taken_up_late_puts_no_newer_consent_away<H: Host>() {
     let store = &world.store;
     store.begin_journey(&journey("one")).await.unwrap();
     store.answer_journey("one", &Brought::Number(4_242), 1_795_000_060).await.unwrap();
-    let at = |granted_at, number, until| Authorisation { granted_at, number: Some(number), ..authorisation(PRM, until) };
+    let at =
+        |granted_at, number, until| Authorisation { granted_at, number: Some(number), ..authorisation(PRM, until) };
     let newer = at(1_795_090_000, 5_353, 1_890_000_000);
     store.authorise(std::slice::from_ref(&newer)).await.unwrap();
     let older = at(1_795_000_060, 4_242, 1_800_000_000);
