@@ -65,21 +65,21 @@ SELECT
     END AS deviation_wh
 FROM (
     SELECT
-        m.prm,
-        m.meter,
-        m.direction,
+        s.prm,
+        s.meter,
+        s.direction,
         c.iso AS day,
         e.wh AS daily_wh,
         CASE WHEN v.state = 0 THEN (
             SELECT sum(l.watts * i.minutes) / 60.0 FROM load_curve l CROSS JOIN interval_kind i ON i.id = l.kind
-            WHERE l.meter = m.id AND l.direction = m.way
+            WHERE l.meter = s.id AND l.direction = s.way
                 AND l.start >= c.starts_epoch AND l.start < c.starts_epoch + 60 * c.minutes
         ) END AS curve_wh,
         (
             SELECT sum(b.wh) FROM daily_by_class b
-            WHERE b.meter = m.id AND b.direction = m.way AND b.day = c.day
+            WHERE b.meter = s.id AND b.direction = s.way AND b.day = c.day
             GROUP BY b.calendar
-            HAVING b.calendar = '' OR instr(m.known, '/' || b.calendar || '=' || count(*) || '/')
+            HAVING b.calendar = '' OR instr(s.known, '/' || b.calendar || '=' || count(*) || '/')
             ORDER BY b.calendar LIMIT 1
         ) AS index_wh
     FROM (
@@ -93,12 +93,12 @@ FROM (
         ) AS known
         FROM meter m CROSS JOIN direction d
         GROUP BY m.id, m.prm, m.name, d.id, d.name
-    ) m
+    ) s
     CROSS JOIN calendar c
-    LEFT JOIN daily_energy e ON e.meter = m.id AND e.direction = m.way AND e.day = c.day
-    LEFT JOIN coverage v ON v.meter = m.id AND v.dataset = m.way + 1 AND v.day = c.day
+    LEFT JOIN daily_energy e ON e.meter = s.id AND e.direction = s.way AND e.day = c.day
+    LEFT JOIN coverage v ON v.meter = s.id AND v.dataset = s.way + 1 AND v.day = c.day
     WHERE e.wh IS NOT NULL OR v.state = 0
-        OR EXISTS (SELECT 1 FROM daily_by_class b WHERE b.meter = m.id AND b.direction = m.way AND b.day = c.day)
+        OR EXISTS (SELECT 1 FROM daily_by_class b WHERE b.meter = s.id AND b.direction = s.way AND b.day = c.day)
 );
 
 -- A value that is taken out has no new one. The view stays, and so do those that others made of it or of the table: a

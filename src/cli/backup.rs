@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::Trouble;
 use super::args::BackupArgs;
 use super::render::number;
+use super::{Trouble, wiring};
 use crate::exit::Exit;
 use crate::store::Place;
 use crate::store::sqlite::{BackupError, backup as write};
@@ -23,10 +23,12 @@ pub(super) async fn backup(args: &BackupArgs, place: &Place) -> Result<Exit, Tro
             return Err(Trouble { exit: Exit::Usage, message });
         }
     };
-    let done = write(path, &args.to).await.map_err(|error| match error {
+    let stop = wiring::stop_on_signals()?;
+    let done = write(path, &args.to, &stop).await.map_err(|error| match error {
         BackupError::Store(error) => error.into(),
         BackupError::Exists(_) => Trouble::new(Exit::Usage, &error),
         BackupError::NotWritten { .. } => Trouble::new(Exit::InputOutput, &error),
+        BackupError::Stopped => Trouble::new(Exit::TryLater, &error),
         BackupError::Unsound(_) => Trouble::new(Exit::Failed, &error),
     })?;
     let mut out = io::stdout().lock();

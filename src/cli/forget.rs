@@ -89,7 +89,8 @@ fn text(what: &Forget, forgotten: &Forgotten, unknown: &[&Prm], again: &[(&Meter
         let _infallible = writeln!(text, "{}: {rows} forgotten.", meter.name);
     }
     for prm in unknown {
-        let _infallible = writeln!(text, "{prm}: the database holds nothing of it; its pages were swept all the same.");
+        let swept = if forgotten.swept { "; its pages were swept all the same" } else { "" };
+        let _infallible = writeln!(text, "{prm}: the database holds nothing of it{swept}.");
     }
     if forgotten.meters.is_empty() && unknown.is_empty() {
         text.push_str("There was nothing to forget.\n");
@@ -130,4 +131,21 @@ fn document(
         "remains": forgotten.remains,
         "fetched_again": again,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_that_could_not_be_swept_are_not_called_so() {
+        let prm: Prm = "01234567890123".parse().unwrap();
+        let what = Forget::Meters(vec![prm.clone()]);
+        for swept in [true, false] {
+            let forgotten = Forgotten { swept, remains: "close dashboards".to_owned(), ..Forgotten::default() };
+            let text = text(&what, &forgotten, &[&prm], &[]);
+            assert!(text.contains("holds nothing of it") && text.contains("Note: close dashboards."), "{text}");
+            assert_eq!(text.contains("swept all the same"), swept, "{text}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::contract::Contracts;
 use crate::domain::personal::{Address, Contact, Identity};
-use crate::domain::{CustomerDataset, Prm, SeriesState};
+use crate::domain::{CustomerDataset, Day, Prm, SeriesState};
 
 use super::{CallId, MeterId, SourceId};
 
@@ -100,6 +100,17 @@ pub struct ClosedCall {
     pub path: String,
     /// The code of the refusal.
     pub code: String,
+}
+
+/// A contract in force of whose text about off-peak hours nobody knows when they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnclearHours {
+    /// The meter's name.
+    pub name: String,
+    /// The day from which the contract says so.
+    pub since: Day,
+    /// Enedis' text: one that is not understood, or an empty one beside a tariff that has such hours.
+    pub text: String,
 }
 
 /// How a dataset about a customer stands, for the operator.

@@ -43,6 +43,8 @@ pub struct ForgottenMeter {
 pub struct Forgotten {
     /// Of which meters.
     pub meters: Vec<ForgottenMeter>,
+    /// Whether no page of the database holds what was deleted, now or earlier.
+    pub swept: bool,
     /// What may still hold it, and what to do about that.
     pub remains: String,
 }

@@ -43,7 +43,7 @@ use crate::source::Pool;
 
 pub use call::{Answer, Asks, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
 pub use consents::{Answered, Authorisation, Brought, EndKnown, Journey, WARNED_AT_DAYS, Warning};
-pub use customer::{Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate};
+pub use customer::{Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, UnclearHours};
 pub use error::StoreError;
 pub use facts::{Activation, Facts, FailedCall, Learnt, SeriesFacts, SourceFacts, SourceState, Standing};
 pub use forget::{Forget, Forgotten, ForgottenMeter};
@@ -199,6 +199,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The calls about customers that sources do not take from this application, by source and path.
     async fn closed_calls(&self) -> Result<Vec<ClosedCall>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// The newest contracts of which it is not known when off-peak hours are, of that meter or of all that are
+    /// configured, in their order.
+    async fn unclear_hours(&self, _meter: Option<MeterId>) -> Result<Vec<UnclearHours>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -264,6 +264,11 @@ fn the_answer_can_be_pasted_in_another_process_within_a_week() {
 
         let again = home.run(&["authorize", "--url", &back]).exits(64);
         assert!(again.err.contains("used already"), "{}", again.err);
+        // What is refused since then is not let go on by it.
+        home.edit("UPDATE series SET state = (SELECT id FROM series_state WHERE name = 'suspended')");
+        home.run(&["authorize", "--url", &back]).exits(64);
+        let states = "SELECT DISTINCT t.name FROM series s JOIN series_state t ON t.id = s.state";
+        assert_eq!(home.rows(states), ["suspended"]);
         for (url, words) in [
             ("http://127.0.0.1:1/callback?state=other&code=1", "another one"),
             ("http://127.0.0.1:1/", "paste all of it"),
@@ -314,6 +319,11 @@ fn a_refusal_without_a_state_is_told_and_takes_no_journey_away() {
     let document = ran.json();
     assert_eq!(document["code"], "consent_no_state");
     assert!(document["message"].as_str().unwrap().contains("the customer refused"), "{document}");
+    assert_eq!(document["retry_helps"], false);
+    // What it says within counts, for the document as for the exit code.
+    let ran = home.run(&["authorize", "--url", "http://127.0.0.1:1/callback?error=server_error", "--json"]).exits(75);
+    let document = ran.json();
+    assert_eq!((&document["code"], &document["retry_helps"]), (&"consent_no_state".into(), &true.into()));
 }
 
 #[test]

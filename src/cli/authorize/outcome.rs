@@ -232,7 +232,11 @@ pub(super) fn document(ended: &Ended, loaded: &Loaded, source: &str, api: Api, a
         },
         "authorisation": number,
         "code": amiss.as_ref().map(|amiss| amiss.code.as_str()),
-        "retry_helps": amiss.as_ref().and_then(|amiss| catalogue::retry_helps(&amiss.code)),
+        "retry_helps": match ended {
+            // What came without a state says more than its code.
+            Ended::Failed(failed) => Some(failed.retry_helps()),
+            _ => amiss.as_ref().and_then(|amiss| catalogue::retry_helps(&amiss.code)),
+        },
         "message": amiss.as_ref().map(|amiss| catalogue::named(&amiss.message, source)),
         "meters": meters,
     })
@@ -262,6 +266,9 @@ mod tests {
                 ("consent_no_answer", Exit::Failed),
             ]
         );
+        for failed in [Failed::Enedis, Failed::Refused] {
+            assert_eq!(Failed::NoState(Box::new(failed.clone())).retry_helps(), failed.retry_helps());
+        }
         let trouble = of_failure(&Ended::Failed(Failed::NoAnswer)).unwrap();
         assert!(trouble.message.contains("delete that share in the customer account"), "{}", trouble.message);
     }

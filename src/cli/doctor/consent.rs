@@ -11,7 +11,7 @@ use crate::domain::{Api, CustomerDataset, Prm, SeriesState};
 use crate::engine::consents::is_listed;
 use crate::exit::Exit;
 use crate::source::{CustomerCall, Grant, Source, catalogue};
-use crate::store::{Authorisation, ClosedCall, SeriesStatus};
+use crate::store::{Authorisation, ClosedCall, SeriesStatus, UnclearHours};
 
 /// What credentials of a source say: their end, and the meters that they do not name. `meters` are
 /// those that are asked for from this source.
@@ -92,6 +92,27 @@ pub(super) fn of_journeys(known: &[Authorisation], meters: &[MeterConfig], now: 
         }
     }
     found
+}
+
+/// The contracts of whose off-peak hours nobody knows when they are. Their text is about a tariff and no person.
+pub(super) fn of_hours(unclear: &[UnclearHours]) -> Vec<Finding> {
+    let line = |one: &UnclearHours| {
+        let since = one.since;
+        let message = if one.text.trim().is_empty() {
+            format!(
+                "since {since} the tariff has off-peak hours, or may have, and Enedis' text about them is empty: no \
+                 interval gets a class"
+            )
+        } else {
+            let text: String = one.text.chars().take(120).collect();
+            format!(
+                "since {since} Enedis' text about off-peak hours is not understood: no interval gets a class. It is \
+                 {text:?}; docs/off-peak.md tells what is, please report it"
+            )
+        };
+        Finding::new("off-peak", Verdict::Warning, message).of(&one.name)
+    };
+    unclear.iter().map(line).collect()
 }
 
 /// The APIs of Enedis to which the application of a source has no subscription, as passes found out: each once,

@@ -193,6 +193,13 @@ async fn sources(
                 for active in &sources {
                     findings.extend(consent::of_subscriptions(&*active.source, &series, &closed));
                 }
+                match store.unclear_hours(None).await {
+                    Ok(unclear) => findings.extend(consent::of_hours(&unclear)),
+                    Err(error) => {
+                        let trouble = Trouble::from(error);
+                        findings.push(Finding::new("off-peak", Verdict::from(&trouble), trouble.message));
+                    }
+                }
                 match store.energy_of_days(paris::today(clock.now()).plus(-reconcile::DAYS)).await {
                     Ok(days) => findings.extend(reconcile::findings(&days)),
                     Err(error) => {

@@ -59,6 +59,20 @@ fn a_subscription_that_lacks_is_named_with_what_wants_it() {
 }
 
 #[test]
+fn hours_that_are_not_known_are_named_with_their_text() {
+    let unclear = |text: &str| crate::store::UnclearHours {
+        name: "Maison".to_owned(),
+        since: "2026-11-04".parse().unwrap(),
+        text: text.to_owned(),
+    };
+    let found = consent::of_hours(&[unclear(" "), unclear("HC sauf dimanche\u{7}")]);
+    assert!(found.iter().all(|one| one.verdict == Verdict::Warning && one.subject.as_deref() == Some("Maison")));
+    assert!(found[0].message.contains("2026-11-04") && found[0].message.contains("is empty"), "{found:?}");
+    assert!(found[1].message.contains(r#""HC sauf dimanche\u{7}""#), "{found:?}");
+    assert_eq!(consent::of_hours(&[]), []);
+}
+
+#[test]
 fn the_worst_finding_decides_how_it_ends() {
     let found = |verdicts: &[Verdict]| -> Vec<Finding> {
         verdicts.iter().map(|verdict| Finding::new("config", *verdict, "x")).collect()

@@ -42,6 +42,8 @@ pub struct Address {
     pub(super) connect_timeout: Duration,
     /// Whether statements may be kept prepared: a pooler between the server and us may forbid it.
     pub(super) prepared: bool,
+    /// How the connection is secured, as `libpq` names it: `(parameter, value)`, the server's certificates and ours.
+    tls: Vec<(String, String)>,
     /// What it was read from, to tell it from others.
     given: SecretString,
     shown: String,
@@ -117,6 +119,7 @@ impl Address {
             return Err(AddressError::TwoPasswords);
         }
         let shown = shown(&url);
+        let tls = kept.iter().filter(|(key, _)| key.starts_with("ssl")).cloned().collect();
         url.set_query(None);
         if !kept.is_empty() {
             url.query_pairs_mut().extend_pairs(&kept);
@@ -134,7 +137,7 @@ impl Address {
         }
         options = options.disable_statement_logging();
         let place = place(&options, schema.as_deref());
-        Ok(Self { options, place, schema, connect_timeout, prepared, given, shown })
+        Ok(Self { options, place, schema, connect_timeout, prepared, tls, given, shown })
     }
 
     /// Where it is, for messages: without password and parameters.
@@ -159,7 +162,16 @@ impl Address {
         words.push(format!("--username={}", options.get_username()));
         words.extend(self.schema.as_ref().map(|schema| format!("--schema={schema}")));
         words.push(format!("--file={}", to.display()));
-        words.push(options.get_database().unwrap_or(options.get_username()).to_owned());
+        let database = options.get_database().unwrap_or(options.get_username());
+        if self.tls.is_empty() {
+            words.push(database.to_owned());
+        } else {
+            // There are no options for these: they go with the database's name.
+            let pairs =
+                std::iter::once(("dbname", database)).chain(self.tls.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+            let pairs = pairs.map(|(key, value)| format!("{key}={}", of_a_connection(value)));
+            words.push(format!("--dbname={}", pairs.collect::<Vec<_>>().join(" ")));
+        }
         words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
     }
 
@@ -171,6 +183,15 @@ impl Address {
         }
         self
     }
+}
+
+/// A value as a connection string of libpq holds it.
+fn of_a_connection(value: &str) -> String {
+    let plain = |c: char| !c.is_whitespace() && c != '\'' && c != '\\';
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 /// A word as a shell reads it.
@@ -248,7 +269,15 @@ mod tests {
         let dump = |url: &str, to: &str| Address::parse(url, None).unwrap().dump_command(Path::new(to));
         assert_eq!(
             dump("postgres://linky:s3cret@db.home:5433/power?sslmode=require&schema=energy", "/backup/a.dump"),
-            "pg_dump --format=custom --host=db.home --port=5433 --username=linky --schema=energy --file=/backup/a.dump power"
+            "pg_dump --format=custom --host=db.home --port=5433 --username=linky --schema=energy --file=/backup/a.dump '--dbname=dbname=power sslmode=require'"
+        );
+        let url = "postgres://linky:s3cret@h/power?sslmode=verify-full&sslrootcert=/etc/my%20ca.pem&sslcert=/c.pem&sslkey=/k.pem";
+        let secured = dump(url, "a");
+        assert!(
+            secured.ends_with(
+                r#" '--dbname=dbname=power sslmode=verify-full sslrootcert='\''/etc/my ca.pem'\'' sslcert=/c.pem sslkey=/k.pem'"#
+            ) && !secured.contains("s3cret"),
+            "{secured}"
         );
         // What a shell would take apart is kept together.
         let odd = dump("postgres://linky@db.home/p%20w", "it's; rm");

@@ -59,7 +59,7 @@ use super::{
     Answer, Answered, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerStatus, CustomerUpdate,
     Effect, Facts, Finding, Forget, Forgotten, ForgottenMeter, HeldValues, Journey, KEPT_DAYS, KeptAnswer, MeterId,
     Mode, NewCall, NotKept, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store,
-    StoreError, Switch, Tallied, Warning, Window,
+    StoreError, Switch, Tallied, UnclearHours, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::clock::Clock;
@@ -147,7 +147,7 @@ impl PostgresStore {
         let swept = forget::sweep(&self.server, &tables).await? && may;
         let remains =
             if swept { forget::BACKUPS.to_owned() } else { format!("{}; {}", forget::NOT_VACUUMED, forget::BACKUPS) };
-        Ok(Forgotten { meters, remains })
+        Ok(Forgotten { meters, swept, remains })
     }
 
     /// Every stored value of a series, ascending.
@@ -383,6 +383,11 @@ impl Store for PostgresStore {
 
     async fn closed_calls(&self) -> Result<Vec<ClosedCall>, StoreError> {
         self.read(Kind::Read, Patience::Short, (), |link, _, _| Box::pin(customers::closed_by_name(link))).await
+    }
+
+    async fn unclear_hours(&self, meter: Option<MeterId>) -> Result<Vec<UnclearHours>, StoreError> {
+        self.read(Kind::Read, Patience::Short, meter, |link, (_, meter), _| Box::pin(offpeak::unclear(link, *meter)))
+            .await
     }
 
     async fn held_values(&self, meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {

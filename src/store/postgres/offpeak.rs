@@ -2,9 +2,9 @@
 
 use super::connect::Link;
 use super::sql;
-use super::types::i2;
-use crate::store::StoreError;
+use super::types::{Date, i2, i4};
 use crate::store::offpeak::Meaning;
+use crate::store::{MeterId, StoreError, UnclearHours};
 
 /// Reads each text of a contract that has not been read yet. Whoever stores a contract calls it in the same
 /// transaction; where two do so at once, the second waits and finds it read.
@@ -24,4 +24,11 @@ pub(super) async fn learn(link: &mut Link) -> Result<(), StoreError> {
             .await?;
     }
     Ok(())
+}
+
+/// The newest contracts whose hours are not known, of one meter or of all.
+pub(super) async fn unclear(link: &mut Link, meter: Option<MeterId>) -> Result<Vec<UnclearHours>, StoreError> {
+    let rows = link.query_as(sql::HOURS_UNCLEAR).bind(meter.map(|meter| i4(meter.0)));
+    let rows: Vec<(String, Date, String)> = rows.fetch_all(&mut link.conn).await?;
+    Ok(rows.into_iter().map(|(name, since, text)| UnclearHours { name, since: since.0, text }).collect())
 }

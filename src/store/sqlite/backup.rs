@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection};
+use tokio_util::sync::CancellationToken;
 
 use super::connect::{Access, Connection, options};
 use super::{errors, schema, sql};
@@ -44,11 +45,14 @@ pub enum BackupError {
     /// The new file does not hold what the database holds.
     #[error("the backup is not sound ({0}) and was removed; look at the database with `linkyd db check`")]
     Unsound(String),
+    /// Somebody asked to stop.
+    #[error("stopped before the end; nothing was written")]
+    Stopped,
 }
 
 /// Writes the database at `path` into the new file `to`, which only its owner may read: there may be personal data in
-/// it. Any schema that this linkyd knows will do, as before an upgrade.
-pub async fn backup(path: &Path, to: &Path) -> Result<BackedUp, BackupError> {
+/// it. Any schema that this linkyd knows will do, as before an upgrade. Where somebody asks to stop nothing is left.
+pub async fn backup(path: &Path, to: &Path, stop: &CancellationToken) -> Result<BackedUp, BackupError> {
     let place = path.display().to_string();
     let mut source = Connection::open(path, &place, Access::Read).await?;
     let conn = source.bare();
@@ -67,7 +71,11 @@ pub async fn backup(path: &Path, to: &Path) -> Result<BackedUp, BackupError> {
     options.write(true).create_new(true);
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     drop(options.open(&part).map_err(|error| failed(&error))?);
-    let done = write(conn, &place, &part, &to).await;
+    let done = tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(BackupError::Stopped),
+        done = write(conn, &place, &part, &to) => done,
+    };
     let _nothing = fs::remove_file(&part);
     done
 }
@@ -84,21 +92,22 @@ async fn write(conn: &mut SqliteConnection, place: &str, part: &Path, to: &Path)
     let broken = |error| BackupError::Store(errors::explain(place, error));
     let failed = |what: String| BackupError::NotWritten { to: to.to_owned(), what };
     let name = part.to_str().ok_or_else(|| failed("its name is no UTF-8".to_owned()))?;
+    let version = data_version(conn).await.map_err(broken)?;
     let before = counts(conn).await.map_err(broken)?;
     match sqlx::query(sql::VACUUM_INTO).bind(name).execute(&mut *conn).await {
         Ok(_) => {}
         Err(error) if matches!(errors::code(&error), Some(10 | 13 | 14)) => return Err(failed(error.to_string())),
         Err(error) => return Err(broken(error.into())),
     }
-    let after = counts(conn).await.map_err(broken)?;
-    let tables = sound(part, &before, &after).await?;
+    let quiet = version == data_version(conn).await.map_err(broken)?;
+    let tables = sound(part, &before, quiet).await?;
     let io = |error: io::Error| failed(error.to_string());
     let file = File::open(part).map_err(io)?;
     file.sync_all().map_err(io)?;
     let bytes = file.metadata().map_err(io)?.len();
     settle(part, to)?;
     if let Some(folder) = to.parent() {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+        File::open(folder).and_then(|folder| folder.sync_all()).or_else(where_that_can_be_done).map_err(io)?;
     }
     Ok(BackedUp { tables, bytes })
 }
@@ -115,6 +124,24 @@ fn settle(part: &Path, to: &Path) -> Result<(), BackupError> {
     }
 }
 
+/// Takes it well that a folder cannot be synchronised: not every file system does that (EINVAL, ENOTSUP), and not every
+/// folder may be read. The backup stands there whole.
+fn where_that_can_be_done(error: io::Error) -> io::Result<()> {
+    const NO_SUCH_THING: [i32; 2] = [45, 95];
+    let refused = error.raw_os_error().is_some_and(|code| NO_SUCH_THING.contains(&code));
+    match error.kind() {
+        _ if refused => Ok(()),
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// What becomes another number each time that somebody else has written.
+async fn data_version(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
+    let (version,): (i64,) = sqlx::query_as(sql::DATA_VERSION).fetch_one(conn).await?;
+    Ok(version)
+}
+
 /// Rows by table.
 async fn counts(conn: &mut SqliteConnection) -> Result<BTreeMap<String, i64>, StoreError> {
     let tables: Vec<(String,)> = sqlx::query_as(sql::TABLES).fetch_all(&mut *conn).await?;
@@ -127,13 +154,10 @@ async fn counts(conn: &mut SqliteConnection) -> Result<BTreeMap<String, i64>, St
     Ok(counts)
 }
 
-/// Looks whether a backup is whole; its rows by table. Of tables that were written meanwhile it holds as many rows as
-/// they had at some instant in between.
-async fn sound(
-    part: &Path,
-    before: &BTreeMap<String, i64>,
-    after: &BTreeMap<String, i64>,
-) -> Result<BTreeMap<String, i64>, BackupError> {
+/// Looks whether a backup is whole; its rows by table. Where it was `quiet` meanwhile it has every row that was there
+/// `before`. Where somebody wrote nobody can tell how many rows there were at the instant that it holds, so that every
+/// table, and pages that fit together, have to do.
+async fn sound(part: &Path, before: &BTreeMap<String, i64>, quiet: bool) -> Result<BTreeMap<String, i64>, BackupError> {
     let unsound = |error: StoreError| BackupError::Unsound(error.to_string());
     let connected = options(part).read_only(true).connect().await;
     let mut conn = connected.map_err(|error| unsound(error.into()))?;
@@ -144,11 +168,12 @@ async fn sound(
     }
     let held = counts(&mut conn).await.map_err(unsound)?;
     for (table, rows) in before {
-        let (then, now) = (*rows, after.get(table).copied().unwrap_or_default());
-        let there = held.get(table).copied().unwrap_or(-1);
-        if !(then.min(now)..=then.max(now)).contains(&there) {
-            let what = format!("of the {then} rows of {table} it holds {}", there.max(0));
-            return Err(BackupError::Unsound(what));
+        match held.get(table) {
+            None => return Err(BackupError::Unsound(format!("it has no table {table}"))),
+            Some(there) if quiet && there != rows => {
+                return Err(BackupError::Unsound(format!("of the {rows} rows of {table} it holds {there}")));
+            }
+            Some(_) => {}
         }
     }
     Ok(held)
@@ -157,6 +182,7 @@ async fn sound(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::sqlite::{Mode, SqliteStore};
 
     #[tokio::test]
     async fn a_backup_that_lacks_rows_or_is_damaged_is_not_sound() {
@@ -166,18 +192,94 @@ mod tests {
         sqlx::raw_sql("CREATE TABLE a (x); INSERT INTO a VALUES (1), (2)").execute(&mut conn).await.unwrap();
         drop(conn);
         let had = |rows: i64| BTreeMap::from([("a".to_owned(), rows)]);
-        assert_eq!(sound(&path, &had(2), &had(2)).await.unwrap(), had(2));
-        // Rows came or went while it was made.
-        assert!(sound(&path, &had(1), &had(3)).await.is_ok() && sound(&path, &had(3), &had(0)).await.is_ok());
-        for (then, now) in [(3, 3), (3, 4), (1, 1)] {
-            let error = sound(&path, &had(then), &had(now)).await.unwrap_err();
+        assert_eq!(sound(&path, &had(2), true).await.unwrap(), had(2));
+        for other in [0, 1, 3] {
+            let error = sound(&path, &had(other), true).await.unwrap_err();
             assert!(error.to_string().contains("rows of a it holds 2"), "{error}");
+            // Rows came and went while it was made.
+            assert_eq!(sound(&path, &had(other), false).await.unwrap(), had(2));
         }
-        assert!(sound(&path, &BTreeMap::from([("b".to_owned(), 0)]), &BTreeMap::new()).await.is_err());
+        let lacks = sound(&path, &BTreeMap::from([("b".to_owned(), 0)]), false).await.unwrap_err();
+        assert!(lacks.to_string().contains("no table b"), "{lacks}");
         let mut bytes = fs::read(&path).unwrap();
         bytes.truncate(bytes.len() - 4_000);
         fs::write(&path, bytes).unwrap();
-        assert!(matches!(sound(&path, &had(2), &had(2)).await, Err(BackupError::Unsound(_))));
+        assert!(matches!(sound(&path, &had(2), false).await, Err(BackupError::Unsound(_))));
+    }
+
+    async fn a_database(folder: &Path) -> PathBuf {
+        let path = folder.join("linkyd.db");
+        drop(SqliteStore::open(&path, Mode::Create, "linkyd run").await.unwrap());
+        path
+    }
+
+    #[tokio::test]
+    async fn a_backup_beside_somebody_who_writes_both_ways_is_sound() {
+        const ROWS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+            INSERT INTO account (key) SELECT i FROM n";
+        let folder = tempfile::tempdir().unwrap();
+        let path = a_database(folder.path()).await;
+        let stop = CancellationToken::new();
+        let writer = tokio::spawn({
+            let (path, stop) = (path.clone(), stop.clone());
+            async move {
+                let mut conn = options(&path).connect().await.unwrap();
+                let mut written = 0;
+                while !stop.is_cancelled() {
+                    sqlx::raw_sql(ROWS).execute(&mut conn).await.unwrap();
+                    sqlx::raw_sql("DELETE FROM account").execute(&mut conn).await.unwrap();
+                    written += 1;
+                }
+                written
+            }
+        });
+        for round in 0..12 {
+            let to = folder.path().join(format!("{round}.db"));
+            let done = backup(&path, &to, &CancellationToken::new()).await.unwrap();
+            assert!([0, 500].contains(&done.tables["account"]), "all of a transaction or nothing: {done:?}");
+        }
+        stop.cancel();
+        assert!(writer.await.unwrap() > 0);
+    }
+
+    #[tokio::test]
+    async fn who_wrote_meanwhile_is_noticed_and_a_backup_is_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = a_database(folder.path()).await;
+        let mut other = options(&path).connect().await.unwrap();
+        let mut source = Connection::open(&path, "here", Access::Read).await.unwrap();
+        let before = data_version(source.bare()).await.unwrap();
+        let to = folder.path().join("backup.db").display().to_string();
+        sqlx::query(sql::VACUUM_INTO).bind(to).execute(source.bare()).await.unwrap();
+        assert_eq!(data_version(source.bare()).await.unwrap(), before);
+        sqlx::raw_sql("INSERT INTO account (key) VALUES ('x')").execute(&mut other).await.unwrap();
+        assert_ne!(data_version(source.bare()).await.unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn whoever_stops_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = a_database(folder.path()).await;
+        let names = || {
+            let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let before = names();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let to = folder.path().join("backup.db");
+        assert!(matches!(backup(&path, &to, &stop).await, Err(BackupError::Stopped)));
+        assert_eq!(names(), before);
+        backup(&path, &to, &CancellationToken::new()).await.unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_synchronised_spoils_no_backup() {
+        for code in [22, 95, 13] {
+            assert!(where_that_can_be_done(io::Error::from_raw_os_error(code)).is_ok(), "{code}");
+        }
+        assert!(where_that_can_be_done(io::Error::from_raw_os_error(5)).is_err());
     }
 
     #[test]

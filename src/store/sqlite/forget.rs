@@ -90,14 +90,18 @@ fn delete<'q>(table: &str, column: &str) -> Query<'q> {
     sqlx::query(AssertSqlSafe(format!("DELETE FROM {} WHERE {} = ?", quoted(table), quoted(column)))).persistent(false)
 }
 
-/// Empties the WAL and writes the file anew; what may still hold what was deleted.
-pub(super) async fn pages(connection: &mut Connection) -> Result<String, StoreError> {
-    let readers = || format!("{READERS}; {COPIES}");
+/// What may still hold what was deleted, once the pages were swept or could not be.
+pub(super) fn remains(swept: bool) -> String {
+    if swept { COPIES.to_owned() } else { format!("{READERS}; {COPIES}") }
+}
+
+/// Empties the WAL and writes the file anew; whether that could be done.
+pub(super) async fn pages(connection: &mut Connection) -> Result<bool, StoreError> {
     if !connection.emptied().await? {
-        return Ok(readers());
+        return Ok(false);
     }
     sqlx::query(sql::VACUUM).execute(connection.bare()).await?;
     let emptied = connection.emptied().await?;
     sqlx::query(sql::USUAL_DELETE).execute(connection.bare()).await?;
-    Ok(if emptied { COPIES.to_owned() } else { readers() })
+    Ok(emptied)
 }

@@ -55,8 +55,8 @@ use super::lock::ProcessLock;
 use super::{
     Answer, Answered, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerStatus, CustomerUpdate,
     Effect, Facts, Forget, Forgotten, HeldValues, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall, NotKept, Pause,
-    Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError, Switch, Tallied, Warning,
-    Window,
+    Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError, Switch, Tallied,
+    UnclearHours, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::domain::reconcile::DayThreefold;
@@ -146,8 +146,8 @@ impl SqliteStore {
         let writer = Arc::clone(self.writer()?);
         let place = self.place.clone();
         let pages = tokio::spawn(async move { forget::pages(&mut *writer.lock().await).await });
-        let remains = finished(pages).await.map_err(|error| errors::explain(&place, error))?;
-        Ok(Forgotten { meters, remains })
+        let swept = finished(pages).await.map_err(|error| errors::explain(&place, error))?;
+        Ok(Forgotten { meters, swept, remains: forget::remains(swept) })
     }
 
     /// Every stored value of a series, ascending.
@@ -374,6 +374,10 @@ impl Store for SqliteStore {
 
     async fn closed_calls(&self) -> Result<Vec<ClosedCall>, StoreError> {
         self.read(|conn| Box::pin(customers::closed_by_name(conn))).await
+    }
+
+    async fn unclear_hours(&self, meter: Option<MeterId>) -> Result<Vec<UnclearHours>, StoreError> {
+        self.read(move |conn| Box::pin(offpeak::unclear(conn, meter))).await
     }
 
     async fn held_values(&self, meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {

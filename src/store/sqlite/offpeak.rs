@@ -3,8 +3,9 @@
 use sqlx::SqliteConnection;
 
 use super::sql;
-use crate::store::StoreError;
+use crate::domain::Day;
 use crate::store::offpeak::Meaning;
+use crate::store::{MeterId, StoreError, UnclearHours};
 
 /// Reads each text of a contract that has not been read yet. Whoever stores a contract calls it in the same
 /// transaction.
@@ -19,4 +20,17 @@ pub(super) async fn learn(conn: &mut SqliteConnection) -> Result<(), StoreError>
         }
     }
     Ok(())
+}
+
+/// The newest contracts whose hours are not known, of one meter or of all.
+pub(super) async fn unclear(
+    conn: &mut SqliteConnection,
+    meter: Option<MeterId>,
+) -> Result<Vec<UnclearHours>, StoreError> {
+    let rows = sqlx::query_as(sql::HOURS_UNCLEAR).bind(meter.map(|meter| meter.0));
+    let rows: Vec<(String, i32, String)> = rows.fetch_all(conn).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(name, since, text)| UnclearHours { name, since: Day::from_number(since), text })
+        .collect())
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::OffPeak;
+use crate::store::UnclearHours;
 
 on_both_engines! {
     intervals_and_days_are_divided_by_the_hours_of_the_contract_in_force,
@@ -9,6 +10,7 @@ on_both_engines! {
     a_day_is_reconciled_with_whatever_is_there,
     the_deviation_is_the_largest_that_there_is,
     classes_of_which_one_lacks_are_no_sum,
+    hours_that_are_not_known_are_told_of_the_contract_in_force,
 }
 
 /// What a contract says from some day on, and what that means: `None` where it is not known, and no hours where
@@ -179,4 +181,19 @@ async fn classes_of_which_one_lacks_are_no_sum<H: Host>() {
         ["2026-11-21|3210"],
         "what there is stays to be seen"
     );
+}
+
+async fn hours_that_are_not_known_are_told_of_the_contract_in_force<H: Host>() {
+    let world = World::<H>::new().await;
+    for (from, text, tariff, meaning) in TERMS {
+        contract(&world, from, text, tariff).await;
+        world.store.set_up(&setup()).await.unwrap();
+        let told = world.store.unclear_hours(None).await.unwrap();
+        let unclear = UnclearHours { name: "Maison".into(), since: day(from), text: text.unwrap_or_default().into() };
+        // Of a contract without any text nothing is said.
+        let expected = if text.is_some() && meaning.is_none() { vec![unclear] } else { Vec::new() };
+        assert_eq!(told, expected, "{from}");
+        assert_eq!(world.store.unclear_hours(Some(METER)).await.unwrap(), told);
+        assert_eq!(world.store.unclear_hours(Some(MeterId(99))).await.unwrap(), []);
+    }
 }

@@ -111,15 +111,8 @@ impl SourcePass<'_> {
         let mut found = Found::default();
         let Some(trouble) = self.ask_all(&mut facts, &mut found, told).await? else { return Ok(()) };
         let content = found.content(facts.about);
-        if let Some(CustomerContent::Contracts(contracts)) = &content
-            && contracts.lack_hours()
-        {
-            tracing::warn!(
-                meter = %facts.name,
-                dataset = %facts.about,
-                "the tariff has off-peak hours, or may have, and the text about them is empty: no interval gets a class"
-            );
-        }
+        let lacks = matches!(&content, Some(CustomerContent::Contracts(contracts)) if contracts.lack_hours());
+        let lacked = if lacks { self.engine.store.unclear_hours(Some(facts.meter)).await? } else { Vec::new() };
         let mut update = CustomerUpdate {
             meter: facts.meter,
             about: facts.about,
@@ -163,7 +156,16 @@ impl SourcePass<'_> {
         if !self.errands.queue.iter().any(waiting) {
             self.errands.situations.remove(&facts.meter);
         }
-        self.keep(index, update).await
+        self.keep(index, update).await?;
+        // Each week brings the same answer: it is told of a contract that is another one than before.
+        if lacks && self.engine.store.unclear_hours(Some(facts.meter)).await? != lacked {
+            tracing::warn!(
+                meter = %facts.name,
+                dataset = %facts.about,
+                "the tariff has off-peak hours, or may have, and the text about them is empty: no interval gets a class"
+            );
+        }
+        Ok(())
     }
 
     async fn keep(&mut self, index: usize, update: CustomerUpdate) -> Result<(), StoreError> {
@@ -205,7 +207,7 @@ impl SourcePass<'_> {
         for (nth, (api, calls)) in offered.iter().enumerate() {
             let more = nth + 1 < offered.len();
             for call in *calls {
-                if let Some(refusal) = self.closed_call(*call).filter(|_| !told) {
+                if let Some(refusal) = self.closed_call(facts, *call).filter(|_| !told) {
                     if more && Some(call) == calls.first() {
                         break;
                     }
@@ -252,19 +254,20 @@ impl SourcePass<'_> {
     }
 
     /// The refusal of a call that is known to be closed to this application.
-    fn closed_call(&self, call: CustomerCall) -> Option<Refusal> {
+    fn closed_call(&self, facts: &CustomerFacts, call: CustomerCall) -> Option<Refusal> {
         let closed = self.knowledge.source.closed.get(call.path())?;
         if closed.not_before <= self.engine.calendar.now().timestamp() {
             return None;
         }
-        Some(catalogue::stored(&closed.code).unwrap_or_else(|| Refusal {
+        let refusal = catalogue::stored(&closed.code).unwrap_or_else(|| Refusal {
             status: None,
             code: closed.code.clone(),
             reaction: Reaction::StopApi,
             advice: "",
             excerpt: String::new(),
             about: None,
-        }))
+        });
+        Some(refusal.of(&facts.prm, facts.about.name()))
     }
 
     /// Makes a call and reads its answer; `None` where it cannot be made now.
@@ -301,7 +304,7 @@ impl SourcePass<'_> {
 
 fn unreadable(facts: &CustomerFacts, error: DecodeError) -> Refusal {
     tracing::error!(meter = %facts.name, dataset = %facts.about, "{error}");
-    catalogue::own(error.code(), Some(200), "")
+    catalogue::own(error.code(), Some(200), "").of(&facts.prm, facts.about.name())
 }
 
 /// What stands in the way of a dataset.

@@ -46,7 +46,9 @@ async fn ranges_in_the_views_are_served_by_keys() {
                     plan(&world, &format!("SELECT * FROM {view} WHERE {meter} AND {column} BETWEEN {range}{more}"))
                         .await;
                 // Only tables with a handful of rows may be walked.
-                for line in plan.lines().filter(|line| line.starts_with("SCAN") && !line.starts_with("SCAN v_")) {
+                let computed: Vec<&str> = plan.lines().filter_map(|line| line.strip_prefix("CO-ROUTINE ")).collect();
+                let walked = plan.lines().filter(|line| line.starts_with("SCAN") && !line.starts_with("SCAN v_"));
+                for line in walked.filter(|line| !computed.contains(&line.trim_start_matches("SCAN "))) {
                     assert_eq!(line, "SCAN d", "{view}: {plan}");
                 }
                 let range = match view {
