@@ -275,7 +275,7 @@ mod tests {
         let secured = dump(url, "a");
         assert!(
             secured.ends_with(
-                r#" '--dbname=dbname=power sslmode=verify-full sslrootcert='\''/etc/my ca.pem'\'' sslcert=/c.pem sslkey=/k.pem'"#
+                r" '--dbname=dbname=power sslmode=verify-full sslrootcert='\''/etc/my ca.pem'\'' sslcert=/c.pem sslkey=/k.pem'"
             ) && !secured.contains("s3cret"),
             "{secured}"
         );

@@ -679,7 +679,7 @@ statements! {
         "SELECT DISTINCT ON (meter, direction) meter, direction, activated_on FROM contract
          WHERE activated_on IS NOT NULL AND ($1::int4[] IS NULL OR meter = ANY ($1))
          ORDER BY meter, direction, valid_from DESC";
-    /// As in v_load_curve: what gives no interval a class.
+    /// As in `v_load_curve`: what gives no interval a class.
     HOURS_UNCLEAR =
         "SELECT m.name, k.valid_from, k.offpeak_hours FROM meter m
          JOIN contract k ON k.meter = m.id AND k.direction = 0

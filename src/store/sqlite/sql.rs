@@ -419,7 +419,7 @@ statements! {
         "SELECT k.meter, k.direction, k.activated_on FROM contract k
          WHERE k.activated_on IS NOT NULL AND k.valid_from = (
              SELECT max(n.valid_from) FROM contract n WHERE n.meter = k.meter AND n.direction = k.direction)";
-    /// As in v_load_curve: what gives no interval a class.
+    /// As in `v_load_curve`: what gives no interval a class.
     HOURS_UNCLEAR =
         "SELECT m.name, k.valid_from, k.offpeak_hours FROM meter m
          JOIN contract k ON k.meter = m.id AND k.direction = 0
