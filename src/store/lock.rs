@@ -43,7 +43,8 @@ impl ProcessLock {
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
-        let mut file = options.open(lock).map_err(|error| cannot_create(database, &error))?;
+        let mut file = options.open(lock).map_err(|error| cannot_create(database, lock, &error))?;
+        super::owner::follow(&file, database);
         match try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -110,15 +111,19 @@ fn beside(database: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn cannot_create(database: &Path, error: &std::io::Error) -> StoreError {
+fn cannot_create(database: &Path, lock: &Path, error: &std::io::Error) -> StoreError {
     let place = database.display().to_string();
     if error.kind() == std::io::ErrorKind::NotFound {
         return StoreError::Unreachable { place, reason: super::sqlite::MISSING_FOLDER.to_owned() };
     }
-    let reason = format!(
-        "a lock file beside it cannot be written ({}); give the user of linkyd write access to the folder of the database",
-        error.kind()
-    );
+    let (what, error) = (lock.display(), error.kind());
+    let reason = if lock.exists() {
+        format!("its lock file {what} cannot be written ({error}); give that file to the user of linkyd")
+    } else {
+        format!(
+            "its lock file {what} cannot be made ({error}); give the user of linkyd write access to the folder of the database"
+        )
+    };
     StoreError::NotWritable { place, reason }
 }
 

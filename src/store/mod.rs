@@ -22,6 +22,7 @@ mod holes;
 pub mod lock;
 mod offpeak;
 mod open;
+mod owner;
 pub mod postgres;
 mod raw;
 mod setup;

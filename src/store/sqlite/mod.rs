@@ -52,6 +52,7 @@ pub use super::{Finding, Mode};
 
 use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
+use super::owner;
 use super::{
     Answer, Answered, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerStatus, CustomerUpdate,
     Effect, Facts, Forget, Forgotten, HeldValues, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall, NotKept, Pause,
@@ -221,7 +222,10 @@ fn create(path: &Path, mode: Mode, place: &str) -> Result<(), StoreError> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
-    options.open(path).map(drop).map_err(|error| unreachable(&format!("it cannot be created ({})", error.kind())))
+    let file =
+        options.open(path).map_err(|error| unreachable(&format!("it cannot be created ({})", error.kind())))?;
+    owner::follow(&file, path);
+    Ok(())
 }
 
 /// Opens the connection that writes and brings the file up to date.
