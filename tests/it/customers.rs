@@ -2,7 +2,8 @@
 
 use linkyd::domain::{Api, CustomerDataset, Dataset, SeriesState};
 use linkyd::engine::Selection;
-use linkyd::simulator::{Action, Envelope, Faults, Match, MeterKind, MeterSpec, Service, World};
+use linkyd::exit::Exit;
+use linkyd::simulator::{Action, Envelope, Faults, Form, Match, MeterKind, MeterSpec, Service, World};
 use linkyd::store::CustomerStatus;
 
 use crate::support::{On, Rig, at, day, on_both_engines, prm};
@@ -18,6 +19,7 @@ on_both_engines! {
     a_contract_never_hides_what_is_stored,
     a_refusal_of_the_holder_has_the_contract_asked_for_again,
     a_gateway_without_contracts_says_so_and_keeps_its_measures,
+    a_contract_that_is_throttled_is_asked_for_again_after_the_pause,
 }
 
 const METER: &str = "01234567890123";
@@ -263,13 +265,25 @@ async fn a_gateway_without_contracts_says_so_and_keeps_its_measures(on: On) {
     let line = contract(&rig).await;
     assert_eq!((line.state, line.code.as_deref()), (SeriesState::NotOffered, Some("not_offered")));
     assert!(line.message.unwrap().contains("do not offer contract"));
-    assert_eq!((asked(&rig), report.exit()), (0, linkyd::exit::Exit::Done));
+    assert_eq!((asked(&rig), report.exit()), (0, Exit::Done));
     assert_eq!(rig.status(&prm(METER), Dataset::DailyConsumption).await.state, SeriesState::Ok);
     // Beside a source that offers it, that one is asked, whoever is preferred for measures.
     rig.meters[0].sources.push("enedis".to_owned());
     rig.advance(8 * 24 * 60);
     rig.pass().await;
     assert_eq!((contract(&rig).await.state, contract(&rig).await.source.as_str()), (SeriesState::Ok, "enedis"));
+}
+
+async fn a_contract_that_is_throttled_is_asked_for_again_after_the_pause(on: On) {
+    let mut rig = rig(on, Api::V5, meter()).await;
+    rig.meters[0].since = Some(day("2026-11-17"));
+    let once = Match { service: Some(Service::Contracts), calls: vec![1], ..Match::default() };
+    let throttled = Action::Throttle { form: Form::RetryAfter, seconds: 20 };
+    rig.simulator.set_faults(Faults::none().with(once, throttled));
+    let report = rig.pass().await;
+    assert_eq!((report.exit(), report.customers[0].answered, asked(&rig)), (Exit::Done, true, 2));
+    assert_eq!(contract(&rig).await.state, SeriesState::Ok);
+    assert_eq!(rig.status(&prm(METER), Dataset::DailyConsumption).await.state, SeriesState::Ok);
 }
 
 #[tokio::test]

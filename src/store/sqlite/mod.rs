@@ -222,8 +222,7 @@ fn create(path: &Path, mode: Mode, place: &str) -> Result<(), StoreError> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
-    let file =
-        options.open(path).map_err(|error| unreachable(&format!("it cannot be created ({})", error.kind())))?;
+    let file = options.open(path).map_err(|error| unreachable(&format!("it cannot be created ({})", error.kind())))?;
     owner::follow(&file, path);
     Ok(())
 }

@@ -25,6 +25,9 @@ use calls::Called;
 /// Passing troubles in a row after which a pass asks no more about customers.
 const MOST_TROUBLES: u32 = 3;
 
+/// What the source put off with a short pause is asked again so often.
+const MOST_AGAIN: u32 = 3;
+
 /// What is to be asked about customers in this pass.
 #[derive(Debug, Default)]
 pub(super) struct Errands {
@@ -37,6 +40,8 @@ pub(super) struct Errands {
     held: Option<CallId>,
     /// Passing troubles in a row.
     troubles: u32,
+    /// How often each was put off by a pause that the source asked for.
+    put_off: BTreeMap<usize, u32>,
     /// What answers about contracts and people said, for as long as another dataset of the meter is to be asked for.
     situations: BTreeMap<MeterId, Situation>,
     /// Places in the knowledge of customers of which an answer was kept.
@@ -109,7 +114,11 @@ impl SourcePass<'_> {
         let asked_at = self.engine.calendar.now();
         let told = self.chosen.customers.get(&(facts.meter, facts.about)).copied().unwrap_or_default();
         let mut found = Found::default();
-        let Some(trouble) = self.ask_all(&mut facts, &mut found, told).await? else { return Ok(()) };
+        let pauses = self.pauses;
+        let Some(trouble) = self.ask_all(&mut facts, &mut found, told).await? else {
+            self.put_off(index, &facts, self.pauses > pauses);
+            return Ok(());
+        };
         let content = found.content(facts.about);
         let lacks = matches!(&content, Some(CustomerContent::Contracts(contracts)) if contracts.lack_hours());
         let lacked = if lacks { self.engine.store.unclear_hours(Some(facts.meter)).await? } else { Vec::new() };
@@ -166,6 +175,23 @@ impl SourcePass<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Asks again later in this pass where the source asked for a pause: a short one is waited for, and a long one
+    /// ends the pass and is told.
+    fn put_off(&mut self, index: usize, facts: &CustomerFacts, pauses: bool) {
+        if let Some(known) = self.knowledge.customers.get_mut(index) {
+            known.seen = facts.seen;
+        }
+        let times = self.errands.put_off.entry(index).or_default();
+        if !pauses || *times >= MOST_AGAIN {
+            return;
+        }
+        *times += 1;
+        self.errands.queue.insert(0, index);
+        if facts.about == CustomerDataset::Contract && facts.last_success_at.is_none() {
+            self.errands.first.insert(facts.meter);
+        }
     }
 
     async fn keep(&mut self, index: usize, update: CustomerUpdate) -> Result<(), StoreError> {
