@@ -118,7 +118,7 @@ fn cannot_create(database: &Path, lock: &Path, error: &std::io::Error) -> StoreE
     }
     let (what, error) = (lock.display(), error.kind());
     let reason = if lock.exists() {
-        format!("its lock file {what} cannot be written ({error}); give that file to the user of linkyd")
+        format!("its lock file {what} cannot be written ({error}); give the user of linkyd write access to that file")
     } else {
         format!(
             "its lock file {what} cannot be made ({error}); give the user of linkyd write access to the folder of the database"

@@ -1,7 +1,6 @@
 //! Refusals that speak of the activation without meaning it cost no day.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use linkyd::client::{Transport, TransportError};
@@ -11,6 +10,7 @@ use linkyd::plan::Request;
 use linkyd::simulator::{Action, Envelope, Faults, Match, MeterSpec, World};
 use linkyd::source::{self, Response};
 use linkyd::store::{Activation, Effect, Store};
+use tokio::sync::Mutex;
 
 use crate::support::{InMemory, On, Rig, at, day, on_both_engines, prm};
 
@@ -90,7 +90,7 @@ struct Meanwhile {
     inner: InMemory,
     store: Arc<dyn Store>,
     known: Activation,
-    done: AtomicBool,
+    done: Mutex<bool>,
 }
 
 impl std::fmt::Debug for Meanwhile {
@@ -102,10 +102,14 @@ impl std::fmt::Debug for Meanwhile {
 #[async_trait]
 impl Transport for Meanwhile {
     async fn send(&self, request: &source::Request) -> Result<Response, TransportError> {
-        if request.form.is_none() && !self.done.swap(true, Ordering::SeqCst) {
-            let meter = self.store.facts(0).await.unwrap().series[0].meter;
-            let refused = Effect::Activation { meter, direction: Direction::Consumption, known: self.known };
-            self.store.apply(vec![refused]).await.unwrap();
+        if request.form.is_none() {
+            // Calls that leave meanwhile wait for it: none of them is answered before.
+            let mut done = self.done.lock().await;
+            if !std::mem::replace(&mut *done, true) {
+                let meter = self.store.facts(0).await.unwrap().series[0].meter;
+                let refused = Effect::Activation { meter, direction: Direction::Consumption, known: self.known };
+                self.store.apply(vec![refused]).await.unwrap();
+            }
         }
         self.inner.send(request).await
     }
@@ -118,7 +122,7 @@ async fn what_another_instance_learns_while_a_call_is_in_the_air_stays(on: On) {
         inner: InMemory(rig.simulator.clone()),
         store: Arc::clone(&rig.store),
         known,
-        done: AtomicBool::new(false),
+        done: Mutex::new(false),
     }));
     rig.pass().await;
     assert_whole(&rig).await;
