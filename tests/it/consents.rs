@@ -4,9 +4,9 @@
 use linkyd::domain::{Api, Dataset, Day, Prm, SeriesState, paris};
 use linkyd::exit::Exit;
 use linkyd::simulator::{Consent, MeterSpec, Service, World};
-use linkyd::store::{Authorisation, Brought, EndKnown, Journey};
+use linkyd::store::{Authorisation, Brought, EndKnown};
 
-use super::support::{On, Rig, at, day, on_both_engines, prm};
+use super::support::{On, Rig, at, day, journey, on_both_engines, prm};
 
 const METER: &str = "01234567890123";
 const SINCE: &str = "2026-11-15";
@@ -45,18 +45,8 @@ fn given(rig: &Rig, api: Api, ends: Day) -> Authorisation {
 /// A journey of 2026 whose meter was not listed when it was answered, `days` ago.
 async fn unlisted(rig: &Rig, state: &str, prm: &Prm, days: i64) {
     let now = linkyd::clock::Clock::now(&*rig.clock).timestamp() - days * 86_400;
-    let journey = Journey {
-        state: state.to_owned(),
-        source: "enedis".to_owned(),
-        api: Api::V2026,
-        duration: "P1Y".to_owned(),
-        begun_at: now - 60,
-        answered_at: None,
-        number: None,
-        done_at: None,
-    };
     rig.engine().prepare().await.unwrap();
-    rig.store.begin_journey(&journey).await.unwrap();
+    rig.store.begin_journey(&journey(state, now - 60)).await.unwrap();
     let brought = Brought::Number(rig.simulator.authorisation(prm));
     rig.store.answer_journey(state, &brought, now).await.unwrap();
 }

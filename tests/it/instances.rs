@@ -16,7 +16,7 @@ use linkyd::engine::{Engine, Report, Selection};
 use linkyd::plan;
 use linkyd::simulator::{Action, Envelope, Faults, Match, MeterSpec, World};
 use linkyd::source::{Request, Response};
-use linkyd::store::{Reserved, Store};
+use linkyd::store::{MeterId, Reserved, Store};
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +42,15 @@ fn engine(rig: &Rig, shared: &Arc<Shared>) -> Engine {
 async fn pass(engine: &Engine, selection: Selection) -> Report {
     let pass = async { engine.pass(&selection, &CancellationToken::new(), &|_| ()).await.unwrap() };
     tokio::time::timeout(Duration::from_mins(2), pass).await.expect("the pass ends")
+}
+
+/// The first series, which the database learns of from a pass that asks for nothing.
+async fn first_series(rig: &Rig, one: &Engine) -> (MeterId, Dataset) {
+    let only = Days::new(day("2020-01-01"), day("2020-01-02"));
+    let nothing = Selection { request: plan::Request { only, ..plan::Request::default() }, ..Selection::default() };
+    pass(one, nothing).await;
+    let series = &rig.store.facts(0).await.unwrap().series[0];
+    (series.meter, series.dataset)
 }
 
 /// How many answers brought what another one had brought already.
@@ -152,12 +161,7 @@ async fn what_another_instance_fetched_is_not_asked_for_again() {
 async fn what_the_dead_held_is_taken_over_when_their_lease_ends() {
     let (rig, shared) = rig().await;
     let one = engine(&rig, &shared);
-    // The database learns its series from a pass that asks for nothing.
-    let only = Days::new(day("2020-01-01"), day("2020-01-02"));
-    let nothing = Selection { request: plan::Request { only, ..plan::Request::default() }, ..Selection::default() };
-    pass(&one, nothing).await;
-    let series = &rig.store.facts(0).await.unwrap().series[0];
-    let key = (series.meter, series.dataset);
+    let key = first_series(&rig, &one).await;
     let until = rig.clock.now() + chrono::TimeDelta::seconds(50);
     shared.held_by_the_dead(key, until.timestamp_millis());
     let report = pass(&one, Selection::default()).await;
@@ -179,11 +183,7 @@ async fn a_series_that_another_instance_takes_out_meanwhile_keeps_no_pass_from_i
     for held in [false, true] {
         let (rig, shared) = rig().await;
         let one = engine(&rig, &shared);
-        let only = Days::new(day("2020-01-01"), day("2020-01-02"));
-        let nothing = Selection { request: plan::Request { only, ..plan::Request::default() }, ..Selection::default() };
-        pass(&one, nothing).await;
-        let series = &rig.store.facts(0).await.unwrap().series[0];
-        let key = (series.meter, series.dataset);
+        let key = first_series(&rig, &one).await;
         shared.take_out(key);
         if held {
             shared.held_by_the_dead(key, (rig.clock.now() + chrono::TimeDelta::seconds(50)).timestamp_millis());

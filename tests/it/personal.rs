@@ -4,10 +4,10 @@ use std::fs;
 
 use linkyd::domain::{Api, CustomerDataset, Dataset, SeriesState};
 use linkyd::simulator::{CustomerSpec, MeterSpec, Service, World};
-use linkyd::store::{Authorisation, Brought, EndKnown, Forget, Journey};
+use linkyd::store::{Authorisation, Brought, EndKnown, Forget};
 
 use crate::cli_rig::{Home, Simulated, source};
-use crate::support::{On, Rig, at, day, on_both_engines, prm};
+use crate::support::{On, Rig, at, day, journey, on_both_engines, prm};
 
 on_both_engines! {
     personal_data_is_kept_apart_and_forgotten_alone,
@@ -163,17 +163,7 @@ async fn a_meter_that_was_only_shared_is_forgotten_as_well(on: On) {
         covers: Vec::new(),
     };
     for (state, prm, number) in [("theirs", shared.clone(), 987_654_321), ("other", prm(OTHER), 5)] {
-        let journey = Journey {
-            state: state.to_owned(),
-            source: "enedis".to_owned(),
-            api: Api::V2026,
-            duration: "P1Y".to_owned(),
-            begun_at: now - 60,
-            answered_at: None,
-            number: None,
-            done_at: None,
-        };
-        rig.store.begin_journey(&journey).await.unwrap();
+        rig.store.begin_journey(&journey(state, now - 60)).await.unwrap();
         rig.store.answer_journey(state, &Brought::Number(number), now).await.unwrap();
         rig.store.finish_journey(state, &[authorisation(prm, number)], now).await.unwrap();
     }

@@ -20,7 +20,7 @@ use linkyd::source::enedis::{Enedis, EnedisSettings};
 use linkyd::source::{Request, Response, Source};
 use linkyd::store::postgres::{Address, PostgresStore, TimeOf};
 use linkyd::store::sqlite::SqliteStore;
-use linkyd::store::{Database, Mode, SeriesStatus, Store};
+use linkyd::store::{Database, Journey, Mode, SeriesStatus, Store};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -100,6 +100,20 @@ pub(crate) fn day(text: &str) -> Day {
 /// A meter number.
 pub(crate) fn prm(text: &str) -> Prm {
     text.parse().unwrap()
+}
+
+/// A journey of 2026 for a year that began then and waits for its answer.
+pub(crate) fn journey(state: &str, begun_at: i64) -> Journey {
+    Journey {
+        state: state.to_owned(),
+        source: "enedis".to_owned(),
+        api: Api::V2026,
+        duration: "P1Y".to_owned(),
+        begun_at,
+        answered_at: None,
+        number: None,
+        done_at: None,
+    }
 }
 
 /// Returns after it was polled so often: what runs beside it is cut off at a moment of chance.
