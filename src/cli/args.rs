@@ -253,9 +253,9 @@ pub struct AuthorizeArgs {
     #[arg(long, value_name = "URL")]
     pub page: Option<Url>,
 
-    /// Minutes to wait for the browser
-    #[arg(long, value_name = "MINUTES", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=1440))]
-    pub timeout: u32,
+    /// Minutes to wait for the browser; or with a unit, as 90s or 2h
+    #[arg(long, value_name = "MINUTES", default_value = "15", value_parser = patience)]
+    pub timeout: Duration,
 
     /// Print the page's address and leave; the answer is given with --url
     #[arg(long, conflicts_with_all = ["url", "proceed", "no_listen"])]
@@ -286,7 +286,7 @@ impl AuthorizeArgs {
     /// How long to go on asking for the meter of an authorisation.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        Duration::from_secs(60 * u64::from(self.timeout))
+        self.timeout
     }
 }
 
@@ -483,6 +483,22 @@ fn dataset(text: &str) -> Result<Named, String> {
 
 fn api(text: &str) -> Result<Api, String> {
     Api::from_name(text).ok_or_else(|| "there are v5 and 2026".to_owned())
+}
+
+/// How long somebody waits, at most a day.
+fn patience(text: &str) -> Result<Duration, String> {
+    let (number, seconds) = match text.split_at_checked(text.len().saturating_sub(1)) {
+        Some((number, "s")) => (number, 1),
+        Some((number, "m")) => (number, 60),
+        Some((number, "h")) => (number, 3_600),
+        _ => (text, 60),
+    };
+    let plain = number.len() <= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let waits = number.parse().ok().filter(|_| plain).map(|number: u64| Duration::from_secs(number * seconds));
+    let day = Duration::from_hours(24);
+    waits
+        .filter(|waits| (Duration::from_secs(1)..=day).contains(waits))
+        .ok_or_else(|| "write minutes, or a number with s, m or h: at most a day".to_owned())
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {

@@ -12,9 +12,9 @@ const NAMED_FOR: i64 = 30 * 86_400;
 
 /// A consent whose meter Enedis had not listed when its journey ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Open {
+pub(crate) struct Open {
     /// The source whose application asked.
-    pub(super) source: String,
+    pub(crate) source: String,
     /// The number of the authorisation.
     number: i64,
     /// When it was given.
@@ -24,7 +24,7 @@ pub(super) struct Open {
 }
 
 /// Those of these journeys that are worth naming at `now` (machine), the newest first.
-pub(super) fn open(journeys: Vec<Journey>, now: DateTime<Utc>) -> Vec<Open> {
+pub(crate) fn open(journeys: Vec<Journey>, now: DateTime<Utc>) -> Vec<Open> {
     let open = |journey: Journey| {
         let answered_at = journey.answered_at.filter(|at| now.timestamp() - at < NAMED_FOR)?;
         Some(Open {
@@ -38,13 +38,13 @@ pub(super) fn open(journeys: Vec<Journey>, now: DateTime<Utc>) -> Vec<Open> {
 }
 
 /// The same, as a store has them.
-pub(super) async fn gather(store: &dyn Store, now: DateTime<Utc>) -> Result<Vec<Open>, StoreError> {
+pub(crate) async fn gather(store: &dyn Store, now: DateTime<Utc>) -> Result<Vec<Open>, StoreError> {
     Ok(open(store.unfinished_journeys().await?, now))
 }
 
 impl Open {
     /// What happened and what to do, without a full stop.
-    pub(super) fn sentence(&self, now: DateTime<Utc>) -> String {
+    pub(crate) fn sentence(&self, now: DateTime<Utc>) -> String {
         let (given, until) = (paris::today(self.given_at), paris::today(self.looked_for_until));
         let number = self.number;
         if self.looked_for_until > now {
@@ -61,7 +61,7 @@ impl Open {
     }
 
     /// Its entry in documents.
-    pub(super) fn document(&self) -> Value {
+    pub(crate) fn document(&self) -> Value {
         json!({
             "source": self.source,
             "authorisation": self.number,

@@ -26,7 +26,7 @@ mod db;
 mod demo;
 mod doctor;
 mod forget;
-mod journeys;
+pub(crate) mod journeys;
 mod plan;
 mod progress;
 pub mod render;

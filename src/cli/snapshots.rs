@@ -87,7 +87,8 @@ fn views(config: &Config, spent: Spent) -> Vec<SourceView> {
 fn page<'a>(series: &'a [SeriesStatus], sources: &'a [SourceView], config: &'a Config) -> Page<'a> {
     let unseen = crate::daemon::agenda::unseen(series, config).leak();
     let backlog = Box::leak(Box::default());
-    Page { series, customers: &[], unseen, sources, backlog, config, now: now(), narrowed: None, colours: false }
+    let (customers, unasked, now) = (&[], &[], now());
+    Page { series, customers, unseen, unasked, sources, backlog, config, now, narrowed: None, colours: false }
 }
 
 fn status_text(series: &[SeriesStatus], spent: Spent) -> String {
@@ -151,6 +152,23 @@ fn status_of_what_is_kept_of_customers() {
 
     METER   DATASET   STATE  ANSWERED    NEXT LOOK
     Maison  contract  ok     2026-11-24  2026-12-01
+    ");
+}
+
+#[test]
+fn status_of_customers_that_nobody_has_asked_about() {
+    let config = configured(&CONFIG.replace("name =", "datasets = [\"contract\", \"address\"]\nname ="));
+    let waiting =
+        CustomerStatus { state: SeriesState::Waiting, last_success_at: None, ..kept(CustomerDataset::Contract) };
+    let customers = [waiting];
+    let unasked = crate::daemon::agenda::unasked(&customers, &config);
+    let text = status::text(&Page { customers: &customers, unasked: &unasked, ..page(&[], &[], &config) });
+    insta::assert_snapshot!(text.trim_end(), @r"
+    METER   DATASET   STATE    ANSWERED  NEXT LOOK
+    Maison  contract  waiting  -         -
+
+    Maison, address: not asked yet; run `linkyd sync`.
+    Maison, contract: waiting for the next pass.
     ");
 }
 

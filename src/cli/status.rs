@@ -14,7 +14,7 @@ use super::sources::{self, SourceView};
 use super::{Trouble, colours, journeys, wiring};
 use crate::clock::{Calendar, Clock};
 use crate::config::{Config, Loaded, MeterConfig};
-use crate::daemon::agenda::{Agenda, unseen};
+use crate::daemon::agenda::{Agenda, unasked, unseen};
 use crate::daemon::backlog::Backlog;
 use crate::daemon::reload::policy;
 use crate::domain::{CustomerDataset, Dataset, Day, DayState, Prm, SeriesState, paris};
@@ -87,6 +87,8 @@ pub(crate) struct View<'c> {
     wake: Wake,
     /// The series of the configuration that no pass has seen yet.
     unseen: Vec<(&'c MeterConfig, Dataset)>,
+    /// The same of what is to be kept of customers.
+    unasked: Vec<(&'c MeterConfig, CustomerDataset)>,
     /// What to say where nothing fits, if it is about some of the series.
     narrowed: Option<&'static str>,
 }
@@ -105,8 +107,9 @@ impl<'c> View<'c> {
         let wake = Agenda::from_status(policy(config), &status, &customers, config).next(now.timestamp());
         let sources = sources::gather(store, &wiring::counted(config), machine).await?;
         let unseen = unseen(&status, config);
+        let unasked = unasked(&customers, config);
         let series = status.into_iter().map(|s| as_of(s, published_end(now))).collect();
-        Ok(Self { config, now, series, customers, sources, backlog, wake, unseen, narrowed: None })
+        Ok(Self { config, now, series, customers, sources, backlog, wake, unseen, unasked, narrowed: None })
     }
 
     /// Leaves only the series that were asked for.
@@ -116,14 +119,15 @@ impl<'c> View<'c> {
             (which.prms.is_empty() || which.prms.contains(prm))
                 && (which.named.is_empty() || datasets.contains(&dataset))
         };
+        let fits_customer = |prm: &Prm, about: CustomerDataset| {
+            (which.prms.is_empty() || which.prms.contains(prm))
+                && (which.named.is_empty() || customers.contains(&about))
+        };
         let (config, now) = (self.config, self.now);
         self.series.retain(|s| fits(&s.prm, s.dataset) && (!which.failing || is_bad(s, config, now)));
         self.unseen.retain(|(meter, dataset)| fits(&meter.prm, *dataset));
-        self.customers.retain(|c| {
-            (which.prms.is_empty() || which.prms.contains(&c.prm))
-                && (which.named.is_empty() || customers.contains(&c.about))
-                && (!which.failing || is_unwell(c))
-        });
+        self.unasked.retain(|(meter, about)| fits_customer(&meter.prm, *about) && !which.failing);
+        self.customers.retain(|c| fits_customer(&c.prm, c.about) && (!which.failing || is_unwell(c)));
         self.narrowed = if which.failing {
             Some("No series is late, failing or suspended.")
         } else {
@@ -164,6 +168,7 @@ impl<'c> View<'c> {
             series: &self.series,
             customers: &self.customers,
             unseen: &self.unseen,
+            unasked: &self.unasked,
             sources: &self.sources,
             backlog: &self.backlog,
             config: self.config,
@@ -365,6 +370,8 @@ pub(super) struct Page<'a> {
     pub(super) customers: &'a [CustomerStatus],
     /// The series that no pass has seen yet.
     pub(super) unseen: &'a [(&'a MeterConfig, Dataset)],
+    /// The same of what is to be kept of customers.
+    pub(super) unasked: &'a [(&'a MeterConfig, CustomerDataset)],
     /// How each source stands.
     pub(super) sources: &'a [SourceView],
     /// What is left to be fetched.
@@ -483,7 +490,12 @@ pub(super) fn text(page: &Page<'_>) -> String {
         None if page.series.is_empty() && page.customers.is_empty() => {
             return "No pass has been made yet: run `linkyd sync`.\n".to_owned();
         }
-        Some(nothing) if page.series.is_empty() && page.unseen.is_empty() && page.customers.is_empty() => {
+        Some(nothing)
+            if page.series.is_empty()
+                && page.unseen.is_empty()
+                && page.customers.is_empty()
+                && page.unasked.is_empty() =>
+        {
             return format!("{nothing}\n");
         }
         _ => {}
@@ -505,7 +517,7 @@ pub(super) fn text(page: &Page<'_>) -> String {
         let _infallible = write!(text, "{between}{}", page.customers_table());
     }
     let stand_ins = left::stand_ins(page.series, page.config);
-    let unwell = page.customers.iter().any(|one| one.state != SeriesState::Ok);
+    let unwell = !page.unasked.is_empty() || page.customers.iter().any(|one| one.state != SeriesState::Ok);
     if !text.is_empty() && (!notes.is_empty() || !page.unseen.is_empty() || !stand_ins.is_empty() || unwell) {
         text.push('\n');
     }
@@ -517,6 +529,9 @@ pub(super) fn text(page: &Page<'_>) -> String {
     }
     for (meter, dataset) in page.unseen {
         let _infallible = writeln!(text, "{}, {}: not asked yet; run `linkyd sync`.", meter.name, dataset.name());
+    }
+    for (meter, about) in page.unasked {
+        let _infallible = writeln!(text, "{}, {about}: not asked yet; run `linkyd sync`.", meter.name);
     }
     for one in page.customers.iter().filter(|one| one.state != SeriesState::Ok) {
         let again = one.next_try_at.and_then(|at| DateTime::from_timestamp(at, 0));

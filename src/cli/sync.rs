@@ -155,7 +155,8 @@ pub(super) fn text(report: &Report) -> String {
         }
     }
     for one in report.customers.iter().filter(|one| one.state != SeriesState::Ok).take(FEW) {
-        let why = one.error.as_deref().map(|why| format!(". {}", why.trim_end_matches('.'))).unwrap_or_default();
+        let why = one.error.as_deref().filter(|error| !told(error));
+        let why = why.map(|why| format!(". {}", why.trim_end_matches('.'))).unwrap_or_default();
         let _infallible = writeln!(text, "{}, {}: {}{why}.", one.name, one.about, one.state.name().replace('_', " "));
     }
     for interruption in &report.interruptions {

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use crate::config::{Config, MeterConfig};
-use crate::domain::{Dataset, DayState, Prm, SeriesState};
+use crate::domain::{CustomerDataset, Dataset, DayState, Prm, SeriesState};
 use crate::engine::Report;
 use crate::plan::wake::{self, Policy, Seen, Wake};
 use crate::store::{CustomerStatus, SeriesStatus};
@@ -117,9 +117,16 @@ pub(crate) fn unseen<'c>(status: &[SeriesStatus], config: &'c Config) -> Vec<(&'
     wanted.filter(|(meter, dataset)| !seen.contains(&(&meter.prm, *dataset))).collect()
 }
 
-/// Whether something about a customer is wanted that no pass has asked for yet.
+/// What the configuration wants kept of customers that no pass has seen yet.
+pub(crate) fn unasked<'c>(customers: &[CustomerStatus], config: &'c Config) -> Vec<(&'c MeterConfig, CustomerDataset)> {
+    let seen: HashSet<(&Prm, CustomerDataset)> = customers.iter().map(|one| (&one.prm, one.about)).collect();
+    let wanted = config.meters.iter().flat_map(|meter| meter.customer.iter().map(move |about| (meter, *about)));
+    wanted.filter(|(meter, about)| !seen.contains(&(&meter.prm, *about))).collect()
+}
+
+/// Whether something about a customer is wanted that no pass has asked for yet, or that the last one had to leave.
 fn is_unasked(customers: &[CustomerStatus], config: &Config) -> bool {
-    let was_asked = |one: &&CustomerStatus| one.state != SeriesState::Waiting || one.last_success_at.is_some();
+    let was_asked = |one: &&CustomerStatus| one.state != SeriesState::Waiting;
     let asked: HashSet<_> = customers.iter().filter(was_asked).map(|one| (&one.prm, one.about)).collect();
     let mut wanted =
         config.meters.iter().flat_map(|meter| meter.customer.iter().map(move |about| (&meter.prm, *about)));

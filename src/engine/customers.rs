@@ -56,7 +56,8 @@ pub fn is_due(facts: &CustomerFacts, suspected: bool, told: bool, now: DateTime<
     if told {
         return true;
     }
-    if facts.not_before.is_some_and(|at| at > now.timestamp()) {
+    // Of what waits for the budget or for a pause it is only told when that will be over: every pass looks.
+    if facts.state != SeriesState::Waiting && facts.not_before.is_some_and(|at| at > now.timestamp()) {
         return false;
     }
     let Some(last) = facts.last_success_at else { return true };

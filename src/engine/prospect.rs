@@ -204,7 +204,7 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
                 name: meter.name.clone(),
                 about: *about,
                 source,
-                state: SeriesState::Ok,
+                state: SeriesState::Waiting,
                 code: None,
                 not_before: None,
                 last_success_at: None,

@@ -43,6 +43,8 @@ pub struct CustomerReport {
     pub about: CustomerDataset,
     /// Whether the pass brought an answer, which is kept.
     pub answered: bool,
+    /// Calls for it that were still wanted when the pass ended.
+    pub left: u64,
     /// Its state after the pass.
     pub state: SeriesState,
     /// The code of its trouble.
@@ -180,7 +182,7 @@ impl Report {
             if down && self.inserted == 0 { Exit::TryLater } else { Exit::Failed }
         } else if self.customers.iter().any(|c| bad(c.state)) {
             Exit::Failed
-        } else if datasets().any(|d| d.state == SeriesState::Waiting) {
+        } else if datasets().any(|d| d.state == SeriesState::Waiting) || self.customers.iter().any(|c| c.left > 0) {
             Exit::TryLater
         } else {
             Exit::Done

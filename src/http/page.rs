@@ -10,9 +10,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::Page;
+use crate::cli::journeys::{self, Open};
 use crate::cli::render::{Tone, number};
 use crate::cli::status::fleet::{Fleet, InState};
 use crate::cli::status::{self, View};
@@ -20,7 +22,7 @@ use crate::daemon::board::{Board, instant};
 use crate::domain::{DayState, SeriesState, paris};
 use crate::observe::mask;
 use crate::source::catalogue;
-use crate::store::{CustomerStatus, SeriesStatus};
+use crate::store::{CustomerStatus, SeriesStatus, StoreError};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222;\
 background:#fff}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;width:100%}\
@@ -29,12 +31,18 @@ th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #ddd}t
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#151515}th,td{border-color:#333}.good{color:#7bd88f}\
 .warning{color:#e5b567}.bad{color:#ff7b8a}.faint,footer{color:#999}a{color:#8ab4f8}}";
 
+/// How everything stands, with the consents whose meter is not known yet.
+async fn gather<'b>(page: &Page, board: &'b Board, now: DateTime<Utc>) -> Result<(View<'b>, Vec<Open>), StoreError> {
+    let view = View::gather(&*page.store, &board.config, board.left(), now, now).await?;
+    Ok((view, journeys::gather(&*page.store, now).await?))
+}
+
 /// `/`
 pub(super) async fn page(State(page): State<Page>) -> Response {
     let board = page.board.read();
     let now = page.clock.now();
-    match View::gather(&*page.store, &board.config, board.left(), now, now).await {
-        Ok(view) => Html(html(&board, &view)).into_response(),
+    match gather(&page, &board, now).await {
+        Ok((view, open)) => Html(html(&board, &view, &open, now)).into_response(),
         Err(error) => {
             let text = mask::digits(&error.to_string()).into_owned();
             let type_of = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
@@ -48,12 +56,13 @@ pub(super) async fn page(State(page): State<Page>) -> Response {
 pub(super) async fn status(State(page): State<Page>) -> Response {
     let board = page.board.read();
     let now = page.clock.now();
-    match View::gather(&*page.store, &board.config, board.left(), now, now).await {
-        Ok(view) => {
+    match gather(&page, &board, now).await {
+        Ok((view, open)) => {
             let mut document = view.document();
             mask_meters(&mut document);
             if let Some(object) = document.as_object_mut() {
                 object.insert("daemon".to_owned(), json!(true));
+                object.insert("open_consents".to_owned(), open.iter().map(Open::document).collect());
                 object.insert("now".to_owned(), json!(board.line()));
             }
             Json(document).into_response()
@@ -73,7 +82,7 @@ fn mask_meters(document: &mut Value) {
     }
 }
 
-fn html(board: &Board, view: &View<'_>) -> String {
+fn html(board: &Board, view: &View<'_>, open: &[Open], now: DateTime<Utc>) -> String {
     let mut body = format!("<p>{}.</p>", escape(board.line().trim_end_matches('.')));
     if let Some(last) = &board.last {
         let at = instant(last.ended).map(number::wall).unwrap_or_default();
@@ -94,6 +103,10 @@ fn html(board: &Board, view: &View<'_>) -> String {
     }
     for line in consents {
         let _infallible = write!(body, "<p>{}</p>", escape(line.trim_end()));
+    }
+    for one in open {
+        let sentence = escape(&one.sentence(now));
+        let _infallible = write!(body, "<p><b>{}</b>: {sentence}.</p>", escape(&one.source));
     }
     // Of a fleet only what is not well is worth a row.
     let few = view.fleet().is_none();

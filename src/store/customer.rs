@@ -19,7 +19,7 @@ pub struct CustomerFacts {
     pub about: CustomerDataset,
     /// The source that was asked last.
     pub source: SourceId,
-    /// How it fares.
+    /// How it fares; `Waiting` where it was never asked for.
     pub state: SeriesState,
     /// The code of its last error, while that matters.
     pub code: Option<String>,
@@ -80,6 +80,9 @@ pub struct CustomerUpdate {
     pub not_before: Option<i64>,
     /// The lease of the dataset ([`super::Reserved::Go`]), which is given back; `None` where no call was made.
     pub lease: Option<CallId>,
+    /// What was known of the dataset ([`CustomerFacts::seen`]): without a lease it is kept only while that is all there
+    /// is to know.
+    pub seen: i64,
 }
 
 /// A call that a source does not take from this application, such as one of an API that it is not subscribed to.
@@ -134,6 +137,11 @@ pub struct CustomerStatus {
     pub last_success_at: Option<i64>,
     /// When it may be asked again after a refusal (calendar).
     pub next_try_at: Option<i64>,
+}
+
+/// How a dataset fares, from what is stored of it: what nobody has answered or refused yet is not well but waits.
+pub(super) fn fares(stored: SeriesState, last_success_at: Option<i64>) -> SeriesState {
+    if stored == SeriesState::Ok && last_success_at.is_none() { SeriesState::Waiting } else { stored }
 }
 
 /// A personal text for a table, or nothing.

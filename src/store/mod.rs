@@ -39,7 +39,7 @@ use async_trait::async_trait;
 
 use crate::budget::Limits;
 use crate::domain::reconcile::DayThreefold;
-use crate::domain::{CustomerDataset, Dataset, Day, Direction, Values};
+use crate::domain::{CustomerDataset, Dataset, Day, Direction};
 use crate::source::Pool;
 
 pub use call::{Answer, Asks, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
@@ -75,7 +75,7 @@ fn dataset_name(id: i64) -> Option<&'static str> {
     Dataset::from_id(id).map(Dataset::name).or_else(|| CustomerDataset::from_id(id).map(CustomerDataset::name))
 }
 
-/// The database behind linkyd.
+/// The database behind linkyd. No method has a body here: a store around another one would lose it without a word.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// Makes sources, meters and series those of the configuration. What left the configuration
@@ -107,18 +107,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The counters of some series ([`SeriesFacts::seen`]), and nothing else of them. Where one process has the
     /// database for itself there are none.
-    async fn counters(&self, _series: &[(MeterId, Dataset)]) -> Result<BTreeMap<(MeterId, Dataset), i64>, StoreError> {
-        Ok(BTreeMap::new())
-    }
+    async fn counters(&self, series: &[(MeterId, Dataset)]) -> Result<BTreeMap<(MeterId, Dataset), i64>, StoreError>;
 
     /// The same store for a pass, which waits for minutes until a server is back; others who read are told
     /// within seconds.
     fn patient(self: Arc<Self>) -> Arc<dyn Store>;
 
     /// Whether other instances may be at work on the same database.
-    fn is_shared(&self) -> bool {
-        false
-    }
+    fn is_shared(&self) -> bool;
 
     /// Decides whether a call may be made and writes its line, in one transaction. Where other
     /// instances may be at work it takes the lease of the series as well ([`NewCall::seen`]): until
@@ -142,14 +138,22 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn apply_known(
         &self,
         effects: Vec<Effect>,
-        _seen: BTreeMap<(MeterId, Dataset), i64>,
-    ) -> Result<(), StoreError> {
-        self.apply(effects).await
-    }
+        seen: BTreeMap<(MeterId, Dataset), i64>,
+    ) -> Result<(), StoreError>;
 
-    /// Keeps what was said of a customer, or how asking about one failed, in one transaction. The counter of the
-    /// dataset from then on ([`CustomerFacts::seen`]).
+    /// Keeps what was said of a customer, or how asking about one failed, in one transaction, and gives the lease back.
+    /// Fails with [`StoreError::Superseded`] where the lease is another's by now, or, without one, more is known of the
+    /// dataset than [`CustomerUpdate::seen`]. The counter of the dataset from then on ([`CustomerFacts::seen`]).
     async fn keep(&self, update: CustomerUpdate) -> Result<i64, StoreError>;
+
+    /// Notes that these datasets about customers wait, why, and until when (calendar). Those of which more is known than
+    /// [`CustomerFacts::seen`] stay as they are.
+    async fn put_off(
+        &self,
+        waiting: &[CustomerFacts],
+        message: Option<String>,
+        not_before: Option<i64>,
+    ) -> Result<(), StoreError>;
 
     /// Since when there are measures of a meter, as its newest contracts say.
     async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError>;
@@ -174,56 +178,38 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn refused_tokens(&self, source: SourceId, since_ms: i64, codes: &[&str]) -> Result<i64, StoreError>;
 
     /// For how many days answers are kept as they came; 0: not at all. [`KEPT_DAYS`] where nothing is said.
-    fn keep_answers(&self, _days: i32) {}
+    fn keep_answers(&self, days: i32);
 
     /// The series of which answers are kept.
-    async fn kept_series(&self) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
-        Ok(Vec::new())
-    }
+    async fn kept_series(&self) -> Result<Vec<(MeterId, Dataset)>, StoreError>;
 
     /// The kept answers of a series, in the order of their calls.
-    async fn kept(&self, _meter: MeterId, _dataset: Dataset) -> Result<Vec<KeptAnswer>, StoreError> {
-        Ok(Vec::new())
-    }
+    async fn kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<KeptAnswer>, StoreError>;
 
     /// The answers of a series that held values and were not kept, because that was off or they were too old.
-    async fn not_kept(&self, _meter: MeterId, _dataset: Dataset) -> Result<Vec<NotKept>, StoreError> {
-        Ok(Vec::new())
-    }
+    async fn not_kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<NotKept>, StoreError>;
 
     /// Stores values that were read again from a kept answer: as [`Store::commit`] does, but no call brought them, so
     /// the journal and the series stay as they are, and the records of the days only say anew what is stored. In the
     /// same transaction what is spoilt is taken out first, and kept as revisions.
-    async fn restore(&self, _again: Answer, _spoilt: Vec<Spoilt>) -> Result<Committed, StoreError> {
-        Ok(Committed::default())
-    }
+    async fn restore(&self, again: Answer, spoilt: Vec<Spoilt>) -> Result<Committed, StoreError>;
 
     /// The calls about customers that sources do not take from this application, by source and path.
-    async fn closed_calls(&self) -> Result<Vec<ClosedCall>, StoreError> {
-        Ok(Vec::new())
-    }
+    async fn closed_calls(&self) -> Result<Vec<ClosedCall>, StoreError>;
 
     /// The newest contracts of which it is not known when off-peak hours are, of that meter or of all that are
     /// configured, in their order.
-    async fn unclear_hours(&self, _meter: Option<MeterId>) -> Result<Vec<UnclearHours>, StoreError> {
-        Ok(Vec::new())
-    }
+    async fn unclear_hours(&self, meter: Option<MeterId>) -> Result<Vec<UnclearHours>, StoreError>;
 
     /// Everything that is stored of a series, and where it came from.
-    async fn held_values(&self, _meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {
-        Ok(HeldValues { values: Values::none(dataset.kind()), sources: Vec::new() })
-    }
+    async fn held_values(&self, meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError>;
 
     /// The energy of days from `first` on as each dataset tells it, of configured meters, where there is more than one
     /// way to know it: meters by name.
-    async fn energy_of_days(&self, _first: Day) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {
-        Ok(Vec::new())
-    }
+    async fn energy_of_days(&self, first: Day) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError>;
 
     /// The calls of the journal after that line by how they ended ([`JournalTally`]).
-    async fn call_tally(&self, after: CallId) -> Result<Tallied, StoreError> {
-        Ok(Tallied { settled: after, calls: Vec::new() })
-    }
+    async fn call_tally(&self, after: CallId) -> Result<Tallied, StoreError>;
 
     /// What journeys to Enedis' page brought, by meter and source.
     async fn authorisations(&self) -> Result<Vec<Authorisation>, StoreError>;

@@ -46,6 +46,26 @@ fn quoted(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
+/// Whether the code has a function of that name that the tests run: one with a `#[test]` of its own, or one that a macro
+/// makes tests of; none that is left out.
+fn is_run(code: &str, name: &str) -> bool {
+    let lines: Vec<&str> = code.lines().map(str::trim).collect();
+    let begins = |line: &str| {
+        let line =
+            line.trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ").trim_start_matches("async ");
+        let rest = line.strip_prefix("fn ").and_then(|rest| rest.strip_prefix(name));
+        rest.is_some_and(|rest| rest.starts_with(['(', '<']))
+    };
+    let listed = lines.contains(&format!("{name},").as_str());
+    lines.iter().enumerate().filter(|(_, line)| begins(line)).any(|(place, _)| {
+        let before = lines.get(..place).unwrap_or_default().iter().rev();
+        let attributes: Vec<&str> = before.take_while(|line| line.starts_with("#[")).copied().collect();
+        let ignored = attributes.iter().any(|attribute| attribute.contains("ignore"));
+        let test = attributes.iter().any(|attribute| attribute.ends_with("test]"));
+        (test || listed) && !ignored
+    })
+}
+
 /// Whether a test is there: `module::name`, of the integration tests or of the library.
 fn is_there(test: &str) -> bool {
     let Some((module, name)) = test.rsplit_once("::") else { return false };
@@ -57,8 +77,25 @@ fn is_there(test: &str) -> bool {
         format!("src/{path}/mod.rs"),
         format!("src/{inner}.rs"),
     ];
-    let test = format!("fn {name}(");
-    files.iter().filter_map(|file| read(file)).any(|code| code.contains(&test))
+    files.iter().filter_map(|file| read(file)).any(|code| is_run(&code, name))
+}
+
+#[test]
+fn a_test_that_is_left_out_is_none() {
+    for (code, run) in [
+        ("#[test]\nfn it() {}", true),
+        ("    #[tokio::test]\n    async fn it() {}", true),
+        ("on_both_engines! {\n    it,\n}\nasync fn it(on: On) {}", true),
+        ("async fn it<H: Host>() {}\non_both_engines! {\n    it,\n}", true),
+        ("#[test]\n#[ignore]\nfn it() {}", false),
+        ("#[test]\n#[ignore = \"slow\"]\nfn it() {}", false),
+        ("#[cfg_attr(debug_assertions, ignore)]\n#[test]\nfn it() {}", false),
+        ("fn it() {}", false),
+        ("#[test]\nfn it_is_another() {}", false),
+        ("#[test]\nfn other() {\n    fn it() {}\n}", false),
+    ] {
+        assert_eq!(is_run(code, "it"), run, "{code}");
+    }
 }
 
 #[test]

@@ -174,7 +174,8 @@ fn answers_of_other_journeys_change_nothing_and_a_used_one_is_known() {
     let (home, _enedis) = rig(&world(60, ""), "2026");
     let waiting = Waiting::start(&home, &["--timeout", "5"]);
     let port = waiting.port;
-    for query in ["", "?state=guessed&autorisation_id=1", "?error=access_denied&state=guessed"] {
+    let cut = format!("?state={}", waiting.page.split("state=").nth(1).unwrap().split_at(20).0);
+    for query in ["", "?state=guessed&autorisation_id=1", "?error=access_denied&state=guessed", &cut, "?code=1"] {
         let (status, page) = get(port, &format!("/callback{query}"), "127.0.0.1", "Connection: close\r\n");
         assert!(status == 400 && page.contains("This did not work"), "{query}: {page}");
     }
@@ -293,6 +294,14 @@ fn an_address_that_was_cut_off_burns_nothing() {
         assert!(ran.err.contains("give all of the address where it was cut off"), "{}", ran.err);
         let ran = home.run(&["authorize", "--url", &format!("http://127.0.0.1:1/callback?code=1&state={state}")]);
         assert!(ran.exits(1).err.contains("consent_no_meter"));
+        // Cut within the state, or before it.
+        for end in [state.len() - 1, 5, 0] {
+            let cut = format!("http://127.0.0.1:1/callback?code=1&state={}", &state[..end]);
+            let ran = home.run(&["authorize", "--url", &cut, "--json"]).exits(64).json();
+            assert_eq!(ran["code"], "consent_cut_off");
+            assert!(ran["message"].as_str().unwrap().contains("paste all of it"), "{ran}");
+        }
+        home.run(&["authorize", "--url", "http://127.0.0.1:1/callback?code=1"]).exits(64);
         home.run(&["authorize", "--url", &back]).exits(0);
         assert_eq!(home.rows("SELECT prm FROM authorisation"), [METER]);
         let ran = home.run(&["authorize", "--url", &back]).exits(64);
@@ -328,24 +337,50 @@ fn a_refusal_without_a_state_is_told_and_takes_no_journey_away() {
 
 #[test]
 fn an_answer_that_comes_too_late_is_not_taken() {
+    for api in ["v5", "2026"] {
+        let (home, _enedis) = rig(&world(0, ""), api);
+        let shown = home.run(&["authorize", "--no-wait", "--json"]).exits(0).json();
+        home.edit("UPDATE journey SET begun_at = begun_at - 8 * 86400");
+        // The old page is still open in a browser, which comes back to the address where a newer journey waits.
+        let waiting = Waiting::start(&home, &[]);
+        let callback = format!("http://127.0.0.1:{}/callback", waiting.port);
+        let old = format!("{}&redirect_uri={callback}", shown["url"].as_str().unwrap());
+        let back = address_after(&old, &share(METER));
+        let (status, page) = open(&back);
+        assert!(status == 400 && page.contains("does not belong to this journey"), "{page}");
+        let ran = home.run(&["authorize", "--url", &back, "--json"]).exits(1);
+        assert_eq!(ran.json()["code"], "consent_expired");
+        assert_eq!(home.rows("SELECT prm FROM authorisation"), Vec::<String>::new());
+        waiting.process.signal("-INT");
+        waiting.ends().exits(75);
+    }
+}
+
+#[test]
+fn a_browser_that_comes_back_after_the_waiting_finds_nobody_and_its_address_can_be_pasted() {
     let (home, _enedis) = rig(&world(0, ""), "v5");
-    let shown = home.run(&["authorize", "--no-wait", "--json"]).exits(0).json();
-    let page = format!("{}&redirect_uri=http://127.0.0.1:1/callback", shown["url"].as_str().unwrap());
+    let waiting = Waiting::start(&home, &["--timeout", "1s"]);
+    let (page, port) = (waiting.page.clone(), waiting.port);
+    assert!(waiting.ends().exits(1).err.contains("consent_no_answer"));
     let back = address_after(&page, &share(METER));
-    home.edit("UPDATE journey SET begun_at = begun_at - 8 * 86400");
-    let ran = home.run(&["authorize", "--url", &back, "--json"]).exits(1);
-    assert_eq!(ran.json()["code"], "consent_expired");
-    assert_eq!(home.rows("SELECT prm FROM authorisation"), Vec::<String>::new());
+    assert!(back.starts_with(&format!("http://127.0.0.1:{port}/callback?")), "{back}");
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+    home.run(&["authorize", "--url", &back]).exits(0);
+    assert_eq!(home.rows("SELECT prm FROM authorisation"), [METER]);
 }
 
 #[test]
 fn a_meter_that_is_shared_already_ends_on_the_page() {
     let (home, _enedis) = rig(&world(0, ""), "2026");
-    let waiting = Waiting::start(&home, &["--timeout", "1"]);
+    let waiting = Waiting::start(&home, &["--timeout", "2s"]);
     let (status, page) = click(&waiting.page, &share(SHARED));
     assert!(status == 200 && page.contains("déjà partagé"), "{page}");
-    // Nobody comes back. A minute is too long for a test, so the waiting is ended as an operator would; what is
-    // said after it is tested beside the code.
+    // Nobody comes back.
+    let ran = waiting.ends().exits(1);
+    assert!(ran.err.contains("shared with this application already") && ran.err.contains("consent_no_answer"));
+    assert_eq!(home.rows("SELECT prm FROM authorisation"), Vec::<String>::new());
+    // Whoever does not wait for it hears what can be done all the same.
+    let waiting = Waiting::start(&home, &[]);
     waiting.process.signal("-INT");
     let ran = waiting.ends().exits(75);
     assert!(ran.err.contains("--url -"), "{}", ran.err);

@@ -115,6 +115,33 @@ fn a_whole_history_arrives_and_every_document_keeps_its_keys() {
     assert_eq!(planned(&[]), 1);
 }
 
+/// What is not understood of a contract is told when it comes, and not each week anew.
+#[test]
+fn a_text_about_off_peak_hours_is_told_of_once() {
+    let home = Home::empty();
+    let start = |text: &str| {
+        let world = format!("[[meter]]\nprm = \"{METER}\"\ncontract = {{ off_peak_text = \"{text}\" }}\n");
+        let path = home.write("world.toml", &world, 0o640);
+        let enedis = Simulated::start(&home.path(""), &["--no-limits", "--world", path.to_str().unwrap()]);
+        let meter = format!("[[meter]]\nprm = \"{METER}\"\nname = \"Maison\"\ndatasets = [\"contract\"]\n");
+        home.configure(&source(&enedis.url, ""), &meter);
+        enedis
+    };
+    let told = || {
+        let ran = home.run_at_morning(&["sync", "--refetch", "--dataset", "contract"]).exits(0);
+        (ran.err.contains("off-peak hours are not understood"), ran.err)
+    };
+    for text in ["HC (sauf dimanche)", "HC (sauf samedi)"] {
+        let _enedis = start(text);
+        for first in [true, false, false] {
+            let (told, err) = told();
+            assert_eq!(told, first, "{text}: {err}");
+            assert!(!err.contains(text), "{err}");
+        }
+        assert!(home.run(&["doctor", "--offline"]).out.contains("is not understood"));
+    }
+}
+
 #[test]
 fn sync_is_narrowed_to_meters_datasets_and_days() {
     let home = Home::empty();

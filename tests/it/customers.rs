@@ -1,12 +1,19 @@
 //! Contracts: asked first, seldom, kept as a history, and refused without any harm to measures.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use linkyd::client::{Transport, TransportError};
+use linkyd::daemon::agenda::Ended;
 use linkyd::domain::{Api, CustomerDataset, Dataset, SeriesState};
 use linkyd::engine::Selection;
 use linkyd::exit::Exit;
 use linkyd::simulator::{Action, Envelope, Faults, Form, Match, MeterKind, MeterSpec, Service, World};
+use linkyd::source::{Request, Response};
 use linkyd::store::CustomerStatus;
+use tokio::sync::Notify;
 
-use crate::support::{On, Rig, at, day, on_both_engines, prm};
+use crate::support::{InMemory, On, Rig, at, day, on_both_engines, prm};
 
 on_both_engines! {
     a_contract_comes_first_and_nothing_is_asked_from_before_the_activation,
@@ -20,6 +27,9 @@ on_both_engines! {
     a_refusal_of_the_holder_has_the_contract_asked_for_again,
     a_gateway_without_contracts_says_so_and_keeps_its_measures,
     a_contract_that_is_throttled_is_asked_for_again_after_the_pause,
+    what_was_never_answered_waits,
+    a_contract_that_a_long_pause_puts_off_is_left_for_later,
+    what_the_budget_does_not_carry_of_customers_is_left_for_later,
 }
 
 const METER: &str = "01234567890123";
@@ -284,6 +294,134 @@ async fn a_contract_that_is_throttled_is_asked_for_again_after_the_pause(on: On)
     assert_eq!((report.exit(), report.customers[0].answered, asked(&rig)), (Exit::Done, true, 2));
     assert_eq!(contract(&rig).await.state, SeriesState::Ok);
     assert_eq!(rig.status(&prm(METER), Dataset::DailyConsumption).await.state, SeriesState::Ok);
+}
+
+/// How it stands in the view of dashboards.
+async fn state(rig: &Rig, about: CustomerDataset) -> String {
+    rig.rows(format!("SELECT state FROM v_freshness WHERE dataset = '{about}'")).await.concat()
+}
+
+async fn what_was_never_answered_waits(on: On) {
+    let mut rig = rig(on, Api::V5, meter()).await;
+    rig.meters[0].since = Some(day("2026-11-17"));
+    let measures = Selection { datasets: DATASETS.to_vec(), ..Selection::default() };
+    rig.pass_with(measures).await;
+    let line = contract(&rig).await;
+    assert_eq!((line.state, line.last_success_at), (SeriesState::Waiting, None));
+    assert_eq!(state(&rig, CustomerDataset::Contract).await, "waiting");
+    let report = rig.pass().await;
+    assert_eq!((report.exit(), contract(&rig).await.state), (Exit::Done, SeriesState::Ok));
+    assert_eq!(state(&rig, CustomerDataset::Contract).await, "ok");
+}
+
+async fn a_contract_that_a_long_pause_puts_off_is_left_for_later(on: On) {
+    for api in [Api::V5, Api::V2026] {
+        let mut rig = rig(on, api, meter()).await;
+        rig.meters[0].since = Some(day("2026-11-17"));
+        // Everything else is there.
+        rig.pass_with(Selection { datasets: DATASETS.to_vec(), ..Selection::default() }).await;
+        let service = if api == Api::V5 { Service::Contracts } else { Service::Situation };
+        let once = Match { service: Some(service), calls: vec![1], ..Match::default() };
+        let throttled = Action::Throttle { form: Form::RetryAfter, seconds: 3_600 };
+        rig.simulator.set_faults(Faults::none().with(once, throttled));
+        let calls = u64::try_from(calls_of(api)).unwrap();
+        for _ in 0..2 {
+            // The second pass comes too early, and asks for nothing.
+            let report = rig.pass().await;
+            assert_eq!((report.left, report.customers[0].left, asked(&rig)), (calls, calls, 1), "{report:?}");
+            assert_eq!(report.exit(), Exit::TryLater);
+            let Ended::Until(until) = Ended::of(&report) else { panic!("{report:?}") };
+            assert!((3_500..3_700).contains(&(until - rig.clock_now_ms() / 1_000)), "{until}");
+            let line = contract(&rig).await;
+            assert_eq!((line.state, line.last_success_at), (SeriesState::Waiting, None));
+            assert_eq!(line.message, Some(report.interruptions[0].message.clone()));
+        }
+        rig.advance(61);
+        let report = rig.pass().await;
+        assert_eq!((report.left, report.exit(), Ended::of(&report)), (0, Exit::Done, Ended::Well));
+        assert_eq!((contract(&rig).await.state, contract(&rig).await.message), (SeriesState::Ok, None));
+    }
+}
+
+async fn what_the_budget_does_not_carry_of_customers_is_left_for_later(on: On) {
+    let mut rig = rig(on, Api::V5, meter()).await;
+    rig.meters[0].since = Some(day("2026-11-17"));
+    rig.pass().await;
+    for _ in 0..7 {
+        rig.next_morning(8, 30);
+        rig.pass_with(Selection { datasets: DATASETS.to_vec(), ..Selection::default() }).await;
+    }
+    // A week later it is due again, and nothing else is; nor is there a call for it.
+    let used = rig.simulator.log().len() + asked(&rig) + usize::try_from(rig.tokens()).unwrap();
+    rig.limits.per_day = Some(1);
+    let report = rig.pass().await;
+    let spent = rig.simulator.log().len() + asked(&rig) + usize::try_from(rig.tokens()).unwrap();
+    assert_eq!((report.left, report.customers[0].left, spent), (1, 1, used), "{report:?}");
+    assert_eq!((report.exit(), contract(&rig).await.state), (Exit::TryLater, SeriesState::Waiting));
+    assert!(report.interruptions[0].message.contains("budget of the day"), "{report:?}");
+    let Ended::Until(until) = Ended::of(&report) else { panic!("{report:?}") };
+    assert!(until > rig.clock_now_ms() / 1_000);
+    rig.limits.per_day = None;
+    let report = rig.pass().await;
+    assert_eq!((report.left, asked(&rig), contract(&rig).await.state), (0, 2, SeriesState::Ok));
+}
+
+/// Holds the first answer of a service back until something else was done.
+#[derive(Debug)]
+struct HeldBack {
+    inner: InMemory,
+    service: &'static str,
+    arrived: Notify,
+    goes_on: Notify,
+}
+
+#[async_trait]
+impl Transport for HeldBack {
+    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+        let answer = self.inner.send(request).await;
+        if request.url.path().contains(self.service) {
+            self.arrived.notify_one();
+            self.goes_on.notified().await;
+        }
+        answer
+    }
+}
+
+/// Only a server has several instances; how a file's one process reacts to the same is the engine's own.
+#[tokio::test]
+async fn what_another_instance_was_told_meanwhile_stands() {
+    for (api, service) in
+        [(Api::V5, Service::Contracts), (Api::V2026, Service::Situation), (Api::V2026, Service::Metering)]
+    {
+        let mut rig = rig(On::Server, api, meter()).await;
+        rig.meters[0].since = Some(day("2026-11-17"));
+        let held = Arc::new(HeldBack {
+            inner: InMemory(rig.simulator.clone()),
+            service: service.path(),
+            arrived: Notify::new(),
+            goes_on: Notify::new(),
+        });
+        rig.transport = Some(Arc::<HeldBack>::clone(&held));
+        let other = async {
+            held.arrived.notified().await;
+            // The lease was over, and another instance took it, was refused, and gave it back.
+            rig.run("UPDATE series SET held_by = NULL, held_until_ms = NULL, state = 1, code = 'theirs', seen = seen + 2 WHERE dataset = 8")
+                .await;
+            held.goes_on.notify_one();
+        };
+        let (report, ()) = tokio::join!(rig.pass(), other);
+        let line = contract(&rig).await;
+        assert_eq!((line.state, line.code.as_deref()), (SeriesState::Suspended, Some("theirs")), "{api}");
+        assert_eq!(
+            rig.rows("SELECT prm FROM contract JOIN meter ON meter.id = meter".to_owned()).await,
+            [""; 0],
+            "{api}"
+        );
+        // It is no business of this pass any more, and its measures are there.
+        assert_eq!((report.left, report.customers[0].answered), (0, false), "{api}: {report:?}");
+        assert_eq!(rig.status(&prm(METER), Dataset::DailyConsumption).await.state, SeriesState::Ok);
+        assert_eq!(rig.rows("SELECT 'held' FROM series WHERE held_by IS NOT NULL".to_owned()).await, [""; 0]);
+    }
 }
 
 #[tokio::test]

@@ -210,7 +210,7 @@ async fn journey_of_a_browser(
         return Err(Trouble { exit: Exit::Usage, message });
     }
     let mut wait = Wait::new(listen, terminal.then_some(lines)).await?;
-    let limit = Duration::from_secs(60 * u64::from(args.timeout));
+    let limit = args.timeout;
     let until = desk.now() + limit;
     let mut told = format!("Open this page in the browser of whoever holds the contract:\n\n  {url}\n\n");
     if let Some(address) = wait.address() {
@@ -236,13 +236,14 @@ async fn journey_of_a_browser(
 
 /// Takes an address that was pasted, of a journey that may have begun in another process.
 async fn pasted_answer(args: &AuthorizeArgs, desk: &mut Desk<'_>, pasted: &str) -> Result<Ended, Trouble> {
-    let Some(expected) = consent::journey_of(pasted) else {
-        // Without a state it is either no such address at all or not of this journey.
+    // It is no such address at all, only a part of one, or of no journey of ours.
+    let stray = || {
         let failed = consent::read_redirect(pasted, &Expected::kept(String::new())).err();
-        return Ok(Ended::Failed(failed.unwrap_or(Failed::OtherState)));
+        Ended::Failed(failed.unwrap_or(Failed::OtherState))
     };
+    let Some(expected) = consent::journey_of(pasted) else { return Ok(stray()) };
     let Some(journey) = desk.journey(expected.digest()).await? else { return Ok(Ended::Stopped { number: None }) };
-    let Some(journey) = journey else { return Ok(Ended::Failed(Failed::OtherState)) };
+    let Some(journey) = journey else { return Ok(stray()) };
     desk.of_source(&journey.source)?;
     if journey.answered_at.is_none() && desk.now().timestamp() - journey.begun_at > VALID_SECONDS {
         return Ok(Ended::Failed(Failed::Expired));

@@ -127,7 +127,7 @@ impl Ended {
 /// The exit code of a journey that failed.
 fn exit_of(failed: &Failed) -> Exit {
     match failed {
-        Failed::NotTheRedirect | Failed::OtherState | Failed::Used => Exit::Usage,
+        Failed::NotTheRedirect | Failed::CutOff | Failed::OtherState | Failed::Used => Exit::Usage,
         Failed::NoState(failed) => exit_of(failed),
         Failed::NotCompleted | Failed::Enedis => Exit::TryLater,
         Failed::NotAccepted(_) => Exit::Configuration,
@@ -254,6 +254,7 @@ mod tests {
             exits,
             [
                 ("consent_address", Exit::Usage),
+                ("consent_cut_off", Exit::Usage),
                 ("consent_state", Exit::Usage),
                 ("consent_no_state", Exit::Failed),
                 ("consent_used", Exit::Usage),

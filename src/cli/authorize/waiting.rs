@@ -110,7 +110,12 @@ impl<'w> Wait<'w> {
                     let read = read_redirect(&format!("?{}", visit.query), expected);
                     visit.say(page(&read));
                     match read {
-                        Err(failed @ (Failed::OtherState | Failed::NotTheRedirect | Failed::NoState(_))) => {
+                        Err(
+                            failed @ (Failed::OtherState
+                            | Failed::CutOff
+                            | Failed::NotTheRedirect
+                            | Failed::NoState(_)),
+                        ) => {
                             tracing::warn!(code = failed.code(), "a browser came back with something else: {failed}");
                             stray = said_by(failed).or(stray);
                         }
@@ -125,6 +130,7 @@ impl<'w> Wait<'w> {
                         // What was cut off can be pasted once more.
                         Err(
                             failed @ (Failed::OtherState
+                            | Failed::CutOff
                             | Failed::NotTheRedirect
                             | Failed::NoState(_)
                             | Failed::NoMeter),

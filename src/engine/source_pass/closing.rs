@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::SourcePass;
 use crate::domain::{CustomerDataset, Dataset, Prm, SeriesState};
 use crate::engine::report::{CustomerReport, DatasetReport, MeterReport, Stop};
-use crate::engine::{Report, serving};
+use crate::engine::{Report, customers, serving};
 use crate::source::catalogue;
-use crate::store::{Effect, StoreError};
+use crate::store::{CustomerFacts, Effect, StoreError};
 
 impl SourcePass<'_> {
     /// Stores how each series stands and sums up.
@@ -20,7 +20,11 @@ impl SourcePass<'_> {
             *left.entry(call.series).or_default() += 1;
         }
         let waiting: BTreeSet<usize> = left.keys().copied().collect();
-        self.report.left = u64::try_from(self.queue.len()).unwrap_or_default();
+        let errands = self.errands.left();
+        let of_errands: BTreeMap<usize, u64> =
+            errands.iter().map(|index| (*index, self.calls_of_errand(*index))).collect();
+        self.report.left = u64::try_from(self.queue.len()).unwrap_or_default() + of_errands.values().sum::<u64>();
+        self.put_off_errands(&errands).await?;
         let effects: Vec<Effect> =
             (0..self.knowledge.series.len()).filter_map(|index| self.fares(index, waiting.contains(&index))).collect();
         let mut effects = self.still_true(effects).await?;
@@ -46,7 +50,7 @@ impl SourcePass<'_> {
         }
         self.report.interruptions.extend(self.interruption.clone());
         self.report.meters = self.meters(&left).await?;
-        self.report.customers = self.customers().await?;
+        self.report.customers = self.customers(&of_errands).await?;
         Ok(self.report)
     }
 
@@ -109,8 +113,32 @@ impl SourcePass<'_> {
         Some((code, advice))
     }
 
-    /// How what was to be asked about customers stands.
-    async fn customers(&self) -> Result<Vec<CustomerReport>, StoreError> {
+    /// The calls that something about a customer takes, by its place.
+    fn calls_of_errand(&self, index: usize) -> u64 {
+        let about = self.knowledge.customers.get(index).map(|facts| facts.about);
+        let calls = about.map_or(1, |about| customers::calls(self.active, about));
+        u64::try_from(calls.max(1)).unwrap_or(u64::MAX)
+    }
+
+    /// Stores that what was to be asked about customers waits, as series of measures do ([`Self::fares`]).
+    async fn put_off_errands(&mut self, left: &BTreeSet<usize>) -> Result<(), StoreError> {
+        if self.report.stopped {
+            return Ok(());
+        }
+        let (message, not_before) = (self.interruption.as_ref().map(|i| i.message.clone()), self.opens_at());
+        let waits = |facts: &&CustomerFacts| match facts.state {
+            SeriesState::Ok => true,
+            // On a server each write tells the other instances that it has changed.
+            SeriesState::Waiting => facts.not_before != not_before,
+            SeriesState::Suspended | SeriesState::NotOffered | SeriesState::Failing => false,
+        };
+        let waiting: Vec<CustomerFacts> =
+            left.iter().filter_map(|index| self.knowledge.customers.get(*index)).filter(waits).cloned().collect();
+        self.engine.store.put_off(&waiting, message, not_before).await
+    }
+
+    /// How what was to be asked about customers stands, with the calls that are left of it.
+    async fn customers(&self, left: &BTreeMap<usize, u64>) -> Result<Vec<CustomerReport>, StoreError> {
         if self.chosen.customers.is_empty() {
             return Ok(Vec::new());
         }
@@ -121,18 +149,16 @@ impl SourcePass<'_> {
             .filter(|facts| self.chosen.customers.contains_key(&(facts.meter, facts.about)))
             .map(|facts| (&facts.prm, facts.about))
             .collect();
-        let answered: BTreeSet<(&Prm, CustomerDataset)> = self
-            .errands
-            .answered
-            .iter()
-            .filter_map(|index| self.knowledge.customers.get(*index))
-            .map(|facts| (&facts.prm, facts.about))
-            .collect();
+        let key = |index: &usize| self.knowledge.customers.get(*index).map(|facts| (&facts.prm, facts.about));
+        let answered: BTreeSet<(&Prm, CustomerDataset)> = self.errands.answered.iter().filter_map(key).collect();
+        let left: BTreeMap<(&Prm, CustomerDataset), u64> =
+            left.iter().filter_map(|(index, calls)| Some((key(index)?, *calls))).collect();
         let lines = self.engine.store.customers().await?;
         let lines = lines.into_iter().filter(|line| own.contains(&(&line.prm, line.about)));
         Ok(lines
             .map(|line| CustomerReport {
                 answered: answered.contains(&(&line.prm, line.about)),
+                left: left.get(&(&line.prm, line.about)).copied().unwrap_or_default(),
                 prm: line.prm,
                 name: line.name,
                 source: line.source,

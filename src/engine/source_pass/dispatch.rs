@@ -76,13 +76,24 @@ impl SourcePass<'_> {
         if self.used_up.is_empty() {
             return None;
         }
-        let (pool, history) = (self.pool_of(call), is_history(call));
+        self.holds_back(self.pool_of(call), is_history(call))
+    }
+
+    /// The same for what is asked about a customer, by its place: what is known already is asked again whenever there is
+    /// time, and leaves to the newest days what is kept free for them.
+    pub(super) fn errand_used_up(&self, index: usize) -> Option<&UsedUp> {
+        let again = self.knowledge.customers.get(index).is_some_and(|facts| facts.last_success_at.is_some());
+        self.holds_back(Pool::Live, again)
+    }
+
+    fn holds_back(&self, pool: Pool, history: bool) -> Option<&UsedUp> {
         self.used_up.iter().find(|counter| counter.pool == pool && (history || !counter.history))
     }
 
     /// Ends the pass where everything that is left waits for the budget; whether it does.
     pub(super) fn ends_for_budget(&mut self) -> bool {
-        let blocking = self.queue.iter().filter_map(|call| self.used_up_for(*call));
+        let errands = self.errands.queue().iter().filter_map(|index| self.errand_used_up(*index));
+        let blocking = self.queue.iter().filter_map(|call| self.used_up_for(*call)).chain(errands);
         let Some((until, message)) =
             blocking.min_by_key(|counter| counter.until_ms).map(|counter| (counter.until_ms, counter.message.clone()))
         else {

@@ -21,6 +21,9 @@ pub const PAGE: &str = "https://mon-compte-particulier.enedis.fr";
 /// Where the page of the sandbox was last known to be; nothing public says so today.
 pub const SANDBOX_PAGE: &str = "https://ext.hml.api.enedis.fr";
 
+/// The random digits of a state; one more character follows.
+const RANDOM_DIGITS: usize = 32;
+
 /// What ties the browser that comes back to the one that was sent: unguessable, good for one journey.
 pub struct State(SecretString);
 
@@ -42,6 +45,12 @@ impl State {
         let usual = Self::of(random);
         let text = usual.0.expose_secret().trim_end_matches('x');
         Self(SecretString::from(format!("{text}{}", customer % 10)))
+    }
+
+    /// Whether that may be the beginning of a state: what is kept of one knows only the whole.
+    fn is_part(given: Option<&str>) -> bool {
+        let given = given.unwrap_or_default();
+        given.len() <= RANDOM_DIGITS && given.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     }
 
     /// What is kept of it.
@@ -180,7 +189,12 @@ pub enum Failed {
     /// Nothing of what Enedis sends is there.
     #[error("this is not the address to which Enedis sent the browser; paste all of it, from http to its end")]
     NotTheRedirect,
-    /// The state is missing or not the one that was sent.
+    /// The state is missing or only a part of one.
+    #[error(
+        "the address is cut off: its state is missing, or not all of it is there; paste all of it, from http to its end. The journey is as open as before"
+    )]
+    CutOff,
+    /// The state is not the one that was sent.
     #[error(
         "the answer does not belong to this journey: its state is another one. It may be an old one, or somebody else's; begin anew and use the page that opens then"
     )]
@@ -225,9 +239,10 @@ pub enum Failed {
 impl Failed {
     /// One of each, for the catalogue.
     #[must_use]
-    pub fn every() -> [Self; 11] {
+    pub fn every() -> [Self; 12] {
         [
             Self::NotTheRedirect,
+            Self::CutOff,
             Self::OtherState,
             Self::NoState(Box::new(Self::Refused)),
             Self::Used,
@@ -246,6 +261,7 @@ impl Failed {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotTheRedirect => "consent_address",
+            Self::CutOff => "consent_cut_off",
             Self::OtherState => "consent_state",
             Self::NoState(_) => "consent_no_state",
             Self::Used => "consent_used",
@@ -321,7 +337,10 @@ pub fn read_redirect(text: &str, state: &Expected) -> Result<Given, Failed> {
         (None, Some(failed)) if pairs.iter().all(|(key, _)| key != "state") => {
             return Err(Failed::NoState(Box::new(failed)));
         }
-        _ => return Err(Failed::OtherState),
+        (given, _) => {
+            let once = pairs.iter().filter(|(key, _)| key == "state").count() < 2;
+            return Err(if once && State::is_part(given) { Failed::CutOff } else { Failed::OtherState });
+        }
     }
     if let Some(meters) = get("usage_point_id") {
         let prms: Result<Vec<Prm>, _> = meters.split([';', ',']).map(|prm| prm.trim().parse()).collect();

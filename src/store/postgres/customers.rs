@@ -9,8 +9,8 @@ use super::facts::{Asked, prm_of, series_state};
 use super::types::{Date, Stamp, day, i2, i4, seconds};
 use super::{offpeak, sql};
 use crate::domain::contract::{Contracts, Term};
-use crate::domain::{CustomerDataset, Day, Direction, paris};
-use crate::store::customer::cells;
+use crate::domain::{CustomerDataset, Day, Direction, SeriesState, paris};
+use crate::store::customer::{cells, fares};
 use crate::store::{
     Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, MeterId, SourceId, StoreError,
 };
@@ -53,7 +53,7 @@ pub(super) async fn facts(link: &mut Link, asked: &Asked) -> Result<Vec<Customer
             name,
             about: about_of(dataset)?,
             source: SourceId(source.into()),
-            state: series_state(state)?,
+            state: fares(series_state(state)?, seconds(last_success_at)),
             code,
             not_before,
             last_success_at: seconds(last_success_at),
@@ -98,7 +98,7 @@ pub(super) async fn status(link: &mut Link) -> Result<Vec<CustomerStatus>, Store
             name,
             source,
             about: about_of(dataset)?,
-            state: series_state(state)?,
+            state: fares(series_state(state)?, seconds(last_success_at)),
             code,
             message,
             last_success_at: seconds(last_success_at),
@@ -108,8 +108,23 @@ pub(super) async fn status(link: &mut Link) -> Result<Vec<CustomerStatus>, Store
     Ok(all)
 }
 
-/// Keeps what was said of a customer, and how that dataset fares now. The counter of its row from then on.
-pub(super) async fn keep(link: &mut Link, update: &CustomerUpdate) -> Result<i64, StoreError> {
+/// Keeps what was said of a customer, and how that dataset fares now. The counter of its row from then on. `earlier` is
+/// what an attempt came to whose end nobody knows.
+pub(super) async fn keep(link: &mut Link, update: &CustomerUpdate, earlier: Option<&i64>) -> Result<i64, StoreError> {
+    let meets = link.query_as(sql::CUSTOMER_MEETS).bind(i4(update.meter.0)).bind(i2(update.about.id()));
+    let meets: Option<(Option<i64>, i64)> = meets.fetch_optional(&mut link.conn).await?;
+    let Some((held_by, seen)) = meets else { return Err(StoreError::Superseded) };
+    // What was kept has given the lease back.
+    if let Some(kept) = earlier.filter(|kept| **kept == seen) {
+        return Ok(*kept);
+    }
+    let is_ours = match update.lease {
+        Some(lease) => held_by == Some(lease.0),
+        None => seen == update.seen,
+    };
+    if !is_ours {
+        return Err(StoreError::Superseded);
+    }
     match &update.content {
         Some(CustomerContent::Contracts(contracts)) => keep_contracts(link, update, contracts).await?,
         Some(personal) => keep_personal(link, update, personal).await?,
@@ -125,9 +140,40 @@ pub(super) async fn keep(link: &mut Link, update: &CustomerUpdate) -> Result<i64
         .bind(update.content.as_ref().map(|_| Stamp(update.asked_at)))
         .bind(i4(update.meter.0))
         .bind(i2(update.about.id()))
-        .bind(update.lease.map(|lease| lease.0));
+        .bind(update.lease.is_some());
     let seen: Option<(i64,)> = state.fetch_optional(&mut link.conn).await?;
     Ok(seen.map_or(0, |(seen,)| seen))
+}
+
+/// Notes that datasets wait, but for those of which others know more by now.
+pub(super) async fn put_off(
+    link: &mut Link,
+    waiting: &[CustomerFacts],
+    message: Option<&str>,
+    not_before: Option<i64>,
+) -> Result<(), StoreError> {
+    let rows: BTreeMap<(i32, i16), i64> =
+        waiting.iter().map(|facts| ((i4(facts.meter.0), i2(facts.about.id())), facts.seen)).collect();
+    let (meters, datasets): (Vec<i32>, Vec<i16>) = rows.keys().copied().unzip();
+    link.query(sql::SERIES_LOCK)
+        .bind(meters.clone())
+        .bind(datasets.clone())
+        .bind(Vec::<i32>::new())
+        .bind(Vec::<i16>::new())
+        .bind(None::<i64>)
+        .execute(&mut link.conn)
+        .await?;
+    link.query(sql::SERIES_STATES)
+        .bind(meters)
+        .bind(datasets)
+        .bind(vec![i2(SeriesState::Waiting.id()); rows.len()])
+        .bind(vec![None::<String>; rows.len()])
+        .bind(vec![message.map(str::to_owned); rows.len()])
+        .bind(vec![not_before; rows.len()])
+        .bind(rows.into_values().map(Some).collect::<Vec<_>>())
+        .execute(&mut link.conn)
+        .await?;
+    Ok(())
 }
 
 async fn keep_contracts(link: &mut Link, update: &CustomerUpdate, contracts: &Contracts) -> Result<(), StoreError> {

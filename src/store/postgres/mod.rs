@@ -56,10 +56,10 @@ use self::facts::Asked;
 use self::skew::Skew;
 use self::transaction::{Kind, Patience, Work};
 use super::{
-    Answer, Answered, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerStatus, CustomerUpdate,
-    Effect, Facts, Finding, Forget, Forgotten, ForgottenMeter, HeldValues, Journey, KEPT_DAYS, KeptAnswer, MeterId,
-    Mode, NewCall, NotKept, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store,
-    StoreError, Switch, Tallied, UnclearHours, Warning, Window,
+    Answer, Answered, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerFacts, CustomerStatus,
+    CustomerUpdate, Effect, Facts, Finding, Forget, Forgotten, ForgottenMeter, HeldValues, Journey, KEPT_DAYS,
+    KeptAnswer, MeterId, Mode, NewCall, NotKept, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent,
+    Spoilt, Store, StoreError, Switch, Tallied, UnclearHours, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::clock::Clock;
@@ -305,7 +305,22 @@ impl Store for PostgresStore {
     }
 
     async fn keep(&self, update: CustomerUpdate) -> Result<i64, StoreError> {
-        self.write(update, |link, (_, update), _| Box::pin(customers::keep(link, update))).await
+        self.write(update, |link, (_, update), earlier| Box::pin(customers::keep(link, update, earlier))).await
+    }
+
+    async fn put_off(
+        &self,
+        waiting: &[CustomerFacts],
+        message: Option<String>,
+        not_before: Option<i64>,
+    ) -> Result<(), StoreError> {
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        self.write((waiting.to_vec(), message, not_before), |link, (_, (waiting, message, not_before)), _| {
+            Box::pin(customers::put_off(link, waiting, message.as_deref(), *not_before))
+        })
+        .await
     }
 
     async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError> {

@@ -173,8 +173,8 @@ statements! {
 
     // More of setting up.
     SERIES_PUT =
-        "INSERT INTO series (meter, dataset, source, configured, position)
-         SELECT m.id, w.dataset, m.source, true, w.position
+        "INSERT INTO series (meter, dataset, source, configured, position, state)
+         SELECT m.id, w.dataset, m.source, true, w.position, CASE WHEN w.dataset > 7 THEN 4 ELSE 0 END
          FROM unnest($1::text[], $2::int2[], $3::int4[]) w(prm, dataset, position)
          JOIN meter m ON m.prm = w.prm LEFT JOIN series s ON s.meter = m.id AND s.dataset = w.dataset
          WHERE s.meter IS NULL OR NOT s.configured OR s.position <> w.position
@@ -668,12 +668,14 @@ statements! {
         "SELECT m.prm, m.name, o.name, s.dataset, s.state, s.code, s.message, s.last_success_at, s.not_before
          FROM series s JOIN meter m ON m.id = s.meter JOIN source o ON o.id = s.source
          WHERE s.configured AND s.dataset > 7 ORDER BY m.position, m.id, s.position, s.dataset";
-    /// A lease that is another's by now stays.
+    /// Who holds it and what is known of it; nobody else may touch it until this is done.
+    CUSTOMER_MEETS = "SELECT held_by, seen FROM series WHERE meter = $1 AND dataset = $2 FOR NO KEY UPDATE";
+    /// Who took no lease does not end another's.
     CUSTOMER_STATE =
         "UPDATE series SET source = $1, state = $2, code = $3, message = $4, not_before = $5,
              last_success_at = coalesce($6::timestamptz, last_success_at), seen = seen + 1,
-             held_by = CASE WHEN held_by IS DISTINCT FROM $9 THEN held_by END,
-             held_until_ms = CASE WHEN held_by IS DISTINCT FROM $9 THEN held_until_ms END
+             held_by = CASE WHEN NOT $9 THEN held_by END,
+             held_until_ms = CASE WHEN NOT $9 THEN held_until_ms END
          WHERE meter = $7 AND dataset = $8 RETURNING seen";
     FLOORS =
         "SELECT DISTINCT ON (meter, direction) meter, direction, activated_on FROM contract

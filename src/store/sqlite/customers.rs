@@ -7,8 +7,8 @@ use sqlx::SqliteConnection;
 use super::facts::{prm_of, series_state};
 use super::{offpeak, sql};
 use crate::domain::contract::{Contracts, Term};
-use crate::domain::{CustomerDataset, Day, Direction, paris};
-use crate::store::customer::cells;
+use crate::domain::{CustomerDataset, Day, Direction, SeriesState, paris};
+use crate::store::customer::{cells, fares};
 use crate::store::{
     Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, MeterId, SourceId, StoreError,
 };
@@ -41,7 +41,7 @@ pub(super) async fn facts(conn: &mut SqliteConnection) -> Result<Vec<CustomerFac
             name,
             about: about_of(dataset)?,
             source: SourceId(source),
-            state: series_state(state)?,
+            state: fares(series_state(state)?, last_success_at),
             code,
             not_before,
             last_success_at,
@@ -85,7 +85,7 @@ pub(super) async fn status(conn: &mut SqliteConnection) -> Result<Vec<CustomerSt
             name,
             source,
             about: about_of(dataset)?,
-            state: series_state(state)?,
+            state: fares(series_state(state)?, last_success_at),
             code,
             message,
             last_success_at,
@@ -113,6 +113,27 @@ pub(super) async fn keep(conn: &mut SqliteConnection, update: &CustomerUpdate) -
         .bind(update.about.id())
         .execute(conn)
         .await?;
+    Ok(())
+}
+
+/// Notes that datasets wait.
+pub(super) async fn put_off(
+    conn: &mut SqliteConnection,
+    waiting: &[CustomerFacts],
+    message: Option<&str>,
+    not_before: Option<i64>,
+) -> Result<(), StoreError> {
+    for facts in waiting {
+        sqlx::query(sql::SERIES_STATE)
+            .bind(SeriesState::Waiting.id())
+            .bind(None::<String>)
+            .bind(message)
+            .bind(not_before)
+            .bind(facts.meter.0)
+            .bind(facts.about.id())
+            .execute(&mut *conn)
+            .await?;
+    }
     Ok(())
 }
 

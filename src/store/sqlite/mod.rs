@@ -54,10 +54,10 @@ use self::connect::{Access, Connection, End, Work};
 use super::lock::ProcessLock;
 use super::owner;
 use super::{
-    Answer, Answered, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerStatus, CustomerUpdate,
-    Effect, Facts, Forget, Forgotten, HeldValues, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall, NotKept, Pause,
-    Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError, Switch, Tallied,
-    UnclearHours, Warning, Window,
+    Answer, Answered, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerFacts, CustomerStatus,
+    CustomerUpdate, Effect, Facts, Forget, Forgotten, HeldValues, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall,
+    NotKept, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError, Switch,
+    Tallied, UnclearHours, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::domain::reconcile::DayThreefold;
@@ -269,6 +269,19 @@ impl Store for SqliteStore {
         self.read(move |conn| Box::pin(facts::facts(conn, failed_since))).await
     }
 
+    // One process at a time writes, and it knows what there is to know.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn counters(&self, _: &[(MeterId, Dataset)]) -> Result<BTreeMap<(MeterId, Dataset), i64>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn apply_known(&self, effects: Vec<Effect>, _: BTreeMap<(MeterId, Dataset), i64>) -> Result<(), StoreError> {
+        self.apply(effects).await
+    }
+
     fn patient(self: Arc<Self>) -> Arc<dyn Store> {
         self
     }
@@ -318,6 +331,22 @@ impl Store for SqliteStore {
                 customers::keep(conn, &update).await?;
                 Ok(0)
             })
+        })
+        .await
+    }
+
+    async fn put_off(
+        &self,
+        waiting: &[CustomerFacts],
+        message: Option<String>,
+        not_before: Option<i64>,
+    ) -> Result<(), StoreError> {
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let waiting = waiting.to_vec();
+        self.write(move |conn| {
+            Box::pin(async move { customers::put_off(conn, &waiting, message.as_deref(), not_before).await })
         })
         .await
     }

@@ -70,7 +70,8 @@ statements! {
     METER_IDS = "SELECT id, prm, source, configured FROM meter";
     METER_LEAVES = "UPDATE meter SET configured = 0 WHERE id = ?1";
     SERIES_PUT =
-        "INSERT INTO series (meter, dataset, source, configured, position) VALUES (?1, ?2, ?3, 1, ?4)
+        "INSERT INTO series (meter, dataset, source, configured, position, state)
+         VALUES (?1, ?2, ?3, 1, ?4, CASE WHEN ?2 > 7 THEN 4 ELSE 0 END)
          ON CONFLICT (meter, dataset) DO UPDATE SET configured = 1, position = excluded.position
          WHERE configured <> 1 OR position <> excluded.position";
     CONSENT_CLEAR =

@@ -10,12 +10,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use linkyd::budget::Limits;
 use linkyd::clock::Clock;
+use linkyd::domain::reconcile::DayThreefold;
 use linkyd::domain::{Dataset, Day, Direction};
 use linkyd::source::Pool;
 use linkyd::store::{
-    Answer, Answered, Authorisation, Brought, CallEnd, Committed, CustomerStatus, CustomerUpdate, Effect, Facts,
-    Journey, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Store, StoreError,
-    Switch, Warning, Window,
+    Answer, Answered, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerFacts, CustomerStatus,
+    CustomerUpdate, Effect, Facts, HeldValues, Journey, KeptAnswer, MeterId, NewCall, NotKept, Pause, Reserved,
+    SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError, Switch, Tallied, UnclearHours,
+    Warning, Window,
 };
 use tokio::sync::Notify;
 
@@ -206,6 +208,65 @@ impl Store for Watched {
 
     async fn keep(&self, update: CustomerUpdate) -> Result<i64, StoreError> {
         self.inner.keep(update).await
+    }
+
+    fn keep_answers(&self, days: i32) {
+        self.inner.keep_answers(days);
+    }
+
+    async fn kept_series(&self) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
+        let _busy = self.busy();
+        self.inner.kept_series().await
+    }
+
+    async fn kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<KeptAnswer>, StoreError> {
+        let _busy = self.busy();
+        self.inner.kept(meter, dataset).await
+    }
+
+    async fn not_kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<NotKept>, StoreError> {
+        let _busy = self.busy();
+        self.inner.not_kept(meter, dataset).await
+    }
+
+    async fn restore(&self, again: Answer, spoilt: Vec<Spoilt>) -> Result<Committed, StoreError> {
+        let _busy = self.busy();
+        self.inner.restore(again, spoilt).await
+    }
+
+    async fn closed_calls(&self) -> Result<Vec<ClosedCall>, StoreError> {
+        let _busy = self.busy();
+        self.inner.closed_calls().await
+    }
+
+    async fn unclear_hours(&self, meter: Option<MeterId>) -> Result<Vec<UnclearHours>, StoreError> {
+        let _busy = self.busy();
+        self.inner.unclear_hours(meter).await
+    }
+
+    async fn held_values(&self, meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {
+        let _busy = self.busy();
+        self.inner.held_values(meter, dataset).await
+    }
+
+    async fn energy_of_days(&self, first: Day) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {
+        let _busy = self.busy();
+        self.inner.energy_of_days(first).await
+    }
+
+    async fn call_tally(&self, after: CallId) -> Result<Tallied, StoreError> {
+        let _busy = self.busy();
+        self.inner.call_tally(after).await
+    }
+
+    async fn put_off(
+        &self,
+        waiting: &[CustomerFacts],
+        message: Option<String>,
+        not_before: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let _busy = self.busy();
+        self.inner.put_off(waiting, message, not_before).await
     }
 
     async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError> {

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use linkyd::budget::Limits;
+use linkyd::domain::reconcile::DayThreefold;
 use linkyd::domain::{Dataset, Day, Direction, SeriesState};
 use linkyd::simulator::{MeterSpec, World};
 use linkyd::source::Pool;
 use linkyd::store::{
-    Answer, Answered, Asks, Authorisation, Brought, CallEnd, CallId, Committed, CustomerStatus, CustomerUpdate, Effect,
-    Facts, Journey, LEASE_MS, Lease, MeterId, NewCall, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus,
-    Spent, Store, StoreError, Switch, Warning, Window,
+    Answer, Answered, Asks, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerFacts,
+    CustomerStatus, CustomerUpdate, Effect, Facts, HeldValues, Journey, KeptAnswer, LEASE_MS, Lease, MeterId, NewCall,
+    NotKept, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError, Switch,
+    Tallied, UnclearHours, Warning, Window,
 };
 
 use super::{Rig, at, prm};
@@ -241,6 +243,55 @@ impl Store for Shared {
 
     async fn keep(&self, update: CustomerUpdate) -> Result<i64, StoreError> {
         self.inner.keep(update).await
+    }
+
+    fn keep_answers(&self, days: i32) {
+        self.inner.keep_answers(days);
+    }
+
+    async fn kept_series(&self) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
+        self.inner.kept_series().await
+    }
+
+    async fn kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<KeptAnswer>, StoreError> {
+        self.inner.kept(meter, dataset).await
+    }
+
+    async fn not_kept(&self, meter: MeterId, dataset: Dataset) -> Result<Vec<NotKept>, StoreError> {
+        self.inner.not_kept(meter, dataset).await
+    }
+
+    async fn restore(&self, again: Answer, spoilt: Vec<Spoilt>) -> Result<Committed, StoreError> {
+        self.inner.restore(again, spoilt).await
+    }
+
+    async fn closed_calls(&self) -> Result<Vec<ClosedCall>, StoreError> {
+        self.inner.closed_calls().await
+    }
+
+    async fn unclear_hours(&self, meter: Option<MeterId>) -> Result<Vec<UnclearHours>, StoreError> {
+        self.inner.unclear_hours(meter).await
+    }
+
+    async fn held_values(&self, meter: MeterId, dataset: Dataset) -> Result<HeldValues, StoreError> {
+        self.inner.held_values(meter, dataset).await
+    }
+
+    async fn energy_of_days(&self, first: Day) -> Result<Vec<(String, Direction, DayThreefold)>, StoreError> {
+        self.inner.energy_of_days(first).await
+    }
+
+    async fn call_tally(&self, after: CallId) -> Result<Tallied, StoreError> {
+        self.inner.call_tally(after).await
+    }
+
+    async fn put_off(
+        &self,
+        waiting: &[CustomerFacts],
+        message: Option<String>,
+        not_before: Option<i64>,
+    ) -> Result<(), StoreError> {
+        self.inner.put_off(waiting, message, not_before).await
     }
 
     async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError> {

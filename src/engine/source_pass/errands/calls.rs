@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::super::dispatch::Line;
-use super::super::{SourcePass, millis};
+use super::super::{SourcePass, UsedUp, millis};
 use crate::domain::Api;
 use crate::engine::customers::{self, Concerns};
 use crate::engine::react;
@@ -18,8 +20,24 @@ const MOST_LINES: u32 = 5;
 pub(super) enum Called {
     Body(Vec<u8>),
     Refused(Refusal),
-    /// The budget, a rest or another instance says later, or somebody asked to stop.
+    Later(Later),
+}
+
+/// Why a call about a customer is not made, or counts for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Later {
+    /// The budget or a rest says later, or somebody asked to stop.
     NotNow,
+    /// Another instance is at it, or has been since.
+    Elsewhere,
+}
+
+/// A line of the journal for a call about a customer.
+struct Written {
+    call: CallId,
+    lease: Option<CallId>,
+    /// When it left (monotonic).
+    left: Duration,
 }
 
 impl SourcePass<'_> {
@@ -50,7 +68,10 @@ impl SourcePass<'_> {
         api: Api,
         call: CustomerCall,
     ) -> Result<Called, StoreError> {
-        let Some((line, lease, left)) = self.line_of(facts, api).await? else { return Ok(Called::NotNow) };
+        let Written { call: line, lease, left } = match self.line_of(facts, api).await? {
+            Ok(written) => written,
+            Err(later) => return Ok(Called::Later(later)),
+        };
         let token = self.tokens.in_hand();
         let number = self.tokens.number();
         let hold = |keep| lease.map(|token| Lease { token, keep });
@@ -58,13 +79,13 @@ impl SourcePass<'_> {
             |keep, status, code, duration_ms| CallEnd { call: line, lease: hold(keep), status, code, duration_ms };
         let Some(request) = self.active.source.ask_customer(call, &facts.prm, token.as_ref()) else {
             self.engine.store.settle(react::not_made(line, hold(false)), Vec::new()).await?;
-            return Ok(Called::NotNow);
+            return Ok(Called::Later(Later::NotNow));
         };
         let result = tokio::select! {
             biased;
             result = self.active.transport.send(&request) => result,
             // Its line stays without an end, as those of all calls that are in the air when a pass is stopped.
-            () = self.stop.cancelled() => return Ok(Called::NotNow),
+            () = self.stop.cancelled() => return Ok(Called::Later(Later::NotNow)),
         };
         let took = millis(self.engine.clock.monotonic().saturating_sub(left));
         self.report.calls += 1;
@@ -81,8 +102,8 @@ impl SourcePass<'_> {
                 let closed = self.knowledge.source.closed.contains_key(call.path());
                 let open = closed.then(|| self.closed_effect(call, None));
                 let effects: Vec<Effect> = open.into_iter().collect();
-                self.end_line(facts, end(true, status, None, took), effects).await?;
-                Ok(Called::Body(body))
+                let ours = self.end_line(facts, end(true, status, None, took), effects).await?;
+                Ok(if ours { Called::Body(body) } else { Called::Later(Later::Elsewhere) })
             }
             Err(refusal) => {
                 if refusal.reaction == Reaction::Reauth {
@@ -90,37 +111,51 @@ impl SourcePass<'_> {
                 }
                 let effects = self.lessons_of_refusal(facts, call, &refusal);
                 let goes_on = customers::concerns(&refusal) != Concerns::Source;
-                self.end_line(facts, end(goes_on, status, Some(refusal.code.clone()), took), effects).await?;
+                let ours =
+                    self.end_line(facts, end(goes_on, status, Some(refusal.code.clone()), took), effects).await?;
                 if !goes_on {
-                    if !self.has_used_up_a_counter(&refusal) {
-                        self.pause(&refusal);
+                    match self.used_up_until(&refusal) {
+                        Some(until) => {
+                            let (until_ms, message) = (until.timestamp_millis(), react::message(&refusal));
+                            self.used_up.push(UsedUp { pool: Pool::Live, history: false, until_ms, message });
+                        }
+                        None => self.pause(&refusal),
                     }
-                    return Ok(Called::NotNow);
                 }
-                Ok(Called::Refused(refusal))
+                Ok(match (ours, goes_on) {
+                    (false, _) => Called::Later(Later::Elsewhere),
+                    (true, false) => Called::Later(Later::NotNow),
+                    (true, true) => Called::Refused(refusal),
+                })
             }
         }
     }
 
+    /// Ends the line of a call; whether its dataset was still ours. Where it is not, what came says nothing of the
+    /// customer any more.
     async fn end_line(
         &mut self,
         facts: &mut CustomerFacts,
         end: CallEnd,
         effects: Vec<Effect>,
-    ) -> Result<(), StoreError> {
-        match self.engine.store.settle(end, effects.clone()).await {
-            Ok(seen) => facts.seen = seen,
+    ) -> Result<bool, StoreError> {
+        let held = match self.engine.store.settle(end, effects.clone()).await {
+            Ok(seen) => {
+                facts.seen = seen;
+                true
+            }
             // Another instance asks for the same; what was learnt of the source counts all the same.
             Err(StoreError::Superseded) => {
                 self.errands.held = None;
                 self.engine.store.apply(effects.clone()).await?;
+                false
             }
             Err(error) => return Err(error),
-        }
+        };
         for effect in &effects {
             self.knowledge.learn(effect);
         }
-        Ok(())
+        Ok(held)
     }
 
     /// What a refusal teaches of the source, and the line in the log.
@@ -141,12 +176,12 @@ impl SourcePass<'_> {
             Concerns::Source => {
                 tracing::warn!(meter = %name, dataset = %facts.about, %code, "{advice}");
                 let source = self.knowledge.source.id;
-                match refusal.reaction {
-                    Reaction::RetryAt(Some(until)) if self.has_used_up_a_counter(refusal) => {
+                match self.used_up_until(refusal) {
+                    Some(until) => {
                         let (at_ms, until_ms) = (self.machine_ms(), until.timestamp_millis());
                         vec![Effect::Told { source, pool: Pool::Live, left: 0, at_ms, until_ms }]
                     }
-                    _ => vec![Effect::Source { source, state: self.rest_for(refusal) }],
+                    None => vec![Effect::Source { source, state: self.rest_for(refusal) }],
                 }
             }
             Concerns::Meter | Concerns::Passing => {
@@ -156,9 +191,12 @@ impl SourcePass<'_> {
         }
     }
 
-    /// Whether a refusal closes one counter of several: the other ones go on.
-    fn has_used_up_a_counter(&self, refusal: &Refusal) -> bool {
-        self.active.cached.is_some() && matches!(refusal.reaction, Reaction::RetryAt(Some(_)))
+    /// Until when a refusal closes one counter of several: the other ones go on.
+    fn used_up_until(&self, refusal: &Refusal) -> Option<DateTime<Utc>> {
+        match refusal.reaction {
+            Reaction::RetryAt(until) if self.active.cached.is_some() => until,
+            _ => None,
+        }
     }
 
     fn rest_for(&self, refusal: &Refusal) -> SourceState {
@@ -175,20 +213,12 @@ impl SourcePass<'_> {
         Effect::Closed { source: self.knowledge.source.id, path: call.path().to_owned(), closed }
     }
 
-    /// Writes the line of a call and waits until it may leave; `None` where that is not now. The line, its lease,
-    /// and when it leaves (monotonic).
-    async fn line_of(
-        &mut self,
-        facts: &mut CustomerFacts,
-        api: Api,
-    ) -> Result<Option<(CallId, Option<CallId>, Duration)>, StoreError> {
+    /// Writes the line of a call and waits until it may leave.
+    async fn line_of(&mut self, facts: &mut CustomerFacts, api: Api) -> Result<Result<Written, Later>, StoreError> {
         let keep = if facts.last_success_at.is_some() { self.keep_free(Pool::Live) } else { None };
         for _ in 0..MOST_LINES {
-            if self.stop.is_cancelled() {
-                return Ok(None);
-            }
-            if self.token_is_due() && self.renew_token().await?.is_none() {
-                return Ok(None);
+            if self.stop.is_cancelled() || (self.token_is_due() && self.renew_token().await?.is_none()) {
+                return Ok(Err(Later::NotNow));
             }
             let new = NewCall {
                 source: self.knowledge.source.id,
@@ -204,11 +234,11 @@ impl SourcePass<'_> {
             };
             let used_up = self.used_up.len();
             match self.reserve(&new).await? {
-                Line::Elsewhere => return Ok(None),
+                Line::Elsewhere => return Ok(Err(Later::Elsewhere)),
                 Line::Later => {
                     let rests = self.knowledge.source.state.not_before_ms.is_some_and(|at| at > self.machine_ms());
                     if self.used_up.len() > used_up || rests || self.interruption.is_some() {
-                        return Ok(None);
+                        return Ok(Err(Later::NotNow));
                     }
                     self.engine.clock.sleep_until(self.next_slot).await;
                 }
@@ -221,15 +251,17 @@ impl SourcePass<'_> {
                     if late {
                         let keep = self.errands.held.is_some();
                         let lease = lease.map(|token| Lease { token, keep });
-                        self.end_line(facts, react::not_made(call, lease), Vec::new()).await?;
+                        if !self.end_line(facts, react::not_made(call, lease), Vec::new()).await? {
+                            return Ok(Err(Later::Elsewhere));
+                        }
                         continue;
                     }
                     self.pace.sent(left);
                     self.errands.held = lease;
-                    return Ok(Some((call, lease, left)));
+                    return Ok(Ok(Written { call, lease, left }));
                 }
             }
         }
-        Ok(None)
+        Ok(Err(Later::NotNow))
     }
 }

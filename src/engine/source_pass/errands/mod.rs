@@ -12,15 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::SourcePass;
 use super::dispatch::is_history;
 use crate::decode::DecodeError;
-use crate::decode::customer::{self, Situation};
-use crate::domain::{Api, CustomerDataset, SeriesState};
+use crate::decode::customer::{self, Oddity, Situation};
+use crate::domain::{Api, CustomerDataset, Day, SeriesState};
 use crate::engine::customers::{self, Concerns, Found};
 use crate::plan::Call;
 use crate::source::catalogue;
 use crate::source::{CustomerCall, Reaction, Refusal};
 use crate::store::{CallId, CustomerContent, CustomerFacts, CustomerUpdate, MeterId, StoreError};
 
-use calls::Called;
+use calls::{Called, Later};
 
 /// Passing troubles in a row after which a pass asks no more about customers.
 const MOST_TROUBLES: u32 = 3;
@@ -40,8 +40,10 @@ pub(super) struct Errands {
     held: Option<CallId>,
     /// Passing troubles in a row.
     troubles: u32,
-    /// How often each was put off by a pause that the source asked for.
+    /// How often each was put off by the budget or by a pause that the source asked for.
     put_off: BTreeMap<usize, u32>,
+    /// Those that this pass asks no more, although they are still wanted.
+    given_up: BTreeSet<usize>,
     /// What answers about contracts and people said, for as long as another dataset of the meter is to be asked for.
     situations: BTreeMap<MeterId, Situation>,
     /// Places in the knowledge of customers of which an answer was kept.
@@ -52,6 +54,16 @@ impl Errands {
     /// Whether nothing is to be asked.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// What is still to be asked: places in the knowledge of customers.
+    pub(super) fn queue(&self) -> &[usize] {
+        &self.queue
+    }
+
+    /// What is left for a later pass, by the same.
+    pub(super) fn left(&self) -> BTreeSet<usize> {
+        self.queue.iter().chain(&self.given_up).copied().collect()
     }
 }
 
@@ -92,15 +104,16 @@ impl SourcePass<'_> {
             return None;
         }
         let of = |index: usize| self.knowledge.customers.get(index);
+        let may_fly = |index: &usize| self.errand_used_up(*index).is_none();
         let meter = next.and_then(|call| self.knowledge.series.get(call.series)).map(|series| series.meter);
         if let Some(meter) = meter.filter(|meter| self.errands.first.contains(meter)) {
             let contract = |facts: &CustomerFacts| facts.meter == meter && facts.about == CustomerDataset::Contract;
-            return self.errands.queue.iter().copied().find(|index| of(*index).is_some_and(contract));
+            return self.errands.queue.iter().copied().filter(may_fly).find(|index| of(*index).is_some_and(contract));
         }
         if next.is_some_and(|call| !is_history(call)) {
             return None;
         }
-        self.errands.queue.first().copied()
+        self.errands.queue.iter().copied().find(may_fly)
     }
 
     /// Asks everything about one dataset of one customer, and keeps it.
@@ -115,13 +128,16 @@ impl SourcePass<'_> {
         let told = self.chosen.customers.get(&(facts.meter, facts.about)).copied().unwrap_or_default();
         let mut found = Found::default();
         let pauses = self.pauses;
-        let Some(trouble) = self.ask_all(&mut facts, &mut found, told).await? else {
-            self.put_off(index, &facts, self.pauses > pauses);
-            return Ok(());
+        let trouble = match self.ask_all(&mut facts, &mut found, told).await? {
+            Asked::All(trouble) => trouble,
+            Asked::Later(later) => {
+                self.put_off(index, &facts, later, self.pauses > pauses);
+                return Ok(());
+            }
         };
         let content = found.content(facts.about);
-        let lacks = matches!(&content, Some(CustomerContent::Contracts(contracts)) if contracts.lack_hours());
-        let lacked = if lacks { self.engine.store.unclear_hours(Some(facts.meter)).await? } else { Vec::new() };
+        let unclear = content.as_ref().and_then(unclear_hours);
+        let known = if unclear.is_some() { self.unclear_texts(facts.meter).await? } else { Vec::new() };
         let mut update = CustomerUpdate {
             meter: facts.meter,
             about: facts.about,
@@ -133,6 +149,7 @@ impl SourcePass<'_> {
             message: None,
             not_before: None,
             lease: self.errands.held,
+            seen: facts.seen,
         };
         match trouble {
             Trouble::None => self.errands.troubles = 0,
@@ -166,25 +183,35 @@ impl SourcePass<'_> {
             self.errands.situations.remove(&facts.meter);
         }
         self.keep(index, update).await?;
-        // Each week brings the same answer: it is told of a contract that is another one than before.
-        if lacks && self.engine.store.unclear_hours(Some(facts.meter)).await? != lacked {
-            tracing::warn!(
-                meter = %facts.name,
-                dataset = %facts.about,
-                "the tariff has off-peak hours, or may have, and the text about them is empty: no interval gets a class"
-            );
+        // Each week brings the same answer: it is told of one that is another than before.
+        if let Some(unclear) = unclear
+            && self.unclear_texts(facts.meter).await? != known
+        {
+            tracing::warn!(meter = %facts.name, dataset = %facts.about, "{unclear}: no interval gets a class");
         }
         Ok(())
     }
 
-    /// Asks again later in this pass where the source asked for a pause: a short one is waited for, and a long one
-    /// ends the pass and is told.
-    fn put_off(&mut self, index: usize, facts: &CustomerFacts, pauses: bool) {
+    /// What the contract of a meter says of off-peak hours where nobody knows when these are. A text is told of once; an
+    /// empty one says nothing, and is told of with each contract.
+    async fn unclear_texts(&self, meter: MeterId) -> Result<Vec<(Option<Day>, String)>, StoreError> {
+        let unclear = self.engine.store.unclear_hours(Some(meter)).await?;
+        Ok(unclear.into_iter().map(|one| (one.text.is_empty().then_some(one.since), one.text)).collect())
+    }
+
+    /// Asks again later in this pass where the budget is used up or the source asked for a pause: a short one is waited
+    /// for, and a long one ends the pass and is told.
+    fn put_off(&mut self, index: usize, facts: &CustomerFacts, later: Later, pauses: bool) {
         if let Some(known) = self.knowledge.customers.get_mut(index) {
             known.seen = facts.seen;
         }
+        if later == Later::Elsewhere {
+            return;
+        }
+        let waits = pauses || self.errand_used_up(index).is_some();
         let times = self.errands.put_off.entry(index).or_default();
-        if !pauses || *times >= MOST_AGAIN {
+        if !waits || *times >= MOST_AGAIN {
+            self.errands.given_up.insert(index);
             return;
         }
         *times += 1;
@@ -197,7 +224,14 @@ impl SourcePass<'_> {
     async fn keep(&mut self, index: usize, update: CustomerUpdate) -> Result<(), StoreError> {
         let learns = update.about == CustomerDataset::Contract && update.content.is_some();
         let (meter, asked_at) = (update.meter, update.asked_at);
-        let seen = self.engine.store.keep(update.clone()).await?;
+        let seen = match self.engine.store.keep(update.clone()).await {
+            // What another instance was told meanwhile stands, and no answer of ours goes beside it.
+            Err(StoreError::Superseded) => {
+                tracing::debug!(dataset = %update.about, "another linkyd has asked for the same meanwhile");
+                return Ok(());
+            }
+            kept => kept?,
+        };
         if update.content.is_some() {
             self.errands.answered.insert(index);
         }
@@ -215,13 +249,8 @@ impl SourcePass<'_> {
         Ok(())
     }
 
-    /// Makes the calls of a dataset; `None` where it has to be left for a later pass.
-    async fn ask_all(
-        &mut self,
-        facts: &mut CustomerFacts,
-        found: &mut Found,
-        told: bool,
-    ) -> Result<Option<Trouble>, StoreError> {
+    /// Makes the calls of a dataset.
+    async fn ask_all(&mut self, facts: &mut CustomerFacts, found: &mut Found, told: bool) -> Result<Asked, StoreError> {
         let source = &self.active.source;
         let offered: Vec<(Api, &'static [CustomerCall])> = source
             .customer_apis()
@@ -244,8 +273,8 @@ impl SourcePass<'_> {
                     None
                 } else {
                     match self.call_and_read(facts, *api, *call, found).await? {
-                        None => return Ok(None),
-                        Some(read) => read.err(),
+                        Err(later) => return Ok(Asked::Later(later)),
+                        Ok(read) => read.err(),
                     }
                 };
                 let Some(refusal) = refusal else { continue };
@@ -258,14 +287,14 @@ impl SourcePass<'_> {
                 trouble.take(*call, refusal);
                 if first && concerns != Concerns::Application {
                     // The other parts are refused for the same reason, or by the same fault.
-                    return Ok(Some(trouble));
+                    return Ok(Asked::All(trouble));
                 }
             }
             if found.has(facts.about) {
-                return Ok(Some(if matches!(trouble, Trouble::NotOffered) { Trouble::None } else { trouble }));
+                return Ok(Asked::All(if matches!(trouble, Trouble::NotOffered) { Trouble::None } else { trouble }));
             }
         }
-        Ok(Some(trouble))
+        Ok(Asked::All(trouble))
     }
 
     /// Whether what a call would say was just said, for another dataset of the same meter.
@@ -296,17 +325,17 @@ impl SourcePass<'_> {
         Some(refusal.of(&facts.prm, facts.about.name()))
     }
 
-    /// Makes a call and reads its answer; `None` where it cannot be made now.
+    /// Makes a call and reads its answer.
     async fn call_and_read(
         &mut self,
         facts: &mut CustomerFacts,
         api: Api,
         call: CustomerCall,
         found: &mut Found,
-    ) -> Result<Option<Result<(), Refusal>>, StoreError> {
+    ) -> Result<Result<Result<(), Refusal>, Later>, StoreError> {
         let body = match self.call_customer(facts, api, call).await? {
-            Called::NotNow => return Ok(None),
-            Called::Refused(refusal) => return Ok(Some(Err(refusal))),
+            Called::Later(later) => return Ok(Err(later)),
+            Called::Refused(refusal) => return Ok(Ok(Err(refusal))),
             Called::Body(body) => body,
         };
         let read = match call {
@@ -319,18 +348,36 @@ impl SourcePass<'_> {
         };
         let oddities = match read {
             Ok(oddities) => oddities,
-            Err(error) => return Ok(Some(Err(unreadable(facts, error)))),
+            Err(error) => return Ok(Ok(Err(unreadable(facts, error)))),
         };
-        for oddity in oddities {
+        // What a contract says of off-peak hours is told when it is kept.
+        for oddity in oddities.into_iter().filter(|oddity| !matches!(oddity, Oddity::OffPeak(_))) {
             tracing::warn!(meter = %facts.name, dataset = %facts.about, "{oddity}");
         }
-        Ok(Some(Ok(())))
+        Ok(Ok(Ok(())))
     }
+}
+
+/// What is to be told of a contract whose off-peak hours nobody knows.
+fn unclear_hours(content: &CustomerContent) -> Option<String> {
+    let CustomerContent::Contracts(contracts) = content else { return None };
+    if contracts.lack_hours() {
+        return Some("the tariff has off-peak hours, or may have, and the text about them is empty".to_owned());
+    }
+    let hours = contracts.consumption.as_ref()?.off_peak.as_ref()?;
+    hours.hours.as_ref().err().map(|why| Oddity::OffPeak(*why).to_string())
 }
 
 fn unreadable(facts: &CustomerFacts, error: DecodeError) -> Refusal {
     tracing::error!(meter = %facts.name, dataset = %facts.about, "{error}");
     catalogue::own(error.code(), Some(200), "").of(&facts.prm, facts.about.name())
+}
+
+/// What became of the calls of a dataset.
+enum Asked {
+    All(Trouble),
+    /// Not all of them were made.
+    Later(Later),
 }
 
 /// What stands in the way of a dataset.

@@ -84,13 +84,18 @@ fn every_failure_is_told_apart() {
     for (query, failed) in [
         ("", Failed::NotTheRedirect),
         ("page=1", Failed::NotTheRedirect),
-        ("autorisation_id=1", Failed::OtherState),
-        ("autorisation_id=1&state=", Failed::OtherState),
+        ("autorisation_id=1", Failed::CutOff),
+        ("autorisation_id=1&state=", Failed::CutOff),
+        ("autorisation_id=1&state=0707070707", Failed::CutOff),
+        // All but the last character.
+        ("autorisation_id=1&state=07070707070707070707070707070707", Failed::CutOff),
+        ("autorisation_id=1&state=070707070707070707070707070707070", Failed::OtherState),
         ("autorisation_id=1&state=other", Failed::OtherState),
         ("autorisation_id=1&state=STATE&state=STATE", Failed::OtherState),
         // Another one's error is none of this journey's business.
         ("error=access_denied&state=other", Failed::OtherState),
-        ("error=access_denied&state=", Failed::OtherState),
+        ("error=access_denied&state=", Failed::CutOff),
+        ("error=access_denied&state=0707", Failed::CutOff),
         // Of one that says nothing of its journey it is told what it says.
         ("error=access_denied", Failed::NoState(Box::new(Failed::Refused))),
         ("code=500&usage_point_id=01234567890123", Failed::NoState(Box::new(Failed::Enedis))),

@@ -6,7 +6,7 @@ use sqlx::Connection as _;
 
 use super::*;
 use crate::domain::{CustomerDataset, Direction, SeriesState};
-use crate::store::{Activation, Asks, CustomerUpdate, Effect, LEASE_MS, StoreError};
+use crate::store::{Activation, Asks, CustomerFacts, CustomerUpdate, Effect, LEASE_MS, StoreError};
 
 const SPAN: (&str, &str) = ("2026-11-17", "2026-11-24");
 
@@ -69,7 +69,9 @@ async fn a_customer_is_one_callers_from_the_first_of_several_calls_to_what_is_ke
         lease,
         ..call(CURVE, span(), None)
     };
-    let (first, lease) = reserve(&rig.store, &call(facts(&rig.store).await.seen, None)).await;
+    let known = facts(&rig.store).await;
+    assert_eq!(known.state, SeriesState::Waiting, "nobody has asked yet");
+    let (first, lease) = reserve(&rig.store, &call(known.seen, None)).await;
     let end = |call| CallEnd {
         call,
         lease: lease.map(|token| Lease { token, keep: true }),
@@ -96,17 +98,39 @@ async fn a_customer_is_one_callers_from_the_first_of_several_calls_to_what_is_ke
         message: None,
         not_before: None,
         lease,
+        seen,
     };
     let kept = rig.store.keep(update.clone()).await.unwrap();
     let late = other.reserve(&call(seen, None), &LIMITS, NOW * 1000).await.unwrap();
     assert_eq!(late, Reserved::Changed);
-    reserve(&other, &call(kept, None)).await;
-    // Now it is the other's. Whoever was away meanwhile, or made no call, does not give its lease back.
+    let (third, others) = reserve(&other, &call(kept, None)).await;
+    // Now it is the other's: what somebody brings who was away meanwhile is not kept, and no lease is given back.
+    let late = CustomerUpdate { code: Some("late".into()), ..update.clone() };
     for lease in [lease, None] {
-        let seen = rig.store.keep(CustomerUpdate { lease, ..update.clone() }).await.unwrap();
-        let taken = rig.store.reserve(&call(seen, None), &LIMITS, NOW * 1000).await.unwrap();
+        let refused = rig.store.keep(CustomerUpdate { lease, ..late.clone() }).await;
+        assert!(matches!(refused, Err(StoreError::Superseded)), "{refused:?}");
+        let taken = rig.store.reserve(&call(kept, None), &LIMITS, NOW * 1000).await.unwrap();
         assert!(matches!(taken, Reserved::Taken(_)), "{taken:?}");
     }
+    // Whoever makes no call and knows everything may say something, and leaves the lease to whom it belongs.
+    let seen = rig.store.keep(CustomerUpdate { lease: None, seen: kept, ..update.clone() }).await.unwrap();
+    let taken = rig.store.reserve(&call(seen, None), &LIMITS, NOW * 1000).await.unwrap();
+    assert!(matches!(taken, Reserved::Taken(_)), "{taken:?}");
+    // What waits is noted by whom knows everything, too.
+    let wait = |seen, message: &str| {
+        let facts = CustomerFacts { seen, ..known.clone() };
+        let (store, message) = (&rig.store, Some(message.to_owned()));
+        async move { store.put_off(&[facts], message, Some(NOW)).await.unwrap() }
+    };
+    wait(kept, "late").await;
+    assert_eq!(rig.one("SELECT code FROM series WHERE dataset = 8").await, "x");
+    wait(seen, "The budget is used up").await;
+    assert_eq!(rig.one("SELECT state || message FROM series WHERE dataset = 8").await, "4The budget is used up");
+    let end = CallEnd { lease: others.map(|token| Lease { token, keep: true }), ..end(third) };
+    other.settle(end, Vec::new()).await.unwrap();
+    let answer = CustomerUpdate { lease: others, state: SeriesState::Suspended, ..update };
+    other.keep(answer).await.unwrap();
+    assert_eq!(facts(&rig.store).await.state, SeriesState::Suspended);
 }
 
 #[tokio::test]
