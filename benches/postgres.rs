@@ -226,13 +226,15 @@ async fn copy_at_once(server: &'static Server, spans: &[Span]) -> Outcome<f64> {
     Ok(rate(spans, &watch))
 }
 
-/// The store's upsert; instants travel as seconds here.
-const UPSERT: &str = "INSERT INTO load_curve (meter, direction, start, watts, kind)
-     SELECT $1, $2, to_timestamp(w.start), w.watts, w.kind
-     FROM unnest($3::int8[], $4::int4[], $5::int2[]) w(start, watts, kind)
-     ON CONFLICT (meter, direction, start) DO UPDATE SET watts = excluded.watts, kind = excluded.kind";
+/// What the store asks before it puts intervals anywhere: it copies them to where none are, and compares them
+/// where some are.
+const HELD: &str =
+    "SELECT l.start, k.minutes, l.watts, k.source FROM load_curve l JOIN interval_kind k ON k.id = l.kind
+     WHERE l.meter = $1 AND l.direction = $2 AND l.start > to_timestamp($3) AND l.start < to_timestamp($4)
+     ORDER BY l.start";
+const PUT: &str = "COPY load_curve (start, meter, watts, direction, kind) FROM STDIN (FORMAT binary)";
 
-/// The upsert by itself, without all that an answer is beside its rows; a statement a span.
+/// The upsert by itself, without all that an answer is beside its rows; span after span.
 async fn upsert(server: &'static Server, spans: &[Span], at_once: bool) -> Outcome<f64> {
     let database = server.database().await;
     open(&database).await?;
@@ -240,16 +242,18 @@ async fn upsert(server: &'static Server, spans: &[Span], at_once: bool) -> Outco
     let watch = StopWatch::default();
     for some in spans.chunks(if at_once { spans.len() } else { 1 }) {
         let mut tx = conn.begin().await?;
-        for (meter, _, points) in some {
-            let watts = points.iter().map(|point| i32::try_from(point.watts)).collect::<Result<Vec<_>, _>>()?;
-            sqlx::query(UPSERT)
-                .bind(i32::try_from(*meter)?)
-                .bind(0_i16)
-                .bind(points.iter().map(|point| point.interval.start).collect::<Vec<_>>())
-                .bind(watts)
-                .bind(vec![0_i16; points.len()])
-                .execute(&mut *tx)
-                .await?;
+        for span in some {
+            let (meter, days, _) = span;
+            let held = sqlx::query(HELD).bind(i32::try_from(*meter)?).bind(0_i16);
+            #[expect(clippy::cast_precision_loss, reason = "instants of today are exact")]
+            let (from, to) = ((paris::start_of(days.first()) - 3600) as f64, paris::start_of(days.end()) as f64);
+            let held = held.bind(from).bind(to).fetch_all(&mut *tx).await?;
+            if !held.is_empty() {
+                return Err("the table is fresh".into());
+            }
+            let mut copy = tx.copy_in_raw(PUT).await?;
+            copy.send(encoded(std::iter::once(span))).await?;
+            copy.finish().await?;
         }
         tx.commit().await?;
     }

@@ -14,18 +14,13 @@ use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::connect::Link;
+use super::copying::Rows;
 use super::transaction::{Kind, Patience};
 use super::types::{Date, Stamp};
 use super::{PostgresStore, calendar, errors, offpeak, sql};
 use crate::domain::Day;
 use crate::store::StoreError;
 use crate::store::copy::{Bulk, Cells, Chunk, Held, TABLES, Table, Type, Written};
-
-/// What the server expects in front of rows in its binary format.
-const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-
-/// What it expects behind them.
-const TRAILER: &[u8] = &[0xff, 0xff];
 
 /// Chunks that may wait for whoever takes them.
 const AHEAD: usize = 2;
@@ -173,7 +168,8 @@ fn take(chunk: &mut Chunk, row: &PgRow) -> Result<(), sqlx::Error> {
 async fn write(link: &mut Link, chunk: &Chunk, earlier: Option<&Written>) -> Result<Written, StoreError> {
     let table = chunk.table;
     if is_new(link, chunk).await? {
-        let inserted = copy(link, table, encoded(chunk)?).await?;
+        let copy = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table.name, names(table));
+        let inserted = encoded(chunk)?.send(link, &copy).await?;
         return Ok(Written { inserted, changed: 0 });
     }
     let (name, all, incoming) = (table.name, names(table), incoming(table));
@@ -295,32 +291,23 @@ fn literal(of: Type, number: i64) -> Option<String> {
     })
 }
 
-async fn copy(link: &mut Link, table: &Table, bytes: Vec<u8>) -> Result<u64, StoreError> {
-    let statement = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table.name, names(table));
-    let mut copy = link.conn.copy_in_raw(&statement).await?;
-    copy.send(bytes).await?;
-    Ok(copy.finish().await?)
-}
-
 /// A chunk in the server's binary format.
-fn encoded(chunk: &Chunk) -> Result<Vec<u8>, StoreError> {
-    let fields = u16::try_from(chunk.columns.len()).unwrap_or(u16::MAX);
-    let mut bytes = Vec::with_capacity(HEADER.len() + chunk.rows * chunk.columns.len() * 10);
-    bytes.extend_from_slice(HEADER);
+fn encoded(chunk: &Chunk) -> Result<Rows, StoreError> {
+    let mut all = Rows::of(chunk.columns.len(), chunk.rows);
     for row in 0..chunk.rows {
-        bytes.extend_from_slice(&fields.to_be_bytes());
+        all.begin();
         for (column, cells) in chunk.table.columns.iter().zip(&chunk.columns) {
             let fits = match cells {
                 Cells::Texts(texts) => {
-                    put(&mut bytes, texts.get(row).and_then(|text| text.as_ref()).map(String::as_bytes));
+                    all.field(texts.get(row).and_then(|text| text.as_ref()).map(String::as_bytes));
                     true
                 }
                 Cells::Numbers(numbers) => match numbers.get(row).copied().flatten() {
                     None => {
-                        put(&mut bytes, None);
+                        all.field(None);
                         true
                     }
-                    Some(number) => put_number(&mut bytes, column.of, number).is_some(),
+                    Some(number) => put_number(&mut all, column.of, number).is_some(),
                 },
             };
             if !fits {
@@ -329,31 +316,20 @@ fn encoded(chunk: &Chunk) -> Result<Vec<u8>, StoreError> {
             }
         }
     }
-    bytes.extend_from_slice(TRAILER);
-    Ok(bytes)
+    Ok(all)
 }
 
-fn put(bytes: &mut Vec<u8>, value: Option<&[u8]>) {
-    match value {
-        None => bytes.extend_from_slice(&(-1_i32).to_be_bytes()),
-        Some(value) => {
-            bytes.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_be_bytes());
-            bytes.extend_from_slice(value);
-        }
-    }
-}
-
-fn put_number(bytes: &mut Vec<u8>, of: Type, number: i64) -> Option<()> {
+fn put_number(rows: &mut Rows, of: Type, number: i64) -> Option<()> {
     match of {
-        Type::Small => put(bytes, Some(&i16::try_from(number).ok()?.to_be_bytes())),
-        Type::Int => put(bytes, Some(&i32::try_from(number).ok()?.to_be_bytes())),
-        Type::Long => put(bytes, Some(&number.to_be_bytes())),
-        Type::Flag => put(bytes, Some(&[u8::from(number != 0)])),
+        Type::Small => rows.field(Some(&i16::try_from(number).ok()?.to_be_bytes())),
+        Type::Int => rows.field(Some(&i32::try_from(number).ok()?.to_be_bytes())),
+        Type::Long => rows.field(Some(&number.to_be_bytes())),
+        Type::Flag => rows.field(Some(&[u8::from(number != 0)])),
         Type::Day => {
             let day = Day::from_number(i32::try_from(number).ok()?);
-            put(bytes, Some(&Date(day).on_wire().to_be_bytes()));
+            rows.field(Some(&Date(day).on_wire().to_be_bytes()));
         }
-        Type::Instant => put(bytes, Some(&Stamp(number).on_wire().to_be_bytes())),
+        Type::Instant => rows.field(Some(&Stamp(number).on_wire().to_be_bytes())),
         Type::Text => return None,
     }
     Some(())

@@ -12,6 +12,7 @@ mod spoilt;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::connect::Link;
+use super::copying::Rows;
 use super::facts::{DayRow, record};
 use super::skew::Skew;
 use super::types::{Date, Stamp, i2, i4};
@@ -145,7 +146,7 @@ fn is_empty(before: &[(Day, DayRecord)]) -> bool {
 /// Compares the values with the stored ones, and stores them.
 async fn values(link: &mut Link, answer: &Answer, empty: bool, kinds: Kinds) -> Result<Stored, StoreError> {
     match &answer.values {
-        Values::Curve(points) => curve(link, answer, points, empty, kinds).await,
+        Values::Curve(points) => curve(link, answer, points, kinds).await,
         Values::Energy(days) => energy(link, answer, days, empty).await,
         Values::Peaks(days) => peaks(link, answer, days, empty).await,
         Values::Registers(readings) => registers::put(link, answer, readings).await,
@@ -231,22 +232,13 @@ async fn cover(link: &mut Link, answer: &Answer, changed: &[(Day, DayRecord)]) -
 }
 
 /// Compares intervals with the stored ones, and stores them.
-async fn curve(
-    link: &mut Link,
-    answer: &Answer,
-    points: &[CurvePoint],
-    empty: bool,
-    kinds: Kinds,
-) -> Result<Stored, StoreError> {
+async fn curve(link: &mut Link, answer: &Answer, points: &[CurvePoint], kinds: Kinds) -> Result<Stored, StoreError> {
     let (meter, direction) = (i4(answer.meter.0), i2(answer.dataset.direction().id()));
     let (start, end) = (paris::start_of(answer.covered.first()), paris::start_of(answer.covered.end()));
-    // The longest interval is an hour: one that starts earlier cannot reach the first day.
-    let rows: Vec<(Stamp, i32, i32, i32)> = if empty {
-        Vec::new()
-    } else {
-        let held = link.query_as(sql::CURVE_HELD).bind(meter).bind(direction).bind(Stamp(start - 3600));
-        held.bind(Stamp(end)).fetch_all(&mut link.conn).await?
-    };
+    // The longest interval is an hour: one that starts earlier cannot reach the first day. The table itself is
+    // asked, whatever the day records say: rows are copied only to where none are.
+    let rows = link.query_as(sql::CURVE_HELD).bind(meter).bind(direction).bind(Stamp(start - 3600)).bind(Stamp(end));
+    let rows: Vec<(Stamp, i32, i32, i32)> = rows.fetch_all(&mut link.conn).await?;
     let mut held: Vec<Held<CurvePoint>> = Vec::with_capacity(rows.len());
     for (start, minutes, watts, source) in rows {
         let interval = readings::interval(start, minutes)?;
@@ -266,16 +258,36 @@ async fn curve(
             table: "load_curve",
             what: "a power is too high to be one".to_owned(),
         })?;
-        link.query(sql::CURVE_PUT)
-            .bind(meter)
-            .bind(direction)
-            .bind(change.put.iter().map(|point| Stamp(point.interval.start)).collect::<Vec<_>>())
-            .bind(watts)
-            .bind(kinds)
-            .execute(&mut link.conn)
-            .await?;
+        let starts = change.put.iter().map(|point| Stamp(point.interval.start));
+        if held.is_empty() {
+            let rows = starts.zip(watts).zip(kinds).map(|((start, watts), kind)| (start, watts, kind));
+            copy(link, meter, direction, rows).await?;
+        } else {
+            let put = link.query(sql::CURVE_PUT).bind(meter).bind(direction).bind(starts.collect::<Vec<_>>());
+            put.bind(watts).bind(kinds).execute(&mut link.conn).await?;
+        }
     }
     stored(link, answer, change).await
+}
+
+/// Adds intervals where there are none.
+async fn copy(
+    link: &mut Link,
+    meter: i32,
+    direction: i16,
+    intervals: impl ExactSizeIterator<Item = (Stamp, i32, i16)>,
+) -> Result<(), StoreError> {
+    let mut rows = Rows::of(5, intervals.len());
+    for (start, watts, kind) in intervals {
+        rows.begin();
+        rows.field(Some(&start.on_wire().to_be_bytes()));
+        rows.field(Some(&meter.to_be_bytes()));
+        rows.field(Some(&watts.to_be_bytes()));
+        rows.field(Some(&direction.to_be_bytes()));
+        rows.field(Some(&kind.to_be_bytes()));
+    }
+    rows.send(link, sql::CURVE_COPY).await?;
+    Ok(())
 }
 
 /// The number of what each interval has in common with others.

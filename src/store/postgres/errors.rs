@@ -33,6 +33,11 @@ pub(super) fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
 
+/// The table that an error is about.
+fn table(error: &sqlx::Error) -> Option<&str> {
+    error.as_database_error()?.table()
+}
+
 /// What an error of the driver says about doing the same once more.
 pub(super) fn fault(error: &sqlx::Error) -> Fault {
     let Some(code) = code(error) else {
@@ -52,6 +57,8 @@ pub(super) fn fault(error: &sqlx::Error) -> Fault {
         // A reading that was on its way to the rest while the partition of its year was attached. A check of a
         // table's own has a name.
         "23514" if error.as_database_error().is_some_and(|said| said.constraint().is_none()) => Fault::Conflict,
+        // Somebody has put readings to where none were a moment ago.
+        "23505" if table(error).is_some_and(|name| name.starts_with("load_curve")) => Fault::Conflict,
         "25006" => Fault::ReadOnly,
         "53300" => Fault::Crowded,
         "26000" | "42P05" | "0A000" | "34000" => Fault::Stale,

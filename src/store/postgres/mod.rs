@@ -15,6 +15,7 @@ mod check;
 mod commit;
 mod connect;
 mod consents;
+mod copying;
 mod customers;
 mod effects;
 mod errors;

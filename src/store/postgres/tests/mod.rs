@@ -9,7 +9,7 @@ mod trouble;
 
 use std::sync::Arc;
 
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use super::{Address, Mode, PostgresStore, TimeOf};
 use crate::budget::Limits;

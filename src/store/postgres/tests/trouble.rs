@@ -122,16 +122,56 @@ async fn a_reservation_is_found_again_whatever_the_clocks_show_by_then() {
     assert_eq!(rig.column("SELECT id || ' ' || at_ms FROM call").await, [stored]);
 }
 
-/// Lets the server have a `COMMIT` that was held back once the next attempt waits for it.
-async fn deliver_when_waited_for(rig: &Rig, proxy: &Proxy) {
+/// Comes back once somebody waits for a lock of another.
+async fn when_somebody_waits(rig: &Rig) {
     let waiting = "SELECT count(*)::text FROM pg_stat_activity
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
     for _ in 0..20_000 {
         if rig.one(waiting).await != "0" {
-            return proxy.deliver();
+            return;
         }
     }
-    panic!("nobody waits for the attempt before");
+    panic!("nobody waits for another");
+}
+
+/// Lets the server have a `COMMIT` that was held back once the next attempt waits for it.
+async fn deliver_when_waited_for(rig: &Rig, proxy: &Proxy) {
+    when_somebody_waits(rig).await;
+    proxy.deliver();
+}
+
+/// What others put into the table without a word to the series, as `linkyd db copy` does, is compared
+/// like all that is stored: also where it comes while the answer's rows are on their way.
+#[tokio::test]
+async fn rows_of_others_are_compared_whatever_the_day_records_say() {
+    let span = days("2026-11-17", "2026-11-24");
+    let first = paris::start_of(span.first());
+    for meanwhile in [false, true] {
+        let rig = Rig::new().await;
+        let known = rig.store.series_facts(&[(METER, CURVE)], 0).await.unwrap().series[0].seen;
+        let (line, lease) = reserve(&rig.store, &call(CURVE, span, Some(known))).await;
+        let lease = lease.map(|token| Lease { token, keep: false });
+        rig.database.run("INSERT INTO interval_kind (id, minutes, summer, source) VALUES (7, 30, 0, 1)").await;
+        let other = format!("INSERT INTO load_curve VALUES (to_timestamp({first}), {}, 123, 0, 7)", METER.0);
+        let committed = rig.store.commit(answer(line, lease, CURVE, span, curve(span, 5)));
+        let done = if meanwhile {
+            let mut conn = rig.database.connect().await;
+            let mut other_side = conn.begin().await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(other)).execute(&mut *other_side).await.unwrap();
+            let end = async {
+                when_somebody_waits(&rig).await;
+                other_side.commit().await.unwrap();
+            };
+            tokio::join!(committed, end).0
+        } else {
+            rig.database.run(&other).await;
+            committed.await
+        };
+        let done = done.unwrap();
+        assert_eq!((done.inserted, done.changed), (335, 1), "meanwhile: {meanwhile}");
+        assert_eq!(rig.column("SELECT old_value || ' ' || new_value FROM revision").await, ["123 5"]);
+        assert_eq!(rig.one("SELECT count(*)::text FROM load_curve WHERE watts = 5").await, "336");
+    }
 }
 
 /// The next attempt begins while the one before is still at its `COMMIT`, and finds out all the same.
