@@ -15,10 +15,21 @@ pub(super) async fn backup(args: &BackupArgs, place: &Place) -> Result<Exit, Tro
     let path = match place {
         Place::File(path) => path,
         Place::Server(address) => {
+            let command = address.dump_command(&args.to);
+            if args.json {
+                let document = json!({
+                    "database": place.to_string(),
+                    "to": args.to.display().to_string(),
+                    "bytes": null,
+                    "tables": null,
+                    "command": command,
+                });
+                super::print_json(&mut io::stdout().lock(), &document)?;
+                return Ok(Exit::Usage);
+            }
             let message = format!(
-                "{place} is a server, and is backed up with its own tools, which know the rest of it too:\n  {}\nwith the \
-                 password from PGPASSWORD, ~/.pgpass or its prompt",
-                address.dump_command(&args.to)
+                "{place} is a server, and is backed up with its own tools, which know the rest of it too:\n  {command}\nwith \
+                 the password from PGPASSWORD, ~/.pgpass or its prompt"
             );
             return Err(Trouble { exit: Exit::Usage, message });
         }

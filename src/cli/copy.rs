@@ -29,7 +29,11 @@ pub(super) async fn copy(args: &CopyArgs, from: &Place, clock: &Arc<dyn Clock>) 
     // To read only, as of one instant: whoever writes it goes on.
     let source = Database::open(from, Mode::Read, COMMAND, clock).await?;
     let lives = source.daemon_lives().await?;
-    let target = Database::open(&to, Mode::Create, COMMAND, clock).await?;
+    let target = Database::open(&to, Mode::Create, COMMAND, clock).await.map_err(|error| {
+        let trouble = Trouble::from(error);
+        // What is wrong with it stands on the command line here.
+        Trouble { message: trouble.message.replace("`database.url`", "`--to`"), ..trouble }
+    })?;
     if target.daemon_lives().await? {
         let message = format!("a daemon is at work on {to}; stop it first");
         return Err(Trouble { exit: Exit::TryLater, message });
@@ -69,6 +73,12 @@ fn target(url: &str, password_file: Option<&Path>) -> Result<Place, Trouble> {
     if is_server(url) {
         let address = Address::parse(url, password.as_ref()).map_err(|error| usage(format!("--to {error}")))?;
         return Ok(Place::Server(Box::new(address)));
+    }
+    if !url.starts_with("sqlite:") {
+        return Err(usage(
+            "--to: the address of a database starts with `sqlite://`, for a file, or `postgres://`, for a server"
+                .to_owned(),
+        ));
     }
     path_of_url(url).map(Place::File).map_err(|why| usage(format!("--to: {why}")))
 }

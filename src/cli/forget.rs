@@ -97,14 +97,20 @@ fn text(what: &Forget, forgotten: &Forgotten, unknown: &[&Prm], again: &[(&Meter
     }
     let _infallible = writeln!(text, "Note: {}.", forgotten.remains);
     for (meter, names) in again {
-        let (when, how) = match what {
-            Forget::Personal(_) => {
-                let how = format!("take {} from the datasets of", names.join(", "));
-                ("It is fetched again once it is due, within a week", how)
-            }
-            Forget::Meters(_) => ("The next pass fetches it again", "remove".to_owned()),
+        let name = &meter.name;
+        let _infallible = match what {
+            Forget::Personal(_) => writeln!(
+                text,
+                "It is fetched again once it is due, within a week, unless you take {} from the datasets of meter {name:?} \
+                 in the configuration.",
+                names.join(", ")
+            ),
+            Forget::Meters(_) => writeln!(
+                text,
+                "The next pass fetches it again, unless you remove meter {name:?} from the configuration. A daemon reads that \
+                 on SIGHUP."
+            ),
         };
-        let _infallible = writeln!(text, "{when}: {how} meter {:?} in the configuration.", meter.name);
     }
     text
 }
@@ -136,6 +142,29 @@ fn document(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_brings_it_back_is_named_with_how_to_keep_it_away() {
+        let toml = "[source.enedis]\nclient_id = \"app\"\n[[meter]]\nprm = \"01234567890123\"\nname = \"Maison\"\n\
+                    datasets = [\"daily_consumption\", \"address\", \"contact\"]\n";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, toml).unwrap();
+        let loaded =
+            crate::config::load(Some(&path), &crate::config::Environment::default(), crate::config::Secrets::Skip)
+                .unwrap();
+        let prm: Prm = "01234567890123".parse().unwrap();
+        for (what, words) in [
+            (
+                Forget::Personal(Vec::new()),
+                "within a week, unless you take address, contact from the datasets of meter \"Maison\" in the configuration.",
+            ),
+            (Forget::Meters(vec![prm]), "fetches it again, unless you remove meter \"Maison\" from the configuration."),
+        ] {
+            let text = text(&what, &Forgotten::default(), &[], &again(&what, &loaded.config));
+            assert!(text.contains(words), "{text}");
+        }
+    }
 
     #[test]
     fn pages_that_could_not_be_swept_are_not_called_so() {

@@ -60,11 +60,11 @@ pub(super) async fn run(args: &ReplayArgs, loaded: &Loaded, clock: &Arc<dyn Cloc
         let Mended { lacked, differed, surplus } = mended;
         changes |= !mended.is_nothing();
         let count = |n: u64| number::thousands(i64::try_from(n).unwrap_or(i64::MAX));
-        let read = count(answers as u64);
+        let counted = |n: u64, one, many| number::counted(i64::try_from(n).unwrap_or(i64::MAX), one, many);
+        let (read, lack) = (counted(answers as u64, "answer", "answers"), counted(lacked, "value", "values"));
         let _infallible = writeln!(
             text,
-            "{name} {dataset}: {read} answers, {} values lacked, {} differed, {} in no answer",
-            count(lacked),
+            "{name} {dataset}: {read}, {lack} lacked, {} differed, {} in no answer",
             count(differed),
             count(surplus)
         );
@@ -72,9 +72,8 @@ pub(super) async fn run(args: &ReplayArgs, loaded: &Loaded, clock: &Arc<dyn Cloc
             let _infallible = writeln!(text, "  call {} ({}) is skipped: {}", odd.call.0, odd.days, odd.why);
         }
         if left_alone > 0 {
-            let days = count(left_alone as u64);
-            let _infallible =
-                writeln!(text, "  {days} days stay as they are: a newer answer was not kept or cannot be read");
+            let days = counted(left_alone as u64, "day stays as it is", "days stay as they are");
+            let _infallible = writeln!(text, "  {days}: a newer answer was not kept or cannot be read");
         }
         let skipped: Vec<_> = unreadable
             .iter()

@@ -204,7 +204,12 @@ impl<'c> View<'c> {
     /// When the daemon looks again.
     fn next_pass(&self) -> String {
         let at = DateTime::from_timestamp(self.wake.at, 0).unwrap_or(self.now);
-        if at <= self.now {
+        if !self.unseen.is_empty() || !self.unasked.is_empty() {
+            // It is in its memory what it knows of the configuration, and of what was kept when it last looked.
+            "The daemon has not asked for all of that yet: a new configuration it reads on SIGHUP, and a pass begins on \
+             SIGUSR1, or else next morning."
+                .to_owned()
+        } else if at <= self.now {
             "The daemon is at work, or about to be.".to_owned()
         } else {
             format!("The daemon's next pass: {} (Paris).", number::wall(at))
@@ -488,7 +493,9 @@ fn days(series: &SeriesStatus, states: &[DayState]) -> i64 {
 pub(super) fn text(page: &Page<'_>) -> String {
     match page.narrowed {
         None if page.series.is_empty() && page.customers.is_empty() => {
-            return "No pass has been made yet: run `linkyd sync`.\n".to_owned();
+            let spent = page.sources.iter().flat_map(|source| &source.counters).any(|counter| counter.spent.day > 0);
+            let why = if spent { "Nothing is kept of these meters" } else { "No pass has been made yet" };
+            return format!("{why}: run `linkyd sync`.\n");
         }
         Some(nothing)
             if page.series.is_empty()

@@ -10,7 +10,7 @@ use super::postgres::{Address, PostgresStore, TimeOf};
 use super::sqlite::SqliteStore;
 use super::{Forget, Forgotten, Store, StoreError, lock, postgres, sqlite};
 use crate::clock::Clock;
-use crate::domain::{Dataset, Prm, Values};
+use crate::domain::{Dataset, Day, Prm, Values};
 
 /// What a database is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,16 @@ impl Finding {
     /// So many of something that must not be; `None` where there are none.
     pub(super) fn counted<N: Copy + Default + PartialOrd + fmt::Display>(count: N, what: &str) -> Option<Self> {
         (count > N::default()).then(|| Self { what: format!("{count} × {what}") })
+    }
+
+    /// So many days of which there must be none, with one of them by meter and dataset, and how to mend it.
+    pub(super) fn of_days(count: i64, what: &str, (meter, dataset, day): (&str, &str, Day)) -> Self {
+        let again = format!("linkyd sync --refetch --dataset {dataset} --from {day} --to {day}");
+        Self {
+            what: format!(
+                "{count} × {what}, the newest of {meter}, {dataset}, {day}; `{again}` asks for that one again"
+            ),
+        }
     }
 }
 

@@ -344,8 +344,14 @@ fn a_copy_never_goes_where_something_else_is() {
         ("linkyd.db".to_owned(), 64),
         ("postgres://x@localhost/y?sslmod=require".to_owned(), 64),
         (to(&home.path("none/linkyd.db")), 69),
+        ("postgres://x@127.0.0.1:1/y?connect_timeout=1".to_owned(), 69),
+        ("nonsense".to_owned(), 64),
     ] {
-        home.run(&["db", "copy", "--to", &url]).exits(code);
+        let ran = home.run(&["db", "copy", "--to", &url]).exits(code);
+        // The configuration is not what is wrong.
+        assert!(!ran.err.contains("database.url"), "{}", ran.err);
+        assert!(url != "nonsense" || (ran.err.contains("sqlite://") && ran.err.contains("postgres://")), "{}", ran.err);
+        assert!(!url.contains("127.0.0.1") || ran.err.contains("`--to`"), "{}", ran.err);
     }
     home.run(&["db", "copy"]).exits(64);
 }
@@ -398,4 +404,27 @@ fn a_backup_needs_a_database_of_a_file() {
     let ran = home.run(&["db", "backup", "b.dump"]).exits(64);
     let command = "pg_dump --format=custom --host=127.0.0.1 --port=1 --username=linky --file=b.dump power";
     assert!(ran.err.contains(command) && !ran.err.contains("s3cret"), "{}", ran.err);
+    let document = home.run(&["db", "backup", "b.dump", "--json"]).exits(64).json();
+    assert_eq!(
+        (keys(&document), &document["command"]),
+        (vec!["bytes", "command", "database", "tables", "to"], &json!(command))
+    );
+}
+
+#[test]
+fn a_day_that_does_not_fit_its_record_is_named_with_what_mends_it() {
+    let (home, _enedis) = stocked();
+    home.edit("UPDATE coverage SET stored = 0 WHERE dataset = 3 AND stored = 1 AND day IN (20770, 20775)");
+    for (count, day) in [(2, "2026-11-18"), (1, "2026-11-13")] {
+        let ran = home.run(&["db", "check"]).exits(1);
+        let mends = format!("sync --refetch --dataset daily_consumption --from {day} --to {day}");
+        assert!(ran.out.starts_with(&format!("{count} × days of daily values")), "{}", ran.out);
+        assert!(
+            ran.out.contains(&format!("the newest of Maison, daily_consumption, {day}; `linkyd {mends}`")),
+            "{}",
+            ran.out
+        );
+        home.run_at_morning(&mends.split(' ').collect::<Vec<_>>()).exits(0);
+    }
+    home.run(&["db", "check"]).exits(0);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use linkyd::domain::{Api, CustomerDataset, Dataset, SeriesState};
-use linkyd::simulator::{CustomerSpec, MeterSpec, Service, World};
+use linkyd::simulator::{Action, CustomerSpec, Envelope, Faults, Match, MeterSpec, Service, World};
 use linkyd::store::{Authorisation, Brought, EndKnown, Forget};
 
 use crate::cli_rig::{Home, Simulated, source};
@@ -13,6 +13,7 @@ on_both_engines! {
     personal_data_is_kept_apart_and_forgotten_alone,
     a_meter_is_forgotten_with_everything_about_it,
     a_meter_that_was_only_shared_is_forgotten_as_well,
+    what_stands_beside_a_refusal_about_people_is_kept_nowhere,
     nothing_personal_is_asked_for_unless_it_is_named,
 }
 
@@ -180,6 +181,30 @@ async fn a_meter_that_was_only_shared_is_forgotten_as_well(on: On) {
     assert_eq!(again.meters, []);
 }
 
+/// Whatever the refusal comes to: a rest of the source, a state of the dataset, or another try.
+async fn what_stands_beside_a_refusal_about_people_is_kept_nowhere(on: On) {
+    for (status, code) in [(429, "throttled"), (403, "ADAM-ERR0061"), (403, "900908"), (500, "technical_error")] {
+        let mut rig = rig(on, Api::V5).await;
+        for meter in &mut rig.meters {
+            meter.customer = vec![CustomerDataset::Identity];
+        }
+        let text = format!("{} {} lives in {}", TRACES[0], TRACES[1], TRACES[2]);
+        let refusal = Action::Status { status, envelope: Envelope::E1, code: code.to_owned(), text };
+        let only = Match { service: Some(Service::Identity), ..Match::default() };
+        rig.simulator.set_faults(Faults::none().with(only, refusal));
+        let report = format!("{:?}", rig.pass().await);
+        assert!(rig.simulator.service_log().iter().any(|call| call.status == status), "{status} {code}");
+        let mut kept = rig.rows("SELECT message FROM account WHERE message IS NOT NULL".to_owned()).await;
+        kept.extend(rig.rows("SELECT message FROM series WHERE message IS NOT NULL".to_owned()).await);
+        assert!(!kept.is_empty(), "{status} {code}");
+        let said = kept.concat() + &report;
+        assert!(TRACES.iter().all(|trace| count(said.as_bytes(), trace) == 0), "{status} {code}: {said}");
+        if matches!(on, On::File) {
+            assert_eq!(traces(&rig), [0; TRACES.len()], "{status} {code}");
+        }
+    }
+}
+
 async fn nothing_personal_is_asked_for_unless_it_is_named(on: On) {
     let mut rig = rig(on, Api::V5).await;
     for meter in &mut rig.meters {
@@ -237,11 +262,11 @@ fn no_output_at_any_level_shows_anything_personal_and_the_command_forgets_it() {
     assert_eq!(done["fetched_again"][0]["datasets"], serde_json::json!(["address", "identity", "contact"]));
     assert_eq!(TRACES.map(held), [0; TRACES.len()]);
     let told = home.run(&["forget", "--personal", "--yes"]).exits(0);
-    assert!(told.out.contains("within a week: take address, identity, contact from"), "{}", told.out);
+    assert!(told.out.contains("within a week, unless you take address, identity, contact from"), "{}", told.out);
     assert_eq!(home.rows("SELECT prm FROM v_meter"), [METER]);
     home.assert_whole();
     let gone = home.run(&["forget", "--prm", METER, "--yes"]).exits(0);
-    assert!(gone.out.contains("forgotten") && gone.out.contains("fetches it again: remove"), "{}", gone.out);
+    assert!(gone.out.contains("forgotten") && gone.out.contains("fetches it again, unless you remove"), "{}", gone.out);
     assert_eq!(held(METER), 0);
     // Told to run it again, one may.
     let again = home.run(&["forget", "--prm", METER, "--yes"]).exits(0);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection};
@@ -66,18 +66,60 @@ pub async fn backup(path: &Path, to: &Path, stop: &CancellationToken) -> Result<
     }
     let failed = |error: &dyn std::fmt::Display| BackupError::NotWritten { to: to.to_owned(), what: error.to_string() };
     let to = std::path::absolute(to).map_err(|error| failed(&error))?;
+    sweep(&to);
     let part = beside(&to);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    drop(options.open(&part).map_err(|error| failed(&error))?);
+    let held = options.open(&part).map_err(|error| failed(&error))?;
+    // Where a file system knows no locks, the number of the process in the name has to do.
+    let _unknown = held.try_lock();
     let done = tokio::select! {
         biased;
         () = stop.cancelled() => Err(BackupError::Stopped),
         done = write(conn, &place, &part, &to) => done,
     };
     let _nothing = fs::remove_file(&part);
+    drop(held);
     done
+}
+
+/// The most bytes of a file that tell what it is.
+const HEADER: &[u8] = b"SQLite format 3\0";
+
+/// Removes from the folder of a backup what others have left there that were killed while they wrote one: files with a
+/// name that [`beside`] gives, with nothing but a database in them, that no process writes any more. What cannot be told
+/// for certain stays.
+fn sweep(to: &Path) {
+    let names = to.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    for path in names.map(|entry| entry.path()) {
+        if process_of(&path).is_some_and(|process| process != std::process::id() && !lives(process)) && is_left(&path) {
+            let _there = fs::remove_file(&path);
+        }
+    }
+}
+
+/// The number of the process that writes a part of this name.
+fn process_of(part: &Path) -> Option<u32> {
+    let name = part.file_name()?.to_str()?.strip_prefix('.')?.strip_suffix(".part")?;
+    let (of, process) = name.rsplit_once('.')?;
+    process.parse().ok().filter(|_| !of.is_empty())
+}
+
+/// Whether there is a process of that number here, or nobody can tell.
+fn lives(process: u32) -> bool {
+    let known = Path::new("/proc/self").exists();
+    !known || Path::new(&format!("/proc/{process}")).exists()
+}
+
+/// Whether that is a database, or the beginning of one, and nobody holds it: a process elsewhere that shares the folder
+/// may have any number.
+fn is_left(part: &Path) -> bool {
+    let plain = fs::symlink_metadata(part).is_ok_and(|metadata| metadata.is_file());
+    let Some(mut file) = plain.then(|| File::open(part).ok()).flatten() else { return false };
+    let mut begins = Vec::new();
+    let read = (&mut file).take(HEADER.len() as u64).read_to_end(&mut begins);
+    read.is_ok() && (begins.is_empty() || begins == HEADER) && file.try_lock().is_ok()
 }
 
 /// The name under which a backup takes shape.
@@ -272,6 +314,46 @@ mod tests {
         assert!(matches!(backup(&path, &to, &stop).await, Err(BackupError::Stopped)));
         assert_eq!(names(), before);
         backup(&path, &to, &CancellationToken::new()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_left_by_who_was_killed_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = a_database(folder.path()).await;
+        // The number of a process that is no more.
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        let (gone, own) = (gone.id(), std::process::id());
+        let named = |name: &str| folder.path().join(name);
+        let database = fs::read(&path).unwrap();
+        for (name, content) in [
+            (format!(".old.db.{gone}.part"), &database[..]),
+            (format!(".empty.db.{gone}.part"), b""),
+            (format!(".held.db.{gone}.part"), &database),
+            (format!(".mine.db.{own}.part"), &database),
+            (format!(".text.{gone}.part"), b"somebody else's"),
+            (format!("open.{gone}.part"), &database),
+            (".other.part".to_owned(), &database),
+            (format!(".{gone}.part"), &database),
+        ] {
+            fs::write(named(&name), content).unwrap();
+        }
+        fs::create_dir(named(&format!(".folder.{gone}.part"))).unwrap();
+        let held = File::open(named(&format!(".held.db.{gone}.part"))).unwrap();
+        held.try_lock().unwrap();
+        let there = || {
+            let parts = fs::read_dir(folder.path()).unwrap().map(|one| one.unwrap().file_name().into_string().unwrap());
+            parts.filter(|name| name.contains(".part")).collect::<std::collections::BTreeSet<_>>()
+        };
+        let mut expected = there();
+        expected.retain(|name| !name.starts_with(".old.db") && !name.starts_with(".empty.db"));
+        backup(&path, &named("new.db"), &CancellationToken::new()).await.unwrap();
+        assert_eq!(there(), expected);
+        // Whoever held it is gone as well.
+        drop(held);
+        expected.remove(&format!(".held.db.{gone}.part"));
+        backup(&path, &named("newer.db"), &CancellationToken::new()).await.unwrap();
+        assert_eq!(there(), expected);
     }
 
     #[test]

@@ -535,19 +535,26 @@ statements! {
             UNION SELECT meter, source FROM register_reading UNION SELECT meter, NULL FROM daily_by_class
             UNION SELECT meter, source FROM raw_answer
          ) r WHERE r.meter NOT IN (SELECT id FROM meter) OR r.source NOT IN (SELECT id FROM source)";
+    // Of days: how many, and the newest of them by meter and dataset.
     CHECK_CURVE_COUNTS =
-        "SELECT count(*) FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve = 1
+        "SELECT count(*) OVER (), (SELECT name FROM meter n WHERE n.id = v.meter),
+                (SELECT name FROM dataset n WHERE n.id = v.dataset), v.day
+         FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve = 1
          JOIN calendar c ON c.day = v.day
          WHERE v.stored <> (
             SELECT count(*) FROM load_curve l WHERE l.meter = v.meter AND l.direction = d.direction
-              AND l.start >= c.starts_epoch AND l.start < c.starts_epoch + 60 * c.minutes)";
+              AND l.start >= c.starts_epoch AND l.start < c.starts_epoch + 60 * c.minutes)
+         ORDER BY v.day DESC, v.meter, v.dataset LIMIT 1";
     CHECK_CURVE_TILES =
-        "SELECT count(*) FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve = 1
+        "SELECT count(*) OVER (), (SELECT name FROM meter n WHERE n.id = v.meter),
+                (SELECT name FROM dataset n WHERE n.id = v.dataset), v.day
+         FROM coverage v JOIN dataset d ON d.id = v.dataset AND d.curve = 1
          JOIN calendar c ON c.day = v.day
          WHERE v.state = 0 AND c.minutes <> coalesce((
             SELECT sum(k.minutes) FROM load_curve l CROSS JOIN interval_kind k ON k.id = l.kind WHERE l.meter = v.meter AND l.direction = d.direction
               AND l.start >= c.starts_epoch AND l.start < c.starts_epoch + 60 * c.minutes
-              AND l.start + 60 * k.minutes <= c.starts_epoch + 60 * c.minutes), 0)";
+              AND l.start + 60 * k.minutes <= c.starts_epoch + 60 * c.minutes), 0)
+         ORDER BY v.day DESC, v.meter, v.dataset LIMIT 1";
     CHECK_CURVE_UNKNOWN =
         "SELECT count(*) FROM (
             SELECT DISTINCT l.meter, l.direction, (l.start + 3600 * (1 + k.summer)) / 86400 AS day
@@ -555,20 +562,26 @@ statements! {
          ) l WHERE NOT EXISTS (
             SELECT 1 FROM coverage v WHERE v.meter = l.meter AND v.dataset = l.direction + 1 AND v.day = l.day)";
     CHECK_DAILY_COUNTS =
-        "SELECT count(*) FROM coverage v
+        "SELECT count(*) OVER (), (SELECT name FROM meter n WHERE n.id = v.meter),
+                (SELECT name FROM dataset n WHERE n.id = v.dataset), v.day
+         FROM coverage v
          WHERE (v.dataset IN (3, 4) AND v.stored <> EXISTS (
                 SELECT 1 FROM daily_energy e
                 WHERE e.meter = v.meter AND e.direction = v.dataset - 3 AND e.day = v.day))
             OR (v.dataset = 5 AND v.stored <> EXISTS (
                 SELECT 1 FROM max_power x WHERE x.meter = v.meter AND x.day = v.day))
-            OR (v.dataset IN (3, 4, 5) AND v.state = 0 AND v.stored <> 1)";
+            OR (v.dataset IN (3, 4, 5) AND v.state = 0 AND v.stored <> 1)
+         ORDER BY v.day DESC, v.meter, v.dataset LIMIT 1";
     /// A snapshot may be stamped up to two hours beside its midnight.
     CHECK_REGISTERS =
-        "SELECT count(*) FROM coverage v JOIN calendar c ON c.day = v.day
+        "SELECT count(*) OVER (), (SELECT name FROM meter n WHERE n.id = v.meter),
+                (SELECT name FROM dataset n WHERE n.id = v.dataset), v.day
+         FROM coverage v JOIN calendar c ON c.day = v.day
          WHERE v.dataset IN (6, 7) AND ((v.state = 0 AND v.stored <> 1) OR (v.stored = 1 AND NOT EXISTS (
             SELECT 1 FROM register_reading r
             WHERE r.meter = v.meter AND r.direction = v.dataset - 6 AND r.daily = 1
-              AND r.read_at BETWEEN c.starts_epoch - 7200 AND c.starts_epoch + 7200)))";
+              AND r.read_at BETWEEN c.starts_epoch - 7200 AND c.starts_epoch + 7200)))
+         ORDER BY v.day DESC, v.meter, v.dataset LIMIT 1";
     /// Energy that does not follow from the registers of its class at the two midnights.
     CHECK_BY_CLASS =
         "SELECT count(*) FROM daily_by_class b JOIN calendar c ON c.day = b.day

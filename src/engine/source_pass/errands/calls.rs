@@ -94,7 +94,9 @@ impl SourcePass<'_> {
             Err(error) => Err(catalogue::own(error.trouble(), None, "")),
             Ok(response) => self.active.source.read_customer(call, response, machine).map(<[u8]>::to_vec),
         };
-        let read = read.map_err(|refusal| refusal.of(&facts.prm, facts.about.name()));
+        // What the source says beside a refusal about people may be about people: it goes no further than here.
+        let read =
+            read.map_err(|refusal| Refusal { excerpt: String::new(), ..refusal }.of(&facts.prm, facts.about.name()));
         let status = result.as_ref().ok().map(|response| response.status);
         match read {
             Ok(body) => {

@@ -208,7 +208,8 @@ impl SourcePass<'_> {
         if later == Later::Elsewhere {
             return;
         }
-        let waits = pauses || self.errand_used_up(index).is_some();
+        let rests = self.knowledge.source.state.not_before_ms.is_some_and(|until| until > self.machine_ms());
+        let waits = pauses || rests || self.errand_used_up(index).is_some();
         let times = self.errands.put_off.entry(index).or_default();
         if !waits || *times >= MOST_AGAIN {
             self.errands.given_up.insert(index);
