@@ -179,6 +179,26 @@ fn alerts_and_documentation_name_metrics_that_there_are() {
     }
 }
 
+/// Forgotten, a meter is unknown to the database and still known to the daemon: nobody is told that it is at work on it.
+#[test]
+fn the_status_of_a_meter_that_was_forgotten_beside_a_daemon_does_not_mislead() {
+    let (home, _enedis, _) = home();
+    let daemon = Daemon::ready(&home);
+    daemon.logs("pass done", 1);
+    let status = home.run(&["status"]).exits(0);
+    assert!(status.out.contains("The daemon's next pass: 20"), "{}", status.out);
+    home.run(&["forget", "--prm", METER, "--yes"]).exits(0);
+    let status = home.run(&["status"]).exits(0);
+    assert!(status.out.starts_with("Nothing is kept of these meters: run `linkyd sync`.\n"), "{}", status.out);
+    assert!(status.out.contains("The daemon has not asked for all of that yet"), "{}", status.out);
+    // As it says: when it is told to look, it does.
+    daemon.process.signal("-USR1");
+    daemon.logs("pass done", 2);
+    let status = home.run(&["status"]).exits(0);
+    assert!(status.out.contains("The daemon's next pass: 20"), "{}", status.out);
+    daemon.stop();
+}
+
 #[test]
 fn people_and_probes_get_an_answer_and_names_are_no_markup() {
     let (home, enedis, port) = home();

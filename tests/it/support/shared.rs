@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use linkyd::budget::Limits;
 use linkyd::domain::reconcile::DayThreefold;
-use linkyd::domain::{Dataset, Day, Direction, SeriesState};
+use linkyd::domain::{CustomerDataset, Dataset, Day, Direction, SeriesState};
 use linkyd::simulator::{MeterSpec, World};
 use linkyd::source::Pool;
 use linkyd::store::{
@@ -21,6 +21,9 @@ use linkyd::store::{
 use super::{Rig, at, prm};
 
 type Key = (MeterId, Dataset);
+
+/// A dataset about a customer.
+type Person = (MeterId, CustomerDataset);
 
 /// What the row of a series says beside its facts.
 #[derive(Debug, Default, Clone, Copy)]
@@ -39,6 +42,8 @@ pub(crate) struct Shared {
     transaction: tokio::sync::Mutex<()>,
     rows: Mutex<BTreeMap<Key, Row>>,
     of_call: Mutex<BTreeMap<CallId, Key>>,
+    /// Who holds what is asked about customers.
+    people: Mutex<BTreeMap<Person, CallId>>,
     /// How often some series were read anew, and how many.
     pub(crate) read_again: Mutex<Vec<usize>>,
     /// What calls were refused a line, and why.
@@ -59,8 +64,41 @@ impl Shared {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
         let (rows, of_call) = (Mutex::default(), Mutex::default());
         let (read_again, met, deed) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let taken_out = Mutex::default();
-        Self { inner, transaction: tokio::sync::Mutex::default(), rows, of_call, read_again, met, deed, taken_out }
+        let (taken_out, people) = (Mutex::default(), Mutex::default());
+        let transaction = tokio::sync::Mutex::default();
+        Self { inner, transaction, rows, of_call, people, read_again, met, deed, taken_out }
+    }
+
+    /// Another instance takes over what is asked about customers just now, is refused, and says so.
+    pub(crate) async fn overtake(&self, code: &str) {
+        let people = std::mem::take(&mut *self.people.lock().unwrap());
+        for (meter, about) in people.into_keys() {
+            let facts = self.inner.facts(0).await.unwrap().customers;
+            let own = facts.into_iter().find(|one| (one.meter, one.about) == (meter, about)).unwrap();
+            let update = CustomerUpdate {
+                meter,
+                about,
+                source: own.source,
+                asked_at: 0,
+                content: None,
+                state: SeriesState::Suspended,
+                code: Some(code.to_owned()),
+                message: None,
+                not_before: None,
+                lease: None,
+                seen: own.seen,
+            };
+            self.inner.keep(update).await.unwrap();
+        }
+    }
+
+    /// Whether that lease of something about a customer still holds.
+    fn still_holds(&self, lease: CallId) -> Result<(), StoreError> {
+        if self.people.lock().unwrap().values().any(|holder| *holder == lease) {
+            Ok(())
+        } else {
+            Err(StoreError::Superseded)
+        }
     }
 
     /// Another instance takes a series out of its configuration as soon as a pass has begun.
@@ -173,6 +211,13 @@ impl Store for Shared {
     }
 
     async fn reserve(&self, call: &NewCall, limits: &Limits, now_ms: i64) -> Result<Reserved, StoreError> {
+        if let Some(Asks::Customer(meter, about)) = call.asks {
+            let held = call.lease;
+            let reserved = self.inner.reserve(call, limits, now_ms).await?;
+            let Reserved::Go { call, at_ms, .. } = reserved else { return Ok(reserved) };
+            let lease = *self.people.lock().unwrap().entry((meter, about)).or_insert(held.unwrap_or(call));
+            return Ok(Reserved::Go { call, at_ms, lease: Some(lease) });
+        }
         let Some((key, seen)) = series_of(call).zip(call.seen) else {
             return self.inner.reserve(call, limits, now_ms).await;
         };
@@ -206,6 +251,11 @@ impl Store for Shared {
 
     async fn settle(&self, end: CallEnd, effects: Vec<Effect>) -> Result<i64, StoreError> {
         let transaction = self.transaction.lock().await;
+        let measured = self.of_call.lock().unwrap().contains_key(&end.call);
+        if let Some(lease) = end.lease.filter(|_| !measured) {
+            self.still_holds(lease.token)?;
+            return self.inner.settle(end, effects).await;
+        }
         let key = self.end(end.call, end.lease)?;
         self.grow(&effects);
         self.inner.settle(end, effects).await?;
@@ -242,7 +292,11 @@ impl Store for Shared {
     }
 
     async fn keep(&self, update: CustomerUpdate) -> Result<i64, StoreError> {
-        self.inner.keep(update).await
+        if let Some(lease) = update.lease {
+            self.still_holds(lease)?;
+            self.people.lock().unwrap().remove(&(update.meter, update.about));
+        }
+        self.inner.keep(CustomerUpdate { lease: None, ..update }).await
     }
 
     fn keep_answers(&self, days: i32) {
