@@ -330,6 +330,21 @@ fn a_database_moves_with_all_that_is_in_it() {
 }
 
 #[test]
+fn a_replay_counts_in_words_that_fit() {
+    let (home, _enedis) = stocked();
+    let replay = ["db", "replay", "--dataset", "daily_consumption"];
+    let told = home.run(&replay).exits(0).out;
+    assert!(
+        told.starts_with("Maison daily_consumption: 1 answer, 0 values lacked, 0 differed, 0 in no answer\n"),
+        "{told}"
+    );
+    home.edit("DELETE FROM daily_energy WHERE day = 20775 AND direction = 0");
+    let told = home.run(&replay).exits(0).out;
+    assert!(told.starts_with("Maison daily_consumption: 1 answer, 1 value lacked, 0 differed,"), "{told}");
+    home.run(&["db", "check"]).exits(0);
+}
+
+#[test]
 fn a_copy_never_goes_where_something_else_is() {
     let (home, _enedis) = stocked();
     let (other, _other_enedis) = stocked();
