@@ -10,7 +10,7 @@ use super::text;
 use crate::domain::{Dataset, Day, Direction, Prm, Step};
 
 /// Which way energy can flow through a meter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MeterKind {
     /// Draws only.

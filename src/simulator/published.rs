@@ -3,6 +3,8 @@
 //! Tests compute the database they expect from these functions; nothing is recorded. They do not
 //! look at consent, windows or spans, which are matters of a call.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::meter::MeterSpec;
@@ -38,7 +40,7 @@ impl World {
         let Some(meter) = self.meter(prm).filter(|meter| !meter.curve_objected) else { return Vec::new() };
         let mut values = Vec::new();
         for day in days.iter().filter(|day| self.is_published(&meter, dataset, *day, as_of)) {
-            let measured = MeasuredDay::of(self.seed, prm, meter.kind, direction, day);
+            let measured = self.measured(&meter, direction, day);
             let (mut start, end) = (paris::start_of(day), paris::start_of(day.next()));
             while start < end {
                 let minutes = i64::from(meter.step_at(start).minutes());
@@ -96,15 +98,19 @@ impl World {
         dataset: Dataset,
         days: Days,
         as_of: AsOf,
-    ) -> impl Iterator<Item = (Day, MeasuredDay, i64)> {
+    ) -> impl Iterator<Item = (Day, Arc<MeasuredDay>, i64)> {
         let meter = self.meter(prm);
         days.iter().filter_map(move |day| {
             let meter = meter.as_ref().filter(|meter| self.is_published(meter, dataset, day, as_of))?;
             let lost = meter.holes.iter().any(|stretch| stretch.contains(dataset, day, None));
             let added = added(meter, dataset, day, None, as_of);
-            let measured = || MeasuredDay::of(self.seed, &meter.prm, meter.kind, dataset.direction(), day);
-            (!lost).then(|| (day, measured(), added))
+            (!lost).then(|| (day, self.measured(meter, dataset.direction(), day), added))
         })
+    }
+
+    /// What a meter measures on a day.
+    pub(super) fn measured(&self, meter: &MeterSpec, direction: Direction, day: Day) -> Arc<MeasuredDay> {
+        self.measured.day(&(self.seed, meter.prm.clone(), meter.kind, direction, day))
     }
 
     fn is_published(&self, meter: &MeterSpec, dataset: Dataset, day: Day, as_of: AsOf) -> bool {

@@ -48,7 +48,7 @@ impl Scenario {
         if let Some([twice, _]) = prms.array_windows().find(|[one, other]| one == other) {
             return Err(ScenarioError(format!("the meter {twice} is there twice")));
         }
-        let world = World { seed: file.seed, meters: file.meters, rules: file.rules };
+        let world = World { meters: file.meters, rules: file.rules, ..World::new(file.seed) };
         let faults = Faults { latency_ms: file.latency_ms, jitter_ms: file.jitter_ms, rules: file.faults };
         Ok(Self { world, faults })
     }

@@ -3,9 +3,12 @@
 //! A world is plain data, written in Rust by tests and in TOML by users (docs/simulator.md).
 //! What it implies for a reader of the API is computed in [`super::published`].
 
+use std::sync::Arc;
+
 use super::front::Front;
 use super::meter::{MeterKind, MeterSpec};
 use super::rules::Rules;
+use super::truth::Measured;
 use crate::domain::Prm;
 
 /// Everything there is.
@@ -17,19 +20,21 @@ pub struct World {
     pub meters: Vec<MeterSpec>,
     /// What Enedis enforces.
     pub rules: Rules,
+    /// What was measured already; clones remember together.
+    pub(super) measured: Arc<Measured>,
 }
 
 impl World {
     /// A world without meters, with Enedis' usual rules.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { seed, meters: Vec::new(), rules: Rules::default() }
+        Self { seed, ..Self::default() }
     }
 
     /// A world that gives every well-formed PRM a meter.
     #[must_use]
     pub fn of_any_prm(seed: u64) -> Self {
-        Self { seed, meters: Vec::new(), rules: Rules { any_prm: true, ..Rules::default() } }
+        Self { rules: Rules { any_prm: true, ..Rules::default() }, ..Self::new(seed) }
     }
 
     /// The same with one more meter.

@@ -1,7 +1,7 @@
 //! Any faults, in any order: once they stop, the database becomes the truth, and no wrong value is
 //! ever stored on the way.
 
-use linkyd::domain::{Api, Dataset, Values};
+use linkyd::domain::{Api, Dataset, Days, Values};
 use linkyd::simulator::{Action, AsOf, Envelope, Faults, Form, Match, MeterKind, MeterSpec, World};
 
 use crate::support::{On, Rig, at, day, on, on_each_engine, prm};
@@ -66,24 +66,25 @@ fn actions() -> Vec<Action> {
     ]
 }
 
-/// Every value that is stored is the true one.
+/// Every value that is stored is the true one, of a day that was asked for.
 async fn assert_nothing_wrong(rig: &Rig, seed: u64) {
     let world = rig.simulator.world();
     for meter in [METER, OTHER] {
         for dataset in [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption] {
             let direction = dataset.direction();
+            let days = Days::new(day(SINCE), rig.window(dataset).end()).unwrap();
             match rig.database.readings(&prm(meter), dataset).await.unwrap() {
                 Values::Curve(points) => {
-                    let truth = world.curve(&prm(meter), direction, rig.window(dataset), AsOf::Ever);
+                    let truth = world.curve(&prm(meter), direction, days, AsOf::Ever);
                     for point in points {
                         let step = i64::from(point.interval.step.minutes());
                         let right = truth.binary_search(&(point.interval.start, step, point.watts));
                         assert!(right.is_ok(), "seed {seed}: {point:?}");
                     }
                 }
-                Values::Energy(days) => {
-                    let truth = world.daily(&prm(meter), direction, rig.window(dataset), AsOf::Ever);
-                    for value in days {
+                Values::Energy(values) => {
+                    let truth = world.daily(&prm(meter), direction, days, AsOf::Ever);
+                    for value in values {
                         assert!(truth.contains(&(value.day, value.wh)), "seed {seed}: {value:?}");
                     }
                 }

@@ -278,7 +278,7 @@ fn values(
             }
         }
         if day >= beginning {
-            let measured = MeasuredDay::of(world.seed, prm, meter.kind, direction, day);
+            let measured = world.measured(&meter, direction, day);
             let wh = (measured.register_wh() + added(&meter, dataset, day, None, as_of)).max(0);
             count.add(day, &measured, wh);
         }

@@ -156,3 +156,22 @@ fn the_step_changes_on_the_hour() {
     assert_eq!(curve.len(), 8 * 2 + 16 * 4);
     assert!(curve.windows(2).all(|pair| pair[0].0 + pair[0].1 * 60 == pair[1].0));
 }
+
+#[test]
+fn what_is_remembered_is_what_would_be_measured_now() {
+    let span = days("2026-01-01", "2026-02-01");
+    let look = |world: &World| {
+        let curve = world.curve(&prm(), Direction::Consumption, span, AsOf::Ever);
+        (curve, world.daily(&prm(), Direction::Consumption, span, AsOf::Ever), world.peaks(&prm(), span, AsOf::Ever))
+    };
+    let mut known = world();
+    let first = look(&known);
+    assert_eq!(look(&known.clone()), first);
+    assert_eq!(look(&world()), first, "by one that remembers nothing");
+    known.meter_mut(&prm()).unwrap().kind = MeterKind::Consumer;
+    let consumer = look(&known);
+    assert_ne!(consumer, first);
+    assert_eq!(consumer, look(&World::new(7).with(MeterSpec::new(prm()))));
+    known.seed = 8;
+    assert_eq!(look(&known), look(&World::new(8).with(MeterSpec::new(prm()))));
+}
