@@ -1,9 +1,10 @@
 //! A PostgreSQL server for tests, so that they need nothing but a Rust toolchain and Debian.
 //!
 //! With `DATABASE_URL` the tests use that server: its role must be allowed to create databases.
-//! Without it they start a private cluster from the installed programs, the newest there are; and
-//! where there are none they install the distribution's package first, and say so. Nothing is
-//! ever skipped: what cannot be had is a failure that says what to do.
+//! Without it they start a private cluster from the programs in the folder that `POSTGRES_PROGRAMS`
+//! names, else from the installed ones, the newest there are; and where there are none they install the
+//! distribution's package first, and say so. Nothing is ever skipped: what cannot be had is a failure
+//! that says what to do.
 //!
 //! One cluster serves all tests of a process, each of which gets a database of its own, made from a
 //! migrated template. A little shell script, `keeper.sh`, holds the cluster and takes it away once the
@@ -83,6 +84,18 @@ impl Server {
         }
     }
 
+    /// The same behind a port of the loopback address that lets nobody in unencrypted, and that port. The folder
+    /// holds its certificate and key, `server.crt` and `server.key`, for everybody to read.
+    pub(crate) fn secured(certificates: &Path) -> (&'static Self, u16) {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        let port = port.expect("a free port").port();
+        let mut server = Self::private().unwrap_or_else(|error| panic!("{error}"));
+        server.tell(&format!("secure {} {port}", certificates.display()));
+        // The socket's name holds the port.
+        server.url = server.url.replacen("@localhost/", &format!("@localhost:{port}/"), 1);
+        (Box::leak(Box::new(server)), port)
+    }
+
     fn at(url: String, keeper: Option<Keeper>) -> Self {
         Self {
             url,
@@ -93,9 +106,10 @@ impl Server {
     }
 
     fn private() -> Result<Self, String> {
-        let programs = match programs() {
-            Some(programs) => programs,
-            None => install().and_then(|()| programs().ok_or_else(|| WHAT_TO_DO.to_owned()))?,
+        let programs = match (chosen(), programs()) {
+            (Some(chosen), _) => chosen?,
+            (None, Some(programs)) => programs,
+            (None, None) => install().and_then(|()| programs().ok_or_else(|| WHAT_TO_DO.to_owned()))?,
         };
         let (keeper, folder) = Keeper::start(&programs)?;
         Ok(Self::at(format!("postgres://postgres@localhost/postgres?host={folder}"), Some(keeper)))
@@ -114,6 +128,16 @@ impl Server {
     /// Starts it again.
     pub(crate) fn start(&self) {
         self.tell("start");
+    }
+
+    /// Makes a replica of it, which takes no writes.
+    pub(crate) fn demote(&self) {
+        self.tell("demote");
+    }
+
+    /// Lets a replica take writes.
+    pub(crate) fn promote(&self) {
+        self.tell("promote");
     }
 
     fn tell(&self, word: &str) {
@@ -327,6 +351,18 @@ fn other_user() -> Option<(String, String)> {
     })
 }
 
+/// The folder of programs that `POSTGRES_PROGRAMS` names: how one of several versions is chosen.
+fn chosen() -> Option<Result<PathBuf, String>> {
+    let folder = PathBuf::from(std::env::var_os("POSTGRES_PROGRAMS").filter(|folder| !folder.is_empty())?);
+    let usable = is_complete(&folder) && version(&folder).is_some_and(|version| version >= OLDEST);
+    let error = || format!("POSTGRES_PROGRAMS={} holds no server's programs; {WHAT_TO_DO}", folder.display());
+    Some(if usable { Ok(folder.clone()) } else { Err(error()) })
+}
+
+fn is_complete(folder: &Path) -> bool {
+    ["initdb", "pg_ctl", "postgres"].iter().all(|program| folder.join(program).is_file())
+}
+
 /// The folder of the newest installed server's programs.
 fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -338,7 +374,7 @@ fn programs() -> Option<PathBuf> {
     for pattern in ["/usr/local/pgsql/bin", "/usr/bin"] {
         folders.push(pattern.into());
     }
-    let usable = folders.into_iter().filter(|f| ["initdb", "pg_ctl", "postgres"].iter().all(|p| f.join(p).is_file()));
+    let usable = folders.into_iter().filter(|f| is_complete(f));
     let mut versions: Vec<(u32, PathBuf)> = usable.filter_map(|f| Some((version(&f)?, f))).collect();
     versions.retain(|(version, _)| *version >= OLDEST);
     versions.into_iter().max_by_key(|(version, _)| *version).map(|(_, folder)| folder)

@@ -193,7 +193,9 @@ impl Server {
         let value = match done {
             Ok(value) => value,
             Err(error) => {
-                if errors::fault_of(&error) == Fault::Lost {
+                // One that takes no writes may not be the server that the address means by now: who keeps a connection
+                // to a primary of yesterday never meets today's.
+                if matches!(errors::fault_of(&error), Fault::Lost | Fault::ReadOnly) {
                     self.forget();
                 } else if self.end(&mut link, SILENCE, sql::ROLLBACK).await.is_ok()
                     && errors::fault_of(&error) != Fault::Stale

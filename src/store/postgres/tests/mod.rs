@@ -1,5 +1,6 @@
 //! Tests of what is PostgreSQL alone; what every store must do is tested once for both.
 
+mod failover;
 mod leases;
 mod opening;
 mod proxy;
