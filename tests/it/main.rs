@@ -80,6 +80,10 @@ mod replay;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod server_managed;
+#[cfg(test)]
+mod server_tls;
+#[cfg(test)]
 mod simulated_answers;
 #[cfg(test)]
 mod support;

@@ -175,6 +175,15 @@ impl Address {
         words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
     }
 
+    /// A file for TLS that the URL names and that cannot be read: the driver says of it only that something failed.
+    pub(super) fn unreadable(&self) -> Option<String> {
+        let named = self.tls.iter().filter(|(key, value)| key != "sslmode" && !value.trim().starts_with("-----BEGIN"));
+        named.into_iter().find_map(|(key, value)| {
+            let error = std::fs::File::open(value).err()?;
+            Some(format!("{value}, which {key} of `database.url` names, cannot be read ({error}); correct it"))
+        })
+    }
+
     /// What the server shows as the name of these connections.
     #[must_use]
     pub fn named(mut self, application: &str) -> Self {
@@ -290,6 +299,17 @@ mod tests {
         assert!(Address::parse("postgres://a@h/d", Some(&secret)).is_ok());
         for url in ["postgres://a:x@h/d", "postgres://a@h/d?password=x"] {
             assert_eq!(Address::parse(url, Some(&secret)).unwrap_err(), AddressError::TwoPasswords);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let unreadable = |url: &str| Address::parse(url, None).unwrap().unreadable();
+        let told = unreadable("postgres://a@h/d?sslmode=verify-full&sslrootcert=/nowhere/ca.pem").unwrap();
+        assert!(told.starts_with("/nowhere/ca.pem, which sslrootcert of"), "{told}");
+        let inline = "-----BEGIN+CERTIFICATE-----%0AMA==%0A-----END+CERTIFICATE-----";
+        for url in ["postgres://a@h/d?sslmode=require", &format!("postgres://a@h/d?sslrootcert={inline}")] {
+            assert_eq!(unreadable(url), None);
         }
     }
 

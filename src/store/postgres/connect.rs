@@ -142,6 +142,11 @@ impl Server {
                 self.bare.store(true, Ordering::Relaxed);
                 self.log_in().await
             }
+            Err(StoreError::Database(sqlx::Error::Io(io))) => Err(match self.address.unreadable() {
+                // No failure of the network, and nothing that passes.
+                Some(reason) => StoreError::Unreachable { place: self.address.place.clone(), reason },
+                None => sqlx::Error::Io(io).into(),
+            }),
             other => other,
         }
     }

@@ -9,6 +9,9 @@ use crate::store::StoreError;
 /// What to do about trouble that passes: one command goes on by itself, no other does.
 const AGAIN: &str = "`linkyd run` tries again by itself, run any other command again";
 
+/// What the driver says of a server that does not encrypt.
+const NO_TLS: &str = "server does not support TLS";
+
 /// What an error says about doing the same once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -88,7 +91,7 @@ pub(super) fn explain(place: &str, error: StoreError) -> StoreError {
     let not_writable = |reason: String| StoreError::NotWritable { place: place.clone(), reason };
     let not_encrypted = |why: String| {
         unreachable(format!(
-            "no encrypted connection can be made ({}); check sslmode and sslrootcert of `database.url`",
+            "no encrypted connection can be made ({}); check the host, sslmode and sslrootcert of `database.url`",
             plain(&why)
         ))
     };
@@ -99,6 +102,14 @@ pub(super) fn explain(place: &str, error: StoreError) -> StoreError {
                 "the connection failed ({}); look whether the server runs and `database.url` names it",
                 plain(&io.to_string())
             ));
+        }
+        // The driver's words for the one letter that such a server answers.
+        sqlx::Error::Tls(tls) if tls.to_string() == NO_TLS => {
+            return unreachable(
+                "the server encrypts no connection, and `database.url` asks for one; turn `ssl` on at the server, or where \
+                 nobody can listen on the way set sslmode=disable"
+                    .to_owned(),
+            );
         }
         sqlx::Error::Tls(tls) => {
             return not_encrypted(tls.to_string());
@@ -116,11 +127,16 @@ pub(super) fn explain(place: &str, error: StoreError) -> StoreError {
     let said = error.as_database_error().map(|said| plain(said.message())).unwrap_or_default();
     let Some(code) = code(&error) else { return StoreError::Database(error) };
     match code.as_str() {
-        "28P01" | "28000" => {
-            unreachable(format!("the server refuses the login ({said}); correct the user or its password"))
-        }
+        "28P01" => unreachable(format!("the server refuses the login ({said}); correct the user or its password")),
+        // Also said of an address or an encryption that the server lets nobody in by.
+        "28000" => unreachable(format!(
+            "the server refuses the login ({said}); correct user and sslmode of `database.url`, or let the role in at the \
+             server (pg_hba.conf)"
+        )),
         "3D000" => unreachable(format!("{said}; create the database, or correct `database.url`")),
-        "3F000" => unreachable(format!("{said}; create the schema, or correct the search path of the role")),
+        "3F000" => unreachable(format!(
+            "{said}; create the schema, and name it: `schema=linkyd` in `database.url`, or the search path of the role"
+        )),
         "42P01" => unreachable(format!(
             "{said}: the tables of linkyd are not there; run `linkyd db migrate` as the role that owns them"
         )),
@@ -178,7 +194,7 @@ mod tests {
         let unknown = || sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::InvalidData, "unknown issuer"));
         assert_eq!(fault(&unknown()), Fault::Final);
         let told = explain("here", StoreError::Database(unknown()));
-        assert!(told.to_string().contains("unknown issuer); check sslmode"), "{told}");
+        assert!(told.to_string().contains("unknown issuer); check the host, sslmode"), "{told}");
         let told = explain("here", StoreError::Database(io()));
         assert!(matches!(told, StoreError::Unreachable { .. }), "{told}");
         assert!(told.to_string().contains("reset"));

@@ -109,7 +109,8 @@ async fn apply(link: &mut Link, address: &Address) -> Result<(), StoreError> {
         let (there,): (bool,) = there.fetch_one(&mut link.conn).await?;
         if !there {
             let create = format!("CREATE SCHEMA {}", quoted(schema));
-            link.conn.execute(sqlx::raw_sql(AssertSqlSafe(create))).await?;
+            let created = link.conn.execute(sqlx::raw_sql(AssertSqlSafe(create.clone()))).await;
+            created.map_err(|error| not_ours_to_make(error, address, &create))?;
         }
     }
     let mut found = version(link, &address.place).await?;
@@ -118,9 +119,29 @@ async fn apply(link: &mut Link, address: &Address) -> Result<(), StoreError> {
         found = version(link, &address.place).await?;
     }
     for (_, _, statements) in MIGRATIONS.iter().filter(|(version, ..)| *version > found) {
-        link.conn.execute(sqlx::raw_sql(*statements)).await?;
+        let migrated = link.conn.execute(sqlx::raw_sql(*statements)).await;
+        // Of older tables the owner is the one to ask.
+        migrated
+            .map_err(|error| if found == 0 { not_ours_to_make(error, address, OWN_SCHEMA) } else { error.into() })?;
     }
     Ok(())
+}
+
+/// What makes a schema for linkyd.
+const OWN_SCHEMA: &str = "CREATE SCHEMA linkyd";
+
+/// What to do where a role may not make what is to be made: the owner of the database makes a schema for it.
+fn not_ours_to_make(error: sqlx::Error, address: &Address, create: &str) -> StoreError {
+    let refused = errors::code(&error).as_deref() == Some("42501");
+    let Some(said) = error.as_database_error().filter(|_| refused).map(|said| said.message().to_owned()) else {
+        return error.into();
+    };
+    let role = quoted(address.options.get_username());
+    let named = if create == OWN_SCHEMA { ", and name it: `schema=linkyd` in `database.url`" } else { "" };
+    StoreError::NotWritable {
+        place: address.place.clone(),
+        reason: format!("{said}; let the owner of the database run `{create} AUTHORIZATION {role}`{named}"),
+    }
 }
 
 /// Makes the partitions of these years, both included, where some are lacking and this role may.
