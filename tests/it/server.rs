@@ -10,6 +10,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use crate::cli_rig::{FEWEST, Home, MORNING, Process, Simulated, left_out, meter, now, source, wait_for};
+use crate::instances_postgres::{Asked, assert_only_lost_days_were_asked_for_again, lost};
 use crate::postgres::{Database, Server};
 
 const CRASHES: usize = 20;
@@ -35,12 +36,12 @@ const VIEWS: [&str; 13] = [
     "v_meter",
 ];
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
 /// The rows that a statement finds; its first column is text.
-fn rows(database: &Database, statement: &str) -> Vec<String> {
+pub(crate) fn rows(database: &Database, statement: &str) -> Vec<String> {
     block_on(async {
         let mut conn = database.connect().await;
         let rows = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).fetch_all(&mut conn).await.unwrap();
@@ -50,7 +51,7 @@ fn rows(database: &Database, statement: &str) -> Vec<String> {
 }
 
 /// A home with the simulator's meter, whose history goes to a database.
-fn home(database: &Database, enedis: &Simulated, per_second: u32) -> Home {
+pub(crate) fn home(database: &Database, enedis: &Simulated, per_second: u32) -> Home {
     let home = Home::empty();
     let limits =
         source(&enedis.url, "").replace("requests_per_second = 1000", &format!("requests_per_second = {per_second}"));
@@ -148,6 +149,8 @@ fn linkyd_killed_at_any_moment_goes_on_where_it_was() {
     spans.sort_unstable();
     spans.dedup();
     assert_eq!(spans.len(), all, "no span was stored twice");
+    let asked: Vec<Asked> = enedis.calls().iter().map(Asked::of).collect();
+    assert_only_lost_days_were_asked_for_again(&asked, &block_on(lost(&database)));
     assert_eq!(home.run_at_morning(&["sync", "--json"]).exits(0).json()["calls"], 0);
 }
 
@@ -198,6 +201,48 @@ fn a_database_moves_to_a_server_and_back_with_all_that_is_in_it() {
     home.configure(&source(&enedis.url, ""), &meter("since = 2026-10-01"));
     assert!(common(|statement| home.rows(statement)) == before, "the file has other rows");
     assert_eq!(home.run_at_morning(&["sync", "--json"]).exits(0).json()["calls"], 0);
+}
+
+/// A copy goes to a server that crashes again and again: it waits, or says that it is to be run again, and what it left
+/// half done is never taken for whole.
+#[test]
+fn a_copy_whose_target_crashes_arrives_in_the_end() {
+    let home = Home::empty();
+    let enedis = Simulated::start(&home.path(""), &["--no-limits"]);
+    home.configure(&source(&enedis.url, ""), &meter("since = 2026-05-01"));
+    home.run_at_morning(&["sync"]).exits(0);
+    let expected = common(|statement| home.rows(statement));
+
+    let server = Server::own();
+    let database = block_on(server.empty_database());
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (mut crashes, mut ended) = (0, false);
+    while !ended || crashes < 5 {
+        let mut copying = home.start(&["db", "copy", "--to", &database.url()]);
+        let (born, life) = (now(), Duration::from_millis(random.u64(1..600)));
+        while born.elapsed() < life && copying.0.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        if copying.0.try_wait().unwrap().is_none() && crashes < 5 {
+            server.crash();
+            crashes += 1;
+        }
+        let code = copying.code();
+        assert!(matches!(code, Some(0 | 69)), "{code:?}");
+        ended = code == Some(0);
+        if ended {
+            assert!(common(|statement| rows(&database, statement)) == expected, "the server has other rows");
+        }
+        // The next one has to begin anew as well.
+        if crashes < 5 && ended {
+            let gone = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+            block_on(database.run(gone));
+        }
+    }
+    let again = home.run(&["db", "copy", "--json", "--to", &database.url()]).exits(0).json();
+    assert_eq!((&again["equal"], &again["written"]), (&true.into(), &0.into()), "{again}");
 }
 
 /// A `PgBouncer` in transaction mode before the server of a database; and the way to it.

@@ -23,16 +23,29 @@ impl Roles {
         let database = Server::shared().empty_database().await;
         let script = include_str!("../../../packaging/postgresql/roles.sql").replace("linkyd", database.name());
         let roles = Self { script, database };
+        let name = roles.database.name();
+        roles
+            .database
+            .run(&format!(
+                "CREATE ROLE {name}_admin LOGIN NOSUPERUSER CREATEROLE PASSWORD 'of {name}';
+                 ALTER DATABASE {name} OWNER TO {name}_admin"
+            ))
+            .await;
         roles.run().await;
         for role in ["_owner", "", "_reader"] {
-            let name = roles.database.name();
-            roles.database.run(&format!("ALTER ROLE {name}{role} PASSWORD 'of {name}'")).await;
+            roles.administer(&format!("ALTER ROLE {name}{role} PASSWORD 'of {name}'")).await;
         }
         roles
     }
 
+    /// Runs the script, as the administrator whom a managed server gives its customer: no superuser.
     async fn run(&self) {
-        self.database.run(&self.script).await;
+        self.administer(&self.script).await;
+    }
+
+    async fn administer(&self, sql: &str) {
+        let mut conn = self.connect("_admin").await;
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.unwrap();
     }
 
     /// A URL for a role.
@@ -57,7 +70,7 @@ impl Roles {
     async fn end(self) {
         let (server, name) = (self.database.server(), self.database.name().to_owned());
         drop(self.database);
-        server.run(&format!("DROP ROLE {name}_owner, {name}, {name}_reader")).await;
+        server.run(&format!("DROP ROLE {name}_owner, {name}, {name}_reader, {name}_admin")).await;
     }
 }
 
