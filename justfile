@@ -15,6 +15,10 @@ ci:
 test:
     cargo test --locked
 
+# The tests about PostgreSQL on 14 to 18, or on those named: `just postgres-versions 14 17`.
+postgres-versions *versions:
+    bash .ci/postgres-versions {{versions}}
+
 # Format and lint.
 lint:
     cargo fmt --all
