@@ -80,6 +80,8 @@ mod replay;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod server_daemon;
+#[cfg(test)]
 mod server_managed;
 #[cfg(test)]
 mod server_tls;
