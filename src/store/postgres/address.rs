@@ -177,6 +177,9 @@ impl Address {
 
     /// A file for TLS that the URL names and that cannot be read: the driver says of it only that something failed.
     pub(super) fn unreadable(&self) -> Option<String> {
+        if matches!(self.options.get_ssl_mode(), PgSslMode::Disable) {
+            return None;
+        }
         let named = self.tls.iter().filter(|(key, value)| key != "sslmode" && !value.trim().starts_with("-----BEGIN"));
         named.into_iter().find_map(|(key, value)| {
             let error = std::fs::File::open(value).err()?;
@@ -308,7 +311,8 @@ mod tests {
         let told = unreadable("postgres://a@h/d?sslmode=verify-full&sslrootcert=/nowhere/ca.pem").unwrap();
         assert!(told.starts_with("/nowhere/ca.pem, which sslrootcert of"), "{told}");
         let inline = "-----BEGIN+CERTIFICATE-----%0AMA==%0A-----END+CERTIFICATE-----";
-        for url in ["postgres://a@h/d?sslmode=require", &format!("postgres://a@h/d?sslrootcert={inline}")] {
+        let unused = "postgres://a@h/d?sslmode=disable&sslrootcert=/nowhere/ca.pem";
+        for url in ["postgres://a@h/d?sslmode=require", unused, &format!("postgres://a@h/d?sslrootcert={inline}")] {
             assert_eq!(unreadable(url), None);
         }
     }

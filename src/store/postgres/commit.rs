@@ -236,7 +236,7 @@ async fn curve(link: &mut Link, answer: &Answer, points: &[CurvePoint], kinds: K
     let (meter, direction) = (i4(answer.meter.0), i2(answer.dataset.direction().id()));
     let (start, end) = (paris::start_of(answer.covered.first()), paris::start_of(answer.covered.end()));
     // The longest interval is an hour: one that starts earlier cannot reach the first day. The table itself is
-    // asked, whatever the day records say: rows are copied only to where none are.
+    // asked, whatever the day records say: rows are copied only to where none stand in their way.
     let rows = link.query_as(sql::CURVE_HELD).bind(meter).bind(direction).bind(Stamp(start - 3600)).bind(Stamp(end));
     let rows: Vec<(Stamp, i32, i32, i32)> = rows.fetch_all(&mut link.conn).await?;
     let mut held: Vec<Held<CurvePoint>> = Vec::with_capacity(rows.len());
@@ -259,7 +259,9 @@ async fn curve(link: &mut Link, answer: &Answer, points: &[CurvePoint], kinds: K
             what: "a power is too high to be one".to_owned(),
         })?;
         let starts = change.put.iter().map(|point| Stamp(point.interval.start));
-        if held.is_empty() {
+        // As a rule the last interval of the day before is there, and in nobody's way.
+        let there: BTreeSet<i64> = held.iter().map(|(point, _)| point.interval.start).collect();
+        if !change.put.iter().any(|point| there.contains(&point.interval.start)) {
             let rows = starts.zip(watts).zip(kinds).map(|((start, watts), kind)| (start, watts, kind));
             copy(link, meter, direction, rows).await?;
         } else {
