@@ -38,7 +38,12 @@ pub(super) async fn forget(args: &ForgetArgs, loaded: &Loaded, clock: Arc<dyn Cl
     } else {
         out.write_all(text(&what, &forgotten, &unknown, &again).as_bytes())?;
     }
-    Ok(Exit::Done)
+    Ok(ending(&forgotten))
+}
+
+/// What a script is told: where somebody was in the way, the rows are gone and their pages are not.
+fn ending(forgotten: &Forgotten) -> Exit {
+    if forgotten.in_the_way { Exit::TryLater } else { Exit::Done }
 }
 
 /// What is asked before, where somebody can answer.
@@ -134,6 +139,7 @@ fn document(
         "personal": matches!(what, Forget::Personal(_)),
         "meters": meters,
         "unknown": unknown.iter().map(|prm| prm.full()).collect::<Vec<_>>(),
+        "swept": forgotten.swept,
         "remains": forgotten.remains,
         "fetched_again": again,
     })
@@ -163,6 +169,18 @@ mod tests {
         ] {
             let text = text(&what, &Forgotten::default(), &[], &again(&what, &loaded.config));
             assert!(text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_script_is_told_what_is_worth_doing_again() {
+        let of = |swept, in_the_way| Forgotten { swept, in_the_way, ..Forgotten::default() };
+        for (forgotten, exit) in
+            [(of(true, false), Exit::Done), (of(false, true), Exit::TryLater), (of(false, false), Exit::Done)]
+        {
+            assert_eq!(ending(&forgotten), exit);
+            let document = document(&Forget::Personal(Vec::new()), &forgotten, &[], &[]);
+            assert_eq!(document["swept"], forgotten.swept, "{document}");
         }
     }
 

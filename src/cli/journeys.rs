@@ -1,5 +1,7 @@
 //! Consents that were given on Enedis' page and whose meter is not known yet, for `status` and `doctor`.
 
+use std::fmt;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
@@ -10,13 +12,33 @@ use crate::store::{Journey, Store, StoreError};
 /// Seconds after which nobody is told any more of a consent whose meter never came: it came to nothing.
 const NAMED_FOR: i64 = 30 * 86_400;
 
+/// How much of an authorisation's number is shown: it stands for a household, as a PRM does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Number {
+    Whole(i64),
+    /// Its last digits.
+    Masked(String),
+}
+
+/// At most so many digits of a masked number are shown, and never more than half.
+const SHOWN: usize = 4;
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(number) => write!(f, "{number}"),
+            Self::Masked(end) => write!(f, "…{end}"),
+        }
+    }
+}
+
 /// A consent whose meter Enedis had not listed when its journey ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Open {
     /// The source whose application asked.
     pub(crate) source: String,
-    /// The number of the authorisation.
-    number: i64,
+    /// The number of the authorisation, as far as it is shown.
+    number: Number,
     /// When it was given.
     given_at: DateTime<Utc>,
     /// Until when passes look for its meter.
@@ -29,7 +51,7 @@ pub(crate) fn open(journeys: Vec<Journey>, now: DateTime<Utc>) -> Vec<Open> {
         let answered_at = journey.answered_at.filter(|at| now.timestamp() - at < NAMED_FOR)?;
         Some(Open {
             source: journey.source,
-            number: journey.number?,
+            number: Number::Whole(journey.number?),
             given_at: DateTime::from_timestamp(answered_at, 0)?,
             looked_for_until: DateTime::from_timestamp(answered_at + TAKEN_UP_FOR, 0)?,
         })
@@ -43,10 +65,18 @@ pub(crate) async fn gather(store: &dyn Store, now: DateTime<Utc>) -> Result<Vec<
 }
 
 impl Open {
+    /// The same for whoever may look at a page: with the end of the number alone.
+    pub(crate) fn masked(self) -> Self {
+        let Number::Whole(number) = self.number else { return self };
+        let digits = number.unsigned_abs().to_string();
+        let hidden = digits.len() - SHOWN.min(digits.len() / 2);
+        Self { number: Number::Masked(digits.chars().skip(hidden).collect()), ..self }
+    }
+
     /// What happened and what to do, without a full stop.
     pub(crate) fn sentence(&self, now: DateTime<Utc>) -> String {
         let (given, until) = (paris::today(self.given_at), paris::today(self.looked_for_until));
-        let number = self.number;
+        let number = &self.number;
         if self.looked_for_until > now {
             format!(
                 "a consent was given on {given} (authorisation {number}), and Enedis has not listed its meter yet; passes \
@@ -62,9 +92,13 @@ impl Open {
 
     /// Its entry in documents.
     pub(crate) fn document(&self) -> Value {
+        let number = match &self.number {
+            Number::Whole(number) => json!(number),
+            masked @ Number::Masked(_) => json!(masked.to_string()),
+        };
         json!({
             "source": self.source,
-            "authorisation": self.number,
+            "authorisation": number,
             "given_at": self.given_at.to_rfc3339_opts(SecondsFormat::Secs, true),
             "looked_for_until": self.looked_for_until.to_rfc3339_opts(SecondsFormat::Secs, true),
         })
@@ -75,6 +109,20 @@ impl Open {
 mod tests {
     use super::*;
     use crate::domain::Api;
+
+    #[test]
+    fn a_masked_number_ends_as_the_whole_one_does() {
+        for (number, shown) in [(987_654_321, "…4321"), (4_242, "…42"), (12, "…2"), (7, "…")] {
+            let open = Open {
+                source: "enedis".to_owned(),
+                number: Number::Whole(number),
+                given_at: DateTime::UNIX_EPOCH,
+                looked_for_until: DateTime::UNIX_EPOCH,
+            };
+            assert_eq!(open.document()["authorisation"], number);
+            assert_eq!(open.masked().document()["authorisation"], shown);
+        }
+    }
 
     #[test]
     fn a_consent_without_a_meter_is_named_for_a_month() {

@@ -34,7 +34,8 @@ th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #ddd}t
 /// How everything stands, with the consents whose meter is not known yet.
 async fn gather<'b>(page: &Page, board: &'b Board, now: DateTime<Utc>) -> Result<(View<'b>, Vec<Open>), StoreError> {
     let view = View::gather(&*page.store, &board.config, board.left(), now, now).await?;
-    Ok((view, journeys::gather(&*page.store, now).await?))
+    let open = journeys::gather(&*page.store, now).await?;
+    Ok((view, open.into_iter().map(Open::masked).collect()))
 }
 
 /// `/`
@@ -52,7 +53,7 @@ pub(super) async fn page(State(page): State<Page>) -> Response {
     }
 }
 
-/// `/status`: what `linkyd status --json` prints, with meter numbers masked.
+/// `/status`: what `linkyd status --json` prints, with the numbers of meters and authorisations masked.
 pub(super) async fn status(State(page): State<Page>) -> Response {
     let board = page.board.read();
     let now = page.clock.now();

@@ -45,6 +45,8 @@ pub struct Forgotten {
     pub meters: Vec<ForgottenMeter>,
     /// Whether no page of the database holds what was deleted, now or earlier.
     pub swept: bool,
+    /// Whether what kept it from being swept passes, so that doing it again is worth it.
+    pub in_the_way: bool,
     /// What may still hold it, and what to do about that.
     pub remains: String,
 }

@@ -27,6 +27,11 @@ pub(super) struct Piece {
 const DAY: i32 = 24 * 60;
 
 impl Meaning {
+    /// Whether the text says anything.
+    pub(super) fn is_understood(&self) -> bool {
+        self.kind != 0
+    }
+
     /// Reads Enedis' text.
     pub(super) fn of(text: &str) -> Self {
         let hours = match OffPeak::parse(text) {

@@ -55,12 +55,15 @@ const SOMEBODY: &str = "Zephyrine|7 QUOKKASTRASSE|+33199001234|zephyrine@example
 
 const MEASURED: &str = "SELECT CAST(sum(watts) AS text) || ' ' || count(*) FROM load_curve";
 
+/// All that the files of the database hold.
+fn bytes(rig: &Rig) -> Vec<u8> {
+    let files = ["linkyd.db", "linkyd.db-wal", "linkyd.db-shm"].map(|file| rig.folder.path().join(file));
+    files.iter().flat_map(|file| fs::read(file).unwrap_or_default()).collect()
+}
+
 /// How often each trace stands in the files of the database, in capitals or not.
 fn traces(rig: &Rig) -> Vec<usize> {
-    let mut bytes = Vec::new();
-    for file in ["linkyd.db", "linkyd.db-wal", "linkyd.db-shm"] {
-        bytes.extend(fs::read(rig.folder.path().join(file)).unwrap_or_default());
-    }
+    let bytes = bytes(rig);
     TRACES.iter().map(|trace| count(&bytes, trace)).collect()
 }
 
@@ -92,16 +95,20 @@ async fn personal_data_is_kept_apart_and_forgotten_alone(on: On) {
         }
         assert!(rig.rows(PEOPLE.to_owned()).await[1].contains("|8 RUE NEUVE|"));
 
+        // As earlier versions kept what a source said beside a refusal.
+        rig.run("UPDATE account SET message = 'Mme Quaggabert lives there'").await;
         let before = rig.rows(MEASURED.to_owned()).await;
         let now_ms = rig.clock_now_ms();
         let one = rig.database.forget(Forget::Personal(vec![prm(OTHER)]), now_ms).await.unwrap();
         assert_eq!(one.meters.iter().map(|meter| meter.rows).collect::<Vec<_>>(), [3]);
         assert_eq!(rig.rows(PEOPLE.to_owned()).await, [SOMEBODY]);
+        assert!(rig.rows("SELECT message FROM account WHERE message IS NOT NULL".to_owned()).await.is_empty());
         let all = rig.database.forget(Forget::Personal(Vec::new()), now_ms).await.unwrap();
         assert_eq!(all.meters.len(), 2);
         assert!(rig.rows(PEOPLE.to_owned()).await.is_empty());
         if matches!(on, On::File) {
             assert_eq!(traces(&rig), [0; TRACES.len()]);
+            assert_eq!(count(&bytes(&rig), "Quaggabert"), 0);
         }
         // What was copied elsewhere is out of reach, in either engine.
         assert!(all.remains.contains("backups") && all.remains.contains("kept"), "{}", all.remains);
@@ -257,7 +264,7 @@ fn no_output_at_any_level_shows_anything_personal_and_the_command_forgets_it() {
     assert!(TRACES.iter().all(|trace| held(trace) > 0));
     home.run(&["forget"]).exits(64);
     let done = home.run(&["forget", "--personal", "--yes", "--json"]).exits(0).json();
-    assert_eq!(done["meters"][0]["rows"], 3);
+    assert_eq!((&done["meters"][0]["rows"], &done["swept"]), (&3.into(), &true.into()));
     assert!(done["remains"].as_str().unwrap().contains("backups"), "{done}");
     assert_eq!(done["fetched_again"][0]["datasets"], serde_json::json!(["address", "identity", "contact"]));
     assert_eq!(TRACES.map(held), [0; TRACES.len()]);

@@ -35,6 +35,7 @@ pub(super) async fn rows(link: &mut Link, forget: &Forget, now_ms: i64) -> Resul
         };
         forgotten.push(ForgottenMeter { prm, name, rows });
     }
+    link.query(sql::ACCOUNT_WORDS_FORGET).execute(&mut link.conn).await?;
     let Forget::Meters(prms) = forget else { return Ok(forgotten) };
     for prm in prms {
         if forgotten.iter().any(|done| done.prm == *prm) {
@@ -95,7 +96,7 @@ fn delete<'q>(table: &str, column: &str) -> Query<'q> {
 /// warns of each table that it is asked to sweep in vain, and one sentence says as much.
 pub(super) async fn to_sweep(link: &mut Link, forget: &Forget) -> Result<(Vec<String>, bool), StoreError> {
     let found: Vec<(String, String, bool)> = link.query_as(sql::TABLES_SWEPT).fetch_all(&mut link.conn).await?;
-    let wanted = |table: &str| matches!(forget, Forget::Meters(_)) || PERSONAL.contains(&table);
+    let wanted = |table: &str| matches!(forget, Forget::Meters(_)) || table == "account" || PERSONAL.contains(&table);
     let found: Vec<_> = found.into_iter().filter(|(_, table, _)| wanted(table)).collect();
     let may = found.iter().all(|(.., may)| *may);
     let swept = found.iter().filter(|(.., may)| *may);

@@ -209,11 +209,15 @@ statements! {
          WHERE e.meter = w.meter AND e.dataset = w.dataset AND e.source = w.source";
 
     // Off-peak hours.
+    /// With whether it was read before, and not understood.
     OFFPEAK_NEW =
-        "SELECT DISTINCT k.offpeak_hours COLLATE \"C\" FROM contract k
-         WHERE k.offpeak_hours IS NOT NULL AND NOT EXISTS (SELECT 1 FROM offpeak o WHERE o.text = k.offpeak_hours)
+        "SELECT DISTINCT k.offpeak_hours COLLATE \"C\", EXISTS (SELECT 1 FROM offpeak o WHERE o.text = k.offpeak_hours)
+         FROM contract k WHERE k.offpeak_hours IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM offpeak o WHERE o.text = k.offpeak_hours AND o.kind <> 0)
          ORDER BY 1";
-    OFFPEAK_ADD = "INSERT INTO offpeak (text, kind) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    OFFPEAK_ADD =
+        "INSERT INTO offpeak AS o (text, kind) VALUES ($1, $2)
+         ON CONFLICT (text) DO UPDATE SET kind = excluded.kind WHERE o.kind = 0";
     OFFPEAK_SLOTS_ADD =
         "INSERT INTO offpeak_slot (text, season, from_minute, to_minute)
          SELECT $1, w.season, w.from_minute, w.to_minute
@@ -749,13 +753,15 @@ statements! {
         "SELECT current_schema()::text, c.relname::text, pg_has_role(c.relowner, 'USAGE')
          FROM pg_class c
          WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p')
-           AND NOT c.relispartition AND (c.relname IN ('meter', 'journey') OR EXISTS (
+           AND NOT c.relispartition AND (c.relname IN ('meter', 'journey', 'account') OR EXISTS (
                SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attname IN ('meter', 'prm')))
          ORDER BY 2";
     /// An authorisation's number stands for its meter.
     JOURNEYS_UNNAME =
         "DELETE FROM journey WHERE EXISTS (SELECT 1 FROM authorisation a
          WHERE a.source = journey.source AND a.number = journey.number AND a.prm = $1)";
+    /// What a source once said beside a refusal may have been about people, and nothing says about whom.
+    ACCOUNT_WORDS_FORGET = "UPDATE account SET message = NULL WHERE message IS NOT NULL";
     CALLS_FORGET = "DELETE FROM call WHERE meter = $1 AND at_ms < $2";
     CALLS_UNNAME =
         "UPDATE call SET meter = NULL, dataset = NULL, start_day = NULL, end_day = NULL WHERE meter = $1";

@@ -36,6 +36,7 @@ pub(super) async fn rows(
         };
         forgotten.push(ForgottenMeter { prm, name, rows });
     }
+    sqlx::query(sql::ACCOUNT_WORDS_FORGET).execute(&mut *conn).await?;
     let Forget::Meters(prms) = forget else { return Ok(forgotten) };
     for prm in prms {
         if forgotten.iter().any(|done| done.prm == *prm) {
@@ -104,4 +105,32 @@ pub(super) async fn pages(connection: &mut Connection) -> Result<bool, StoreErro
     let emptied = connection.emptied().await?;
     sqlx::query(sql::USUAL_DELETE).execute(connection.bare()).await?;
     Ok(emptied)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Connection as _;
+
+    use super::super::connect::{Access, options};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_keeps_the_pages_from_being_swept_until_it_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("linkyd.db");
+        let mut first = SqliteConnection::connect_with(&options(&path).create_if_missing(true)).await.unwrap();
+        for statement in ["PRAGMA journal_mode = WAL", "CREATE TABLE t (a TEXT)", "INSERT INTO t VALUES ('x')"] {
+            sqlx::query(statement).execute(&mut first).await.unwrap();
+        }
+        let mut writer = Connection::open(&path, "the file", Access::Write).await.unwrap();
+        sqlx::query(sql::PATIENCE_SHORT).execute(writer.bare()).await.unwrap();
+        let mut reader = SqliteConnection::connect_with(&options(&path)).await.unwrap();
+        for statement in ["BEGIN", "SELECT a FROM t"] {
+            sqlx::query(statement).fetch_all(&mut reader).await.unwrap();
+        }
+        sqlx::query("DELETE FROM t").execute(writer.bare()).await.unwrap();
+        assert!(!pages(&mut writer).await.unwrap());
+        sqlx::query("COMMIT").execute(&mut reader).await.unwrap();
+        assert!(pages(&mut writer).await.unwrap());
+    }
 }

@@ -148,7 +148,7 @@ impl SqliteStore {
         let place = self.place.clone();
         let pages = tokio::spawn(async move { forget::pages(&mut *writer.lock().await).await });
         let swept = finished(pages).await.map_err(|error| errors::explain(&place, error))?;
-        Ok(Forgotten { meters, swept, remains: forget::remains(swept) })
+        Ok(Forgotten { meters, swept, in_the_way: !swept, remains: forget::remains(swept) })
     }
 
     /// Every stored value of a series, ascending.

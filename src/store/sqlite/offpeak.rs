@@ -7,12 +7,15 @@ use crate::domain::Day;
 use crate::store::offpeak::Meaning;
 use crate::store::{MeterId, StoreError, UnclearHours};
 
-/// Reads each text of a contract that has not been read yet. Whoever stores a contract calls it in the same
+/// Reads each text of a contract that has not been read yet, or was not understood: a later version may. Whoever stores a contract calls it in the same
 /// transaction.
 pub(super) async fn learn(conn: &mut SqliteConnection) -> Result<(), StoreError> {
-    let texts: Vec<(String,)> = sqlx::query_as(sql::OFFPEAK_NEW).fetch_all(&mut *conn).await?;
-    for (text,) in texts {
+    let texts: Vec<(String, bool)> = sqlx::query_as(sql::OFFPEAK_NEW).fetch_all(&mut *conn).await?;
+    for (text, known) in texts {
         let meaning = Meaning::of(&text);
+        if known && !meaning.is_understood() {
+            continue;
+        }
         sqlx::query(sql::OFFPEAK_ADD).bind(&text).bind(meaning.kind).execute(&mut *conn).await?;
         for piece in meaning.pieces {
             let add = sqlx::query(sql::OFFPEAK_SLOT_ADD).bind(&text).bind(piece.season);

@@ -144,10 +144,14 @@ statements! {
     SERIES_LEAVES = "UPDATE series SET configured = 0 WHERE meter = ?1 AND dataset = ?2";
 
     // Off-peak hours.
+    /// With whether it was read before, and not understood.
     OFFPEAK_NEW =
-        "SELECT DISTINCT k.offpeak_hours FROM contract k
-         WHERE k.offpeak_hours IS NOT NULL AND NOT EXISTS (SELECT 1 FROM offpeak o WHERE o.text = k.offpeak_hours)";
-    OFFPEAK_ADD = "INSERT INTO offpeak (text, kind) VALUES (?1, ?2)";
+        "SELECT DISTINCT k.offpeak_hours, EXISTS (SELECT 1 FROM offpeak o WHERE o.text = k.offpeak_hours)
+         FROM contract k WHERE k.offpeak_hours IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM offpeak o WHERE o.text = k.offpeak_hours AND o.kind <> 0)";
+    OFFPEAK_ADD =
+        "INSERT INTO offpeak (text, kind) VALUES (?1, ?2)
+         ON CONFLICT (text) DO UPDATE SET kind = excluded.kind WHERE kind = 0";
     OFFPEAK_SLOT_ADD = "INSERT INTO offpeak_slot (text, season, from_minute, to_minute) VALUES (?1, ?2, ?3, ?4)";
 
     // Calendar.
@@ -473,6 +477,8 @@ statements! {
     JOURNEYS_UNNAME =
         "DELETE FROM journey WHERE EXISTS (SELECT 1 FROM authorisation a
          WHERE a.source = journey.source AND a.number = journey.number AND a.prm = ?1)";
+    /// What a source once said beside a refusal may have been about people, and nothing says about whom.
+    ACCOUNT_WORDS_FORGET = "UPDATE account SET message = NULL WHERE message IS NOT NULL";
     CALLS_FORGET = "DELETE FROM call WHERE meter = ?1 AND at_ms < ?2";
     CALLS_UNNAME =
         "UPDATE call SET meter = NULL, dataset = NULL, start_day = NULL, end_day = NULL WHERE meter = ?1";

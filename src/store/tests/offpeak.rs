@@ -11,6 +11,7 @@ on_both_engines! {
     the_deviation_is_the_largest_that_there_is,
     classes_of_which_one_lacks_are_no_sum,
     hours_that_are_not_known_are_told_of_the_contract_in_force,
+    hours_that_an_earlier_version_did_not_understand_are_read_anew,
 }
 
 /// What a contract says from some day on, and what that means: `None` where it is not known, and no hours where
@@ -196,4 +197,20 @@ async fn hours_that_are_not_known_are_told_of_the_contract_in_force<H: Host>() {
         assert_eq!(world.store.unclear_hours(Some(METER)).await.unwrap(), told);
         assert_eq!(world.store.unclear_hours(Some(MeterId(99))).await.unwrap(), []);
     }
+}
+
+async fn hours_that_an_earlier_version_did_not_understand_are_read_anew<H: Host>() {
+    let world = World::<H>::new().await;
+    contract(&world, "2026-01-01", Some("HC sauf dimanche"), Some("BTINFCUDT")).await;
+    contract(&world, "2026-02-01", Some("HC (22H00-6H00)"), Some("BTINFCUDT")).await;
+    world.store.set_up(&setup()).await.unwrap();
+    let kinds = "SELECT o.kind, count(s.text) FROM offpeak o LEFT JOIN offpeak_slot s ON s.text = o.text \
+                 GROUP BY o.text, o.kind ORDER BY o.kind";
+    // In both seasons, before and after midnight.
+    assert_eq!(world.rows(kinds).await, ["0|0", "2|4"]);
+    world.host.run("DELETE FROM offpeak_slot").await;
+    world.host.run("UPDATE offpeak SET kind = 0").await;
+    world.store.set_up(&setup()).await.unwrap();
+    assert_eq!(world.rows(kinds).await, ["0|0", "2|4"]);
+    assert_eq!(world.store.unclear_hours(None).await.unwrap(), []);
 }
