@@ -126,7 +126,7 @@ impl<'c> View<'c> {
         let (config, now) = (self.config, self.now);
         self.series.retain(|s| fits(&s.prm, s.dataset) && (!which.failing || is_bad(s, config, now)));
         self.unseen.retain(|(meter, dataset)| fits(&meter.prm, *dataset));
-        self.unasked.retain(|(meter, about)| fits_customer(&meter.prm, *about) && !which.failing);
+        self.unasked.retain(|(meter, about)| fits_customer(&meter.prm, *about));
         self.customers.retain(|c| fits_customer(&c.prm, c.about) && (!which.failing || is_unwell(c)));
         self.narrowed = if which.failing {
             Some("No series is late, failing or suspended.")
@@ -142,8 +142,16 @@ impl<'c> View<'c> {
             let at = DateTime::from_timestamp(self.wake.at, 0).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
             object.insert("next_wake".to_owned(), json!({"at": at, "why": self.wake.why.name()}));
             object.insert("backfill".to_owned(), left::document(&self.backlog));
+            object.insert("not_asked".to_owned(), self.not_asked());
         }
         document
+    }
+
+    /// What no pass has asked for yet.
+    fn not_asked(&self) -> serde_json::Value {
+        let value = |meter: &MeterConfig, dataset: &str| json!({"prm": meter.prm.full(), "name": meter.name, "dataset": dataset});
+        let series = self.unseen.iter().map(|(meter, dataset)| value(meter, dataset.name()));
+        series.chain(self.unasked.iter().map(|(meter, about)| value(meter, about.name()))).collect()
     }
 
     /// The same as a document of many meters for people: how many series are how, those that need attention, and
@@ -193,10 +201,11 @@ impl<'c> View<'c> {
         is_late(series, self.config, self.now)
     }
 
-    /// Whether some series is late, failing, suspended, or was never asked.
+    /// Whether something is late, failing, suspended, or was never asked for.
     pub(crate) fn is_bad(&self) -> bool {
-        // A series that no pass has seen yet is late as well.
+        // What no pass has asked for yet is late as well.
         !self.unseen.is_empty()
+            || !self.unasked.is_empty()
             || self.series.iter().any(|s| is_bad(s, self.config, self.now))
             || self.customers.iter().any(is_unwell)
     }

@@ -76,9 +76,11 @@ pub(super) async fn status(State(page): State<Page>) -> Response {
 }
 
 fn mask_meters(document: &mut Value) {
-    for meter in document.get_mut("meters").and_then(Value::as_array_mut).into_iter().flatten() {
-        if let Some(prm) = meter.get_mut("prm") {
-            *prm = json!(mask::digits(prm.as_str().unwrap_or_default()));
+    for list in ["meters", "not_asked"] {
+        for meter in document.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(prm) = meter.get_mut("prm") {
+                *prm = json!(mask::digits(prm.as_str().unwrap_or_default()));
+            }
         }
     }
 }
@@ -298,8 +300,10 @@ mod tests {
 
     #[test]
     fn meters_are_masked_in_the_document() {
-        let mut document = json!({"meters": [{"prm": "01234567890123", "name": "Maison"}]});
+        let meter = json!({"prm": "01234567890123", "name": "Maison"});
+        let mut document = json!({"meters": [meter.clone()], "not_asked": [meter]});
         mask_meters(&mut document);
+        assert_eq!(document["not_asked"][0]["prm"], "…0123");
         assert_eq!(document["meters"][0]["prm"], "…0123");
     }
 }

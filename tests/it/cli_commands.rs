@@ -61,7 +61,11 @@ fn a_whole_history_arrives_and_every_document_keeps_its_keys() {
     assert!(home.run_at_morning(&["plan"]).exits(0).out.starts_with("Nothing to fetch"));
 
     let status = home.run_at_morning(&["status", "--json", "--check"]).exits(0).json();
-    assert_eq!(keys(&status), ["at", "backfill", "budget", "daemon", "meters", "next_wake", "open_consents"]);
+    assert_eq!(
+        keys(&status),
+        ["at", "backfill", "budget", "daemon", "meters", "next_wake", "not_asked", "open_consents"]
+    );
+    assert_eq!(status["not_asked"], json!([]));
     let nothing = json!({"calls": 0, "until": null, "sources": [], "expiring_days": {}});
     assert_eq!(status["backfill"], nothing);
     assert_eq!(keys(&status["meters"][0]), ["consent_until", "datasets", "name", "prm"]);
@@ -264,6 +268,12 @@ fn what_is_kept_of_a_customer_has_a_line_and_never_a_content() {
     assert_eq!((&datasets[0]["dataset"], &datasets[0]["next_look"]), (&json!("contract"), &json!(next)));
     let street = rows(&home.database(), "SELECT street FROM personal_address");
     assert!(!street[0].is_empty() && !status.contains(&street[0]) && !document.to_string().contains(&street[0]));
+
+    // What is named since then nobody has asked for.
+    assert_eq!(document["not_asked"], json!([]));
+    home.configure(&source(&enedis.url, ""), &meter.replace("\"address\"", "\"address\", \"identity\""));
+    let document = home.run_at_morning(&["status", "--check", "--json"]).exits(1).json();
+    assert_eq!(document["not_asked"], json!([{"prm": METER, "name": "Maison", "dataset": "identity"}]));
 }
 
 #[test]

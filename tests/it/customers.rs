@@ -389,7 +389,8 @@ impl Transport for HeldBack {
     }
 }
 
-/// On a server another instance does it; of a file one is played.
+/// On a server another instance does it, and the store's own fence is what holds. A file has one writer and no fence: there
+/// the store is played, and what is tested is that the pass heeds a store that refuses.
 async fn what_another_instance_was_told_meanwhile_stands(on: On) {
     // The first call of several, and the last one.
     let calls = [(Api::V5, Service::Contracts), (Api::V2026, Service::Situation), (Api::V2026, Service::Metering)];

@@ -126,10 +126,12 @@ fn states(page: &Page<'_>) -> Vec<InState> {
         *series += 1;
         theirs.insert(&one.prm);
     }
-    if !page.unseen.is_empty() {
-        let theirs = page.unseen.iter().map(|(meter, _)| &meter.prm).collect();
+    let not_asked = page.unseen.len() + page.unasked.len();
+    if not_asked > 0 {
+        let unseen = page.unseen.iter().map(|(meter, _)| &meter.prm);
+        let theirs = unseen.chain(page.unasked.iter().map(|(meter, _)| &meter.prm)).collect();
         let last = (usize::MAX, "not asked yet".to_owned());
-        states.insert(last, (page.unseen.len(), theirs, Tone::Warning));
+        states.insert(last, (not_asked, theirs, Tone::Warning));
     }
     let in_state = |((_, state), (series, theirs, tone)): (_, (usize, HashSet<&Prm>, Tone))| InState {
         state,
