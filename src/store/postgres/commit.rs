@@ -261,12 +261,12 @@ async fn curve(link: &mut Link, answer: &Answer, points: &[CurvePoint], kinds: K
         let starts = change.put.iter().map(|point| Stamp(point.interval.start));
         // As a rule the last interval of the day before is there, and in nobody's way.
         let there: BTreeSet<i64> = held.iter().map(|(point, _)| point.interval.start).collect();
-        if !change.put.iter().any(|point| there.contains(&point.interval.start)) {
-            let rows = starts.zip(watts).zip(kinds).map(|((start, watts), kind)| (start, watts, kind));
-            copy(link, meter, direction, rows).await?;
-        } else {
+        if change.put.iter().any(|point| there.contains(&point.interval.start)) {
             let put = link.query(sql::CURVE_PUT).bind(meter).bind(direction).bind(starts.collect::<Vec<_>>());
             put.bind(watts).bind(kinds).execute(&mut link.conn).await?;
+        } else {
+            let rows = starts.zip(watts).zip(kinds).map(|((start, watts), kind)| (start, watts, kind));
+            copy(link, meter, direction, rows).await?;
         }
     }
     stored(link, answer, change).await
