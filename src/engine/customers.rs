@@ -190,8 +190,8 @@ pub enum Concerns {
 #[must_use]
 pub fn concerns(refusal: &Refusal) -> Concerns {
     match refusal.reaction {
-        Reaction::StopApi | Reaction::StopApp { .. } => Concerns::Application,
-        Reaction::RetryAt(_) | Reaction::Burst | Reaction::Ban => Concerns::Source,
+        Reaction::StopApi => Concerns::Application,
+        Reaction::StopApp { .. } | Reaction::RetryAt(_) | Reaction::Burst | Reaction::Ban => Concerns::Source,
         Reaction::StopMeter(_) | Reaction::StopDataset | Reaction::NoData => Concerns::Meter,
         Reaction::Reauth
         | Reaction::RetryShort
@@ -213,7 +213,6 @@ pub fn fares(refusal: &Refusal, now: DateTime<Utc>) -> (SeriesState, i64) {
         Reaction::StopDataset | Reaction::NoData | Reaction::StopApi => {
             (SeriesState::NotOffered, now.timestamp() + SELDOM)
         }
-        Reaction::StopApp { .. } => (SeriesState::Failing, now.timestamp() + SELDOM),
         Reaction::RetryShort => (SeriesState::Failing, now.timestamp() + SOON),
         _ => (SeriesState::Failing, tomorrow),
     }
@@ -290,7 +289,7 @@ mod tests {
         assert_eq!(concerns(&stopped), Concerns::Meter);
         assert_eq!(fares(&stopped, now).0, SeriesState::Suspended);
         assert_eq!(message(&stopped, CustomerCall::Situation), "Advice.");
-        assert_eq!(concerns(&refusal(Reaction::StopApp { credentials: false })), Concerns::Application);
+        assert_eq!(concerns(&refusal(Reaction::StopApp { credentials: false })), Concerns::Source);
         assert_eq!(concerns(&refusal(Reaction::Ban)), Concerns::Source);
         let named = message(&refusal(Reaction::StopApi), CustomerCall::Metering);
         assert_eq!(named, "Advice. (/comptage_auto/v1)");

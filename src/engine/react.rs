@@ -21,7 +21,7 @@ const LENGTH_BELIEVED: i64 = 30 * 86_400;
 const NOT_OFFERED_AGAIN: i64 = 7 * 86_400;
 
 /// Seconds after which an application that was refused is tested again.
-const APPLICATION_AGAIN: i64 = 6 * 3_600;
+pub(crate) const APPLICATION_AGAIN: i64 = 6 * 3_600;
 
 /// Milliseconds without a call after an answer that smells of a ban.
 pub(crate) const BAN_MS: i64 = 7 * 86_400_000;

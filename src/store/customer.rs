@@ -57,6 +57,25 @@ impl CustomerContent {
     }
 }
 
+/// Why datasets about customers were not asked for.
+#[derive(Debug, Clone, Default)]
+pub struct PutOff {
+    /// The code of the refusal, where the source will not answer before somebody has done something; `None` where it is
+    /// only waited for.
+    pub code: Option<String>,
+    /// What happened and what to do.
+    pub message: Option<String>,
+    /// Until when they wait (calendar).
+    pub not_before: Option<i64>,
+}
+
+impl PutOff {
+    /// How they fare.
+    pub(crate) fn state(&self) -> SeriesState {
+        if self.code.is_some() { SeriesState::Failing } else { SeriesState::Waiting }
+    }
+}
+
 /// What became of asking about a customer.
 #[derive(Debug, Clone)]
 pub struct CustomerUpdate {

@@ -44,7 +44,9 @@ use crate::source::Pool;
 
 pub use call::{Answer, Asks, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
 pub use consents::{Answered, Authorisation, Brought, EndKnown, Journey, WARNED_AT_DAYS, Warning};
-pub use customer::{Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, UnclearHours};
+pub use customer::{
+    Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, PutOff, UnclearHours,
+};
 pub use error::StoreError;
 pub use facts::{Activation, Facts, FailedCall, Learnt, SeriesFacts, SourceFacts, SourceState, Standing};
 pub use forget::{Forget, Forgotten, ForgottenMeter};
@@ -146,14 +148,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// dataset than [`CustomerUpdate::seen`]. The counter of the dataset from then on ([`CustomerFacts::seen`]).
     async fn keep(&self, update: CustomerUpdate) -> Result<i64, StoreError>;
 
-    /// Notes that these datasets about customers wait, why, and until when (calendar). Those of which more is known than
-    /// [`CustomerFacts::seen`] stay as they are.
-    async fn put_off(
-        &self,
-        waiting: &[CustomerFacts],
-        message: Option<String>,
-        not_before: Option<i64>,
-    ) -> Result<(), StoreError>;
+    /// Notes that these datasets about customers wait, or fail with their source, and why. Those of which more is known
+    /// than [`CustomerFacts::seen`] stay as they are.
+    async fn put_off(&self, waiting: &[CustomerFacts], why: PutOff) -> Result<(), StoreError>;
 
     /// Since when there are measures of a meter, as its newest contracts say.
     async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError>;

@@ -7,7 +7,7 @@ use crate::domain::{CustomerDataset, Dataset, Prm, SeriesState};
 use crate::engine::report::{CustomerReport, DatasetReport, MeterReport, Stop};
 use crate::engine::{Report, customers, serving};
 use crate::source::catalogue;
-use crate::store::{CustomerFacts, Effect, StoreError};
+use crate::store::{CustomerFacts, Effect, PutOff, StoreError};
 
 impl SourcePass<'_> {
     /// Stores how each series stands and sums up.
@@ -125,16 +125,21 @@ impl SourcePass<'_> {
         if self.report.stopped {
             return Ok(());
         }
-        let (message, not_before) = (self.interruption.as_ref().map(|i| i.message.clone()), self.opens_at());
+        let refused = self.interruption.as_ref().is_some_and(|i| i.stop != Stop::Later);
+        let why = PutOff {
+            code: self.knowledge.source.state.code.clone().filter(|_| refused),
+            message: self.interruption.as_ref().map(|i| i.message.clone()),
+            not_before: self.opens_at().filter(|_| !refused),
+        };
         let waits = |facts: &&CustomerFacts| match facts.state {
             SeriesState::Ok => true,
             // On a server each write tells the other instances that it has changed.
-            SeriesState::Waiting => facts.not_before != not_before,
+            SeriesState::Waiting => refused || facts.not_before != why.not_before,
             SeriesState::Suspended | SeriesState::NotOffered | SeriesState::Failing => false,
         };
         let waiting: Vec<CustomerFacts> =
             left.iter().filter_map(|index| self.knowledge.customers.get(*index)).filter(waits).cloned().collect();
-        self.engine.store.put_off(&waiting, message, not_before).await
+        self.engine.store.put_off(&waiting, why).await
     }
 
     /// How what was to be asked about customers stands, with the calls that are left of it.

@@ -3,8 +3,8 @@
 //!
 //! The series' row is locked first, with those of others that the answer says something about, so nobody else stores anything of it meanwhile. What is stored
 //! already is read and compared (see [`crate::store::compare`]), so that only what differs is
-//! written and every replaced value leaves a revision. Where the day records say that nothing is
-//! stored yet there is nothing to read.
+//! written and every replaced value leaves a revision: whatever the day records say, since rows may
+//! stand without theirs, as in a copy that was interrupted.
 
 mod registers;
 mod spoilt;
@@ -84,7 +84,7 @@ pub(super) async fn commit(
         let hours = (answer.dataset.kind() == Kind::LoadCurve).then_some(answer.covered);
         calendar::hold(link, Some(answer.covered), hours).await?;
     }
-    let stored = values(link, answer, is_empty(&before), kinds).await?;
+    let stored = values(link, answer, kinds).await?;
     let (days, changed) = compare::records(answer, &before, &stored.seen);
     cover(link, answer, &changed).await?;
     keep(link, answer, &stored.revisions).await?;
@@ -125,9 +125,7 @@ pub(super) async fn restore(
             gone.push(Revision::of_spoilt(one));
         }
     }
-    // What no day record tells of may lie around what is spoilt.
-    let empty = spoilt.is_empty() && is_empty(&before);
-    let Stored { inserted, changed, seen, mut revisions, doubts } = values(link, answer, empty, kinds).await?;
+    let Stored { inserted, changed, seen, mut revisions, doubts } = values(link, answer, kinds).await?;
     revisions.extend(gone);
     let (days, differ) = compare::recounted(answer, &before, &seen);
     cover(link, answer, &differ).await?;
@@ -138,17 +136,12 @@ pub(super) async fn restore(
     Ok(earlier.filter(|_| inserted + changed == 0).cloned().unwrap_or(committed))
 }
 
-/// Whether no values of these days are stored yet.
-fn is_empty(before: &[(Day, DayRecord)]) -> bool {
-    before.iter().all(|(_, record)| record.stored == 0)
-}
-
 /// Compares the values with the stored ones, and stores them.
-async fn values(link: &mut Link, answer: &Answer, empty: bool, kinds: Kinds) -> Result<Stored, StoreError> {
+async fn values(link: &mut Link, answer: &Answer, kinds: Kinds) -> Result<Stored, StoreError> {
     match &answer.values {
         Values::Curve(points) => curve(link, answer, points, kinds).await,
-        Values::Energy(days) => energy(link, answer, days, empty).await,
-        Values::Peaks(days) => peaks(link, answer, days, empty).await,
+        Values::Energy(days) => energy(link, answer, days).await,
+        Values::Peaks(days) => peaks(link, answer, days).await,
         Values::Registers(readings) => registers::put(link, answer, readings).await,
     }
 }
@@ -235,8 +228,7 @@ async fn cover(link: &mut Link, answer: &Answer, changed: &[(Day, DayRecord)]) -
 async fn curve(link: &mut Link, answer: &Answer, points: &[CurvePoint], kinds: Kinds) -> Result<Stored, StoreError> {
     let (meter, direction) = (i4(answer.meter.0), i2(answer.dataset.direction().id()));
     let (start, end) = (paris::start_of(answer.covered.first()), paris::start_of(answer.covered.end()));
-    // The longest interval is an hour: one that starts earlier cannot reach the first day. The table itself is
-    // asked, whatever the day records say: rows are copied only to where none stand in their way.
+    // The longest interval is an hour: one that starts earlier cannot reach the first day.
     let rows = link.query_as(sql::CURVE_HELD).bind(meter).bind(direction).bind(Stamp(start - 3600)).bind(Stamp(end));
     let rows: Vec<(Stamp, i32, i32, i32)> = rows.fetch_all(&mut link.conn).await?;
     let mut held: Vec<Held<CurvePoint>> = Vec::with_capacity(rows.len());
@@ -334,14 +326,11 @@ async fn new_kind(link: &mut Link, (minutes, summer): (i32, i16), source: i64) -
 }
 
 /// Compares the energy of days with the stored ones, and stores it.
-async fn energy(link: &mut Link, answer: &Answer, values: &[DayEnergy], empty: bool) -> Result<Stored, StoreError> {
+async fn energy(link: &mut Link, answer: &Answer, values: &[DayEnergy]) -> Result<Stored, StoreError> {
     let (meter, direction) = (i4(answer.meter.0), i2(answer.dataset.direction().id()));
-    let rows: Vec<(Date, i64, i32)> = if empty {
-        Vec::new()
-    } else {
-        let held = link.query_as(sql::ENERGY_HELD).bind(meter).bind(direction);
-        held.bind(Date(answer.covered.first())).bind(Date(answer.covered.end())).fetch_all(&mut link.conn).await?
-    };
+    let (first, end) = (Date(answer.covered.first()), Date(answer.covered.end()));
+    let rows = link.query_as(sql::ENERGY_HELD).bind(meter).bind(direction).bind(first).bind(end);
+    let rows: Vec<(Date, i64, i32)> = rows.fetch_all(&mut link.conn).await?;
     let known = |(day, wh, source): (Date, i64, i32)| (DayEnergy { day: day.0, wh }, i64::from(source));
     let held: Vec<Held<DayEnergy>> = rows.into_iter().map(known).collect();
     let firm = firm_sources(link, answer, held.is_empty()).await?;
@@ -360,14 +349,11 @@ async fn energy(link: &mut Link, answer: &Answer, values: &[DayEnergy], empty: b
 }
 
 /// Compares the peaks of days with the stored ones, and stores them.
-async fn peaks(link: &mut Link, answer: &Answer, values: &[PeakPower], empty: bool) -> Result<Stored, StoreError> {
+async fn peaks(link: &mut Link, answer: &Answer, values: &[PeakPower]) -> Result<Stored, StoreError> {
     let meter = i4(answer.meter.0);
-    let rows: Vec<PeakRow> = if empty {
-        Vec::new()
-    } else {
-        let held = link.query_as(sql::PEAKS_HELD).bind(meter);
-        held.bind(Date(answer.covered.first())).bind(Date(answer.covered.end())).fetch_all(&mut link.conn).await?
-    };
+    let (first, end) = (Date(answer.covered.first()), Date(answer.covered.end()));
+    let rows = link.query_as(sql::PEAKS_HELD).bind(meter).bind(first).bind(end);
+    let rows: Vec<PeakRow> = rows.fetch_all(&mut link.conn).await?;
     let known = |(day, va, local_seconds, at, source): PeakRow| {
         (PeakPower { day: day.0, va, local_seconds, at: at.map(|at| at.0) }, i64::from(source))
     };

@@ -9,10 +9,11 @@ use super::facts::{Asked, prm_of, series_state};
 use super::types::{Date, Stamp, day, i2, i4, seconds};
 use super::{offpeak, sql};
 use crate::domain::contract::{Contracts, Term};
-use crate::domain::{CustomerDataset, Day, Direction, SeriesState, paris};
+use crate::domain::{CustomerDataset, Day, Direction, paris};
 use crate::store::customer::{cells, fares};
 use crate::store::{
-    Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, MeterId, SourceId, StoreError,
+    Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, MeterId, PutOff, SourceId,
+    StoreError,
 };
 
 type FactsRow = (i32, String, String, i16, i32, i16, Option<String>, Option<i64>, Option<Stamp>, i64);
@@ -114,8 +115,9 @@ pub(super) async fn keep(link: &mut Link, update: &CustomerUpdate, earlier: Opti
     let meets = link.query_as(sql::CUSTOMER_MEETS).bind(i4(update.meter.0)).bind(i2(update.about.id()));
     let meets: Option<(Option<i64>, i64)> = meets.fetch_optional(&mut link.conn).await?;
     let Some((held_by, seen)) = meets else { return Err(StoreError::Superseded) };
-    // What was kept has given the lease back.
-    if let Some(kept) = earlier.filter(|kept| **kept == seen) {
+    // What was kept has given the lease back: where it is still there, nothing was, whatever the counter says.
+    let returned = update.lease.is_none_or(|lease| held_by != Some(lease.0));
+    if let Some(kept) = earlier.filter(|kept| returned && **kept == seen) {
         return Ok(*kept);
     }
     let is_ours = match update.lease {
@@ -146,12 +148,7 @@ pub(super) async fn keep(link: &mut Link, update: &CustomerUpdate, earlier: Opti
 }
 
 /// Notes that datasets wait, but for those of which others know more by now.
-pub(super) async fn put_off(
-    link: &mut Link,
-    waiting: &[CustomerFacts],
-    message: Option<&str>,
-    not_before: Option<i64>,
-) -> Result<(), StoreError> {
+pub(super) async fn put_off(link: &mut Link, waiting: &[CustomerFacts], why: &PutOff) -> Result<(), StoreError> {
     let rows: BTreeMap<(i32, i16), i64> =
         waiting.iter().map(|facts| ((i4(facts.meter.0), i2(facts.about.id())), facts.seen)).collect();
     let (meters, datasets): (Vec<i32>, Vec<i16>) = rows.keys().copied().unzip();
@@ -166,10 +163,10 @@ pub(super) async fn put_off(
     link.query(sql::SERIES_STATES)
         .bind(meters)
         .bind(datasets)
-        .bind(vec![i2(SeriesState::Waiting.id()); rows.len()])
-        .bind(vec![None::<String>; rows.len()])
-        .bind(vec![message.map(str::to_owned); rows.len()])
-        .bind(vec![not_before; rows.len()])
+        .bind(vec![i2(why.state().id()); rows.len()])
+        .bind(vec![why.code.clone(); rows.len()])
+        .bind(vec![why.message.clone(); rows.len()])
+        .bind(vec![why.not_before; rows.len()])
         .bind(rows.into_values().map(Some).collect::<Vec<_>>())
         .execute(&mut link.conn)
         .await?;

@@ -59,8 +59,8 @@ use self::transaction::{Kind, Patience, Work};
 use super::{
     Answer, Answered, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerFacts, CustomerStatus,
     CustomerUpdate, Effect, Facts, Finding, Forget, Forgotten, ForgottenMeter, HeldValues, Journey, KEPT_DAYS,
-    KeptAnswer, MeterId, Mode, NewCall, NotKept, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent,
-    Spoilt, Store, StoreError, Switch, Tallied, UnclearHours, Warning, Window,
+    KeptAnswer, MeterId, Mode, NewCall, NotKept, Pause, PutOff, Reserved, SeriesStatus, Setup, SourceId, SourceStatus,
+    Spent, Spoilt, Store, StoreError, Switch, Tallied, UnclearHours, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::clock::Clock;
@@ -310,17 +310,12 @@ impl Store for PostgresStore {
         self.write(update, |link, (_, update), earlier| Box::pin(customers::keep(link, update, earlier))).await
     }
 
-    async fn put_off(
-        &self,
-        waiting: &[CustomerFacts],
-        message: Option<String>,
-        not_before: Option<i64>,
-    ) -> Result<(), StoreError> {
+    async fn put_off(&self, waiting: &[CustomerFacts], why: PutOff) -> Result<(), StoreError> {
         if waiting.is_empty() {
             return Ok(());
         }
-        self.write((waiting.to_vec(), message, not_before), |link, (_, (waiting, message, not_before)), _| {
-            Box::pin(customers::put_off(link, waiting, message.as_deref(), *not_before))
+        self.write((waiting.to_vec(), why), |link, (_, (waiting, why)), _| {
+            Box::pin(customers::put_off(link, waiting, why))
         })
         .await
     }

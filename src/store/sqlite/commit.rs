@@ -2,8 +2,8 @@
 //! what else was learnt, in one transaction.
 //!
 //! What is stored already is read first and compared (see [`crate::store::compare`]), so that only
-//! what differs is written, in one statement, and every replaced value leaves a revision. Where
-//! the day records say that nothing is stored yet there is nothing to read.
+//! what differs is written, in one statement, and every replaced value leaves a revision: whatever
+//! the day records say, since rows may stand without theirs, as in a copy that was interrupted.
 
 mod registers;
 mod spoilt;
@@ -55,8 +55,6 @@ struct Before {
     series: bool,
     /// Whether the call has a line in the journal.
     line: bool,
-    /// Whether there may be values of which the day records do not tell.
-    untold: bool,
 }
 
 /// Stores an answer: a whole transaction.
@@ -92,11 +90,9 @@ pub(super) async fn restore(
     answer: &Answer,
     spoilt: &[Spoilt],
 ) -> Result<End<Committed>, StoreError> {
-    let mut before = before(conn, answer).await?;
+    let before = before(conn, answer).await?;
     let hours = (answer.dataset.kind() == Kind::LoadCurve).then_some(answer.covered);
     calendar::hold(conn, Some(answer.covered), hours).await?;
-    // What no day record tells of may lie around what is spoilt.
-    before.untold = !spoilt.is_empty();
     let mut gone = Vec::new();
     for one in spoilt {
         if spoilt::take_out(conn, answer, one).await? {
@@ -120,9 +116,9 @@ async fn values(
     before: &Before,
 ) -> Result<(Batch, Stored), StoreError> {
     match &answer.values {
-        Values::Curve(points) => curve(conn, batch, answer, points, before.is_empty(), before.kinds.clone()).await,
-        Values::Energy(days) => energy(conn, batch, answer, days, before.is_empty()).await,
-        Values::Peaks(days) => peaks(conn, batch, answer, days, before.is_empty()).await,
+        Values::Curve(points) => curve(conn, batch, answer, points, before.kinds.clone()).await,
+        Values::Energy(days) => energy(conn, batch, answer, days).await,
+        Values::Peaks(days) => peaks(conn, batch, answer, days).await,
         Values::Registers(readings) => registers::put(conn, batch, answer, readings).await,
     }
 }
@@ -168,7 +164,6 @@ async fn before(conn: &mut SqliteConnection, answer: &Answer) -> Result<Before, 
         kinds: kinds.into_iter().map(|(minutes, summer, id)| ((minutes, summer), id)).collect(),
         series,
         line,
-        untold: false,
     };
     for (day, state, stored, expected, checked_at, first_left_out, next_try, certain, last_try) in days {
         let row = (day, state, stored, expected, checked_at, first_left_out, next_try, certain != 0, last_try != 0);
@@ -184,13 +179,6 @@ fn array(values: &[i64]) -> Result<String, StoreError> {
 
 fn parse<T: serde::de::DeserializeOwned>(table: &'static str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Inconsistent { table, what: error.to_string() })
-}
-
-impl Before {
-    /// Whether no values of these days are stored yet.
-    fn is_empty(&self) -> bool {
-        !self.untold && self.days.iter().all(|(_, record)| record.stored == 0)
-    }
 }
 
 /// Notes the answer in its series and in its line of the journal.
@@ -239,23 +227,13 @@ async fn curve(
     mut batch: Batch,
     answer: &Answer,
     points: &[CurvePoint],
-    empty: bool,
     kinds: BTreeMap<(i64, i64), i64>,
 ) -> Result<(Batch, Stored), StoreError> {
     let (meter, direction) = (answer.meter.0, answer.dataset.direction().id());
     let (start, end) = (paris::start_of(answer.covered.first()), paris::start_of(answer.covered.end()));
     // The longest interval is an hour: one that starts earlier cannot reach the first day.
-    let held: Vec<(i64, i64, i64, i64)> = if empty {
-        Vec::new()
-    } else {
-        sqlx::query_as(sql::CURVE_HELD)
-            .bind(meter)
-            .bind(direction)
-            .bind(start - 3600)
-            .bind(end)
-            .fetch_all(&mut *conn)
-            .await?
-    };
+    let held = sqlx::query_as(sql::CURVE_HELD).bind(meter).bind(direction).bind(start - 3600).bind(end);
+    let held: Vec<(i64, i64, i64, i64)> = held.fetch_all(&mut *conn).await?;
     let mut known: Vec<Held<CurvePoint>> = Vec::with_capacity(held.len());
     for (start, minutes, watts, source) in held {
         let step = Step::from_minutes(minutes).ok_or_else(|| StoreError::Inconsistent {
@@ -358,20 +336,11 @@ async fn energy(
     batch: Batch,
     answer: &Answer,
     values: &[DayEnergy],
-    empty: bool,
 ) -> Result<(Batch, Stored), StoreError> {
     let (meter, direction) = (answer.meter.0, answer.dataset.direction().id());
-    let held: Vec<(i32, i64, i64)> = if empty {
-        Vec::new()
-    } else {
-        sqlx::query_as(sql::ENERGY_HELD)
-            .bind(meter)
-            .bind(direction)
-            .bind(answer.covered.first().number())
-            .bind(answer.covered.end().number())
-            .fetch_all(&mut *conn)
-            .await?
-    };
+    let (first, end) = (answer.covered.first().number(), answer.covered.end().number());
+    let held = sqlx::query_as(sql::ENERGY_HELD).bind(meter).bind(direction).bind(first).bind(end);
+    let held: Vec<(i32, i64, i64)> = held.fetch_all(&mut *conn).await?;
     let known = |(day, wh, source)| (DayEnergy { day: Day::from_number(day), wh }, source);
     let held: Vec<Held<DayEnergy>> = held.into_iter().map(known).collect();
     let firm = provenance::firm_sources(conn, answer, held.is_empty()).await?;
@@ -388,19 +357,11 @@ async fn peaks(
     batch: Batch,
     answer: &Answer,
     values: &[PeakPower],
-    empty: bool,
 ) -> Result<(Batch, Stored), StoreError> {
     let meter = answer.meter.0;
-    let held: Vec<PeakRow> = if empty {
-        Vec::new()
-    } else {
-        sqlx::query_as(sql::PEAKS_HELD)
-            .bind(meter)
-            .bind(answer.covered.first().number())
-            .bind(answer.covered.end().number())
-            .fetch_all(&mut *conn)
-            .await?
-    };
+    let (first, end) = (answer.covered.first().number(), answer.covered.end().number());
+    let held = sqlx::query_as(sql::PEAKS_HELD).bind(meter).bind(first).bind(end);
+    let held: Vec<PeakRow> = held.fetch_all(&mut *conn).await?;
     let known = |(day, va, local_seconds, at, source)| {
         (PeakPower { day: Day::from_number(day), va, local_seconds, at }, source)
     };

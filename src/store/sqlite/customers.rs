@@ -7,10 +7,11 @@ use sqlx::SqliteConnection;
 use super::facts::{prm_of, series_state};
 use super::{offpeak, sql};
 use crate::domain::contract::{Contracts, Term};
-use crate::domain::{CustomerDataset, Day, Direction, SeriesState, paris};
+use crate::domain::{CustomerDataset, Day, Direction, paris};
 use crate::store::customer::{cells, fares};
 use crate::store::{
-    Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, MeterId, SourceId, StoreError,
+    Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, MeterId, PutOff, SourceId,
+    StoreError,
 };
 
 type FactsRow = (i64, String, String, i64, i64, i64, Option<String>, Option<i64>, Option<i64>);
@@ -120,15 +121,14 @@ pub(super) async fn keep(conn: &mut SqliteConnection, update: &CustomerUpdate) -
 pub(super) async fn put_off(
     conn: &mut SqliteConnection,
     waiting: &[CustomerFacts],
-    message: Option<&str>,
-    not_before: Option<i64>,
+    why: &PutOff,
 ) -> Result<(), StoreError> {
     for facts in waiting {
         sqlx::query(sql::SERIES_STATE)
-            .bind(SeriesState::Waiting.id())
-            .bind(None::<String>)
-            .bind(message)
-            .bind(not_before)
+            .bind(why.state().id())
+            .bind(&why.code)
+            .bind(&why.message)
+            .bind(why.not_before)
             .bind(facts.meter.0)
             .bind(facts.about.id())
             .execute(&mut *conn)

@@ -56,8 +56,8 @@ use super::owner;
 use super::{
     Answer, Answered, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerFacts, CustomerStatus,
     CustomerUpdate, Effect, Facts, Forget, Forgotten, HeldValues, Journey, KEPT_DAYS, KeptAnswer, MeterId, NewCall,
-    NotKept, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError, Switch,
-    Tallied, UnclearHours, Warning, Window,
+    NotKept, Pause, PutOff, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError,
+    Switch, Tallied, UnclearHours, Warning, Window,
 };
 use crate::budget::Limits;
 use crate::domain::reconcile::DayThreefold;
@@ -335,20 +335,12 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn put_off(
-        &self,
-        waiting: &[CustomerFacts],
-        message: Option<String>,
-        not_before: Option<i64>,
-    ) -> Result<(), StoreError> {
+    async fn put_off(&self, waiting: &[CustomerFacts], why: PutOff) -> Result<(), StoreError> {
         if waiting.is_empty() {
             return Ok(());
         }
         let waiting = waiting.to_vec();
-        self.write(move |conn| {
-            Box::pin(async move { customers::put_off(conn, &waiting, message.as_deref(), not_before).await })
-        })
-        .await
+        self.write(move |conn| Box::pin(async move { customers::put_off(conn, &waiting, &why).await })).await
     }
 
     async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError> {

@@ -6,6 +6,7 @@ on_both_engines! {
     an_answer_is_stored_once_however_often_it_comes,
     a_later_look_moves_nothing_but_the_instant_it_was_checked,
     a_changed_value_is_updated_and_the_old_one_kept,
+    rows_without_day_records_are_compared_like_all_others,
     an_answer_with_less_erases_nothing,
     a_step_that_changes_within_a_day_is_counted_exactly,
     another_step_for_the_same_day_replaces_it_wholly_or_not_at_all,
@@ -76,6 +77,22 @@ async fn a_changed_value_is_updated_and_the_old_one_kept<H: Host>() {
         "2026-11-17T23:00:00Z|9|8"
     );
     world.sound().await;
+}
+
+/// As in a copy that was interrupted: values come before the records of their days.
+async fn rows_without_day_records_are_compared_like_all_others<H: Host>() {
+    let world = World::<H>::new().await;
+    world.store_curve(week(), curve(week(), 30, |_| 500)).await;
+    world.store_values(Dataset::DailyConsumption, week(), energy(week(), |_| 9)).await;
+    world.store_values(Dataset::DailyMaxPower, week(), peaks(week(), 4000)).await;
+    world.host.run("DELETE FROM coverage").await;
+    let committed = world.store_curve(week(), curve(week(), 30, |start| start % 3600 / 1800 + 500)).await;
+    assert_eq!((committed.inserted, committed.changed), (0, 168));
+    let committed = world.store_values(Dataset::DailyConsumption, week(), energy(week(), |_| 8)).await;
+    assert_eq!((committed.inserted, committed.changed), (0, 7));
+    let committed = world.store_values(Dataset::DailyMaxPower, week(), peaks(week(), 4100)).await;
+    assert_eq!((committed.inserted, committed.changed), (0, 7));
+    assert_eq!(world.one("SELECT count(*) FROM revision").await, "182");
 }
 
 async fn an_answer_with_less_erases_nothing<H: Host>() {

@@ -15,7 +15,7 @@ use linkyd::domain::{Dataset, Day, Direction};
 use linkyd::source::Pool;
 use linkyd::store::{
     Answer, Answered, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerFacts, CustomerStatus,
-    CustomerUpdate, Effect, Facts, HeldValues, Journey, KeptAnswer, MeterId, NewCall, NotKept, Pause, Reserved,
+    CustomerUpdate, Effect, Facts, HeldValues, Journey, KeptAnswer, MeterId, NewCall, NotKept, Pause, PutOff, Reserved,
     SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError, Switch, Tallied, UnclearHours,
     Warning, Window,
 };
@@ -259,14 +259,9 @@ impl Store for Watched {
         self.inner.call_tally(after).await
     }
 
-    async fn put_off(
-        &self,
-        waiting: &[CustomerFacts],
-        message: Option<String>,
-        not_before: Option<i64>,
-    ) -> Result<(), StoreError> {
+    async fn put_off(&self, waiting: &[CustomerFacts], why: PutOff) -> Result<(), StoreError> {
         let _busy = self.busy();
-        self.inner.put_off(waiting, message, not_before).await
+        self.inner.put_off(waiting, why).await
     }
 
     async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError> {

@@ -14,8 +14,8 @@ use linkyd::source::Pool;
 use linkyd::store::{
     Answer, Answered, Asks, Authorisation, Brought, CallEnd, CallId, ClosedCall, Committed, CustomerFacts,
     CustomerStatus, CustomerUpdate, Effect, Facts, HeldValues, Journey, KeptAnswer, LEASE_MS, Lease, MeterId, NewCall,
-    NotKept, Pause, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError, Switch,
-    Tallied, UnclearHours, Warning, Window,
+    NotKept, Pause, PutOff, Reserved, SeriesStatus, Setup, SourceId, SourceStatus, Spent, Spoilt, Store, StoreError,
+    Switch, Tallied, UnclearHours, Warning, Window,
 };
 
 use super::{Rig, at, prm};
@@ -339,13 +339,8 @@ impl Store for Shared {
         self.inner.call_tally(after).await
     }
 
-    async fn put_off(
-        &self,
-        waiting: &[CustomerFacts],
-        message: Option<String>,
-        not_before: Option<i64>,
-    ) -> Result<(), StoreError> {
-        self.inner.put_off(waiting, message, not_before).await
+    async fn put_off(&self, waiting: &[CustomerFacts], why: PutOff) -> Result<(), StoreError> {
+        self.inner.put_off(waiting, why).await
     }
 
     async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError> {

@@ -78,8 +78,8 @@ impl SourcePass<'_> {
         let end =
             |keep, status, code, duration_ms| CallEnd { call: line, lease: hold(keep), status, code, duration_ms };
         let Some(request) = self.active.source.ask_customer(call, &facts.prm, token.as_ref()) else {
-            self.engine.store.settle(react::not_made(line, hold(false)), Vec::new()).await?;
-            return Ok(Called::Later(Later::NotNow));
+            let ours = self.end_line(facts, react::not_made(line, hold(false)), Vec::new()).await?;
+            return Ok(Called::Later(if ours { Later::NotNow } else { Later::Elsewhere }));
         };
         let result = tokio::select! {
             biased;
@@ -205,6 +205,7 @@ impl SourcePass<'_> {
         let (machine, drawn) = (self.machine(), fastrand::u32(0..=1_000));
         let until = match refusal.reaction {
             Reaction::Ban => machine.timestamp_millis() + react::BAN_MS,
+            Reaction::StopApp { .. } => machine.timestamp_millis() + react::APPLICATION_AGAIN * 1_000,
             Reaction::RetryAt(told) => react::resume_at(told, machine, drawn),
             _ => machine.timestamp_millis() + 5_000,
         };

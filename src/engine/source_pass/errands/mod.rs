@@ -174,7 +174,8 @@ impl SourcePass<'_> {
             }
         }
         if self.errands.troubles >= MOST_TROUBLES {
-            self.errands.queue.clear();
+            let left = std::mem::take(&mut self.errands.queue);
+            self.errands.given_up.extend(left);
             self.errands.first.clear();
         }
         let waiting =

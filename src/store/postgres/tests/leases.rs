@@ -6,7 +6,7 @@ use sqlx::Connection as _;
 
 use super::*;
 use crate::domain::{CustomerDataset, Direction, SeriesState};
-use crate::store::{Activation, Asks, CustomerFacts, CustomerUpdate, Effect, LEASE_MS, StoreError};
+use crate::store::{Activation, Asks, CustomerFacts, CustomerUpdate, Effect, LEASE_MS, PutOff, StoreError};
 
 const SPAN: (&str, &str) = ("2026-11-17", "2026-11-24");
 
@@ -120,7 +120,7 @@ async fn a_customer_is_one_callers_from_the_first_of_several_calls_to_what_is_ke
     let wait = |seen, message: &str| {
         let facts = CustomerFacts { seen, ..known.clone() };
         let (store, message) = (&rig.store, Some(message.to_owned()));
-        async move { store.put_off(&[facts], message, Some(NOW)).await.unwrap() }
+        async move { store.put_off(&[facts], PutOff { code: None, message, not_before: Some(NOW) }).await.unwrap() }
     };
     wait(kept, "late").await;
     assert_eq!(rig.one("SELECT code FROM series WHERE dataset = 8").await, "x");
