@@ -69,7 +69,7 @@ fn helps(code: Option<&str>) -> Option<bool> {
 pub(super) fn document(report: &Report) -> serde_json::Value {
     let of_customer = |prm: &Prm| {
         let own = report.customers.iter().filter(|c| c.prm == *prm);
-        let value = |c: &CustomerReport| json!({"dataset": c.about.name(), "answered": c.answered, "state": c.state.name(), "error": c.error, "code": c.code, "retry_helps": helps(c.code.as_deref()), "source": c.source});
+        let value = |c: &CustomerReport| json!({"dataset": c.about.name(), "answered": c.answered, "calls_left": c.left, "state": c.state.name(), "error": c.error, "code": c.code, "retry_helps": helps(c.code.as_deref()), "source": c.source});
         own.map(value).collect::<Vec<_>>()
     };
     let mut meters: Vec<_> = report

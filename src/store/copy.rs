@@ -203,25 +203,6 @@ pub const TABLES: &[Table] = &[
     numbered("meter", &[int("id"), text("prm"), text("name"), int("source"), flag("configured"), int("position")]),
     table("activation", 2, &[int("meter"), small("direction"), day("refused"), day("accepted"), int("refusals")]),
     table(
-        "series",
-        2,
-        &[
-            int("meter"),
-            small("dataset"),
-            int("source"),
-            flag("configured"),
-            int("position"),
-            small("state"),
-            text("code"),
-            text("message"),
-            long("not_before"),
-            instant("last_success_at"),
-            int("step"),
-            day("first_day"),
-            day("end_day"),
-        ],
-    ),
-    table(
         "elsewhere",
         3,
         &[
@@ -254,6 +235,27 @@ pub const TABLES: &[Table] = &[
             instant("next_try"),
             flag("certain"),
             flag("last_try"),
+        ],
+    ),
+    // After the records of its days: whoever uses a copy that was interrupted finds a series without a window, and
+    // opens one, rather than a window whose days have no record and are never asked for.
+    table(
+        "series",
+        2,
+        &[
+            int("meter"),
+            small("dataset"),
+            int("source"),
+            flag("configured"),
+            int("position"),
+            small("state"),
+            text("code"),
+            text("message"),
+            long("not_before"),
+            instant("last_success_at"),
+            int("step"),
+            day("first_day"),
+            day("end_day"),
         ],
     ),
     numbered(

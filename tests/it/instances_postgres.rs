@@ -213,14 +213,19 @@ async fn two_and_four_instances_share_the_pace_and_fetch_each_span_once() {
 
 #[tokio::test]
 async fn the_budget_of_an_hour_is_spent_exactly_by_all_together() {
-    let fleet = Fleet::new(Some(40)).await;
-    let engines = vec![fleet.engine().await, fleet.engine().await, fleet.engine().await];
-    let reports = fleet.passes(engines, |_| None).await;
-    fleet.assert_paced();
-    let counters = fleet.simulator.counters();
-    assert_eq!(counters.data_calls + counters.token_calls, 40, "{counters:?}");
-    assert_eq!(fleet.fetched_twice(), 0);
-    assert!(reports.iter().all(|r| r.interruptions.iter().any(|i| i.stop == Stop::Later)), "{reports:?}");
+    for instances in [2, 4] {
+        let fleet = Fleet::new(Some(40)).await;
+        let mut engines = Vec::new();
+        for _ in 0..instances {
+            engines.push(fleet.engine().await);
+        }
+        let reports = fleet.passes(engines, |_| None).await;
+        fleet.assert_paced();
+        let counters = fleet.simulator.counters();
+        assert_eq!(counters.data_calls + counters.token_calls, 40, "{counters:?}");
+        assert_eq!(fleet.fetched_twice(), 0);
+        assert!(reports.iter().all(|r| r.interruptions.iter().any(|i| i.stop == Stop::Later)), "{reports:?}");
+    }
 }
 
 #[tokio::test]

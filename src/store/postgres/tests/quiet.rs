@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use super::proxy::Proxy;
 use super::*;
 use crate::domain::{Direction, SeriesState};
+use crate::store::copy::{Bulk, Cells, Chunk, TABLES};
 use crate::store::{Activation, Effect};
 
 /// Which transaction wrote each row of what a configuration and a calendar fill.
@@ -71,8 +72,35 @@ async fn what_is_said_of_a_fleet_is_said_at_once() {
     assert_eq!(rig.one("SELECT count(*)::text FROM activation").await, "300");
 }
 
-/// Which transaction wrote each interval.
-const READINGS: &str = "SELECT md5(string_agg(start::text || xmin || ctid, ',' ORDER BY start)) FROM load_curve";
+/// Which transaction wrote each interval, and which one locked it last: either would be in the server's log.
+const READINGS: &str =
+    "SELECT md5(string_agg(start::text || xmin || ' ' || xmax || ctid, ',' ORDER BY start)) FROM load_curve";
+
+/// The same in bulk, as a copy that is made again has it.
+#[tokio::test]
+async fn the_same_rows_in_bulk_are_neither_written_nor_locked() {
+    let rig = Rig::new().await;
+    rig.database.run("INSERT INTO interval_kind (id, minutes, summer, source) VALUES (1, 30, 0, 1)").await;
+    let table = TABLES.iter().find(|table| table.name == "load_curve").unwrap();
+    let first = paris::start_of(day("2026-11-17"));
+    let rows = |watts: i64| {
+        let column = |value: &dyn Fn(i64) -> i64| Cells::Numbers((0..336).map(|n| Some(value(n))).collect());
+        let columns = vec![
+            column(&|_| METER.0),
+            column(&|_| 0),
+            column(&|n| first + n * 1800),
+            column(&|_| 1),
+            column(&|_| watts),
+        ];
+        Chunk { table, rows: 336, columns }
+    };
+    for (watts, inserted, changed) in [(5, 336, 0), (5, 0, 0), (6, 0, 336), (6, 0, 0)] {
+        let before = rig.one(READINGS).await;
+        let written = Bulk::write(&rig.store, rows(watts)).await.unwrap();
+        assert_eq!((written.inserted, written.changed), (inserted, changed));
+        assert_eq!(rig.one(READINGS).await == before, inserted + changed == 0);
+    }
+}
 
 #[tokio::test]
 async fn the_same_answer_again_writes_no_reading() {
