@@ -5,7 +5,7 @@ use linkyd::domain::{Api, Dataset, SeriesState};
 use linkyd::exit::Exit;
 use linkyd::simulator::{Action, Envelope, Faults, Match, MeterKind, MeterSpec, World};
 
-use crate::support::{On, Rig, at, day, on, on_each_engine, prm};
+use crate::support::{Rig, at, day, on_each_engine, one_in, prm};
 
 on_each_engine! {
     every_error_of_a_series_has_its_state_its_cost_and_touches_nobody_else,
@@ -125,9 +125,7 @@ fn rows() -> Vec<Row> {
 async fn every_error_of_a_series_has_its_state_its_cost_and_touches_nobody_else() {
     let since = day("2026-10-20");
     for api in [Api::V5, Api::V2026] {
-        // What a server might do otherwise shows in a part of them; it takes its time.
-        let every = if on() == On::Server { 9 } else { 1 };
-        for row in rows().into_iter().step_by(every) {
+        for row in rows().into_iter().step_by(one_in(9)) {
             let name = format!("{api} {} {:?} {}", row.status, row.envelope, row.code);
             let world = World::new(7).with(MeterSpec::new(prm(ILL))).with(MeterSpec::new(prm(WELL)));
             let mut rig = Rig::new(world, &ALL_WELL, at("2026-11-24T08:30:00+01:00")).await.since(since);

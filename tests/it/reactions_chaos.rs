@@ -4,7 +4,7 @@
 use linkyd::domain::{Api, Dataset, Days, Values};
 use linkyd::simulator::{Action, AsOf, Envelope, Faults, Form, Match, MeterKind, MeterSpec, World};
 
-use crate::support::{On, Rig, at, day, on, on_each_engine, prm};
+use crate::support::{Rig, at, day, on_each_engine, one_in, prm};
 
 on_each_engine! {
     any_schedule_of_faults_converges_to_the_truth_and_stores_nothing_wrong,
@@ -96,9 +96,7 @@ async fn assert_nothing_wrong(rig: &Rig, seed: u64) {
 
 async fn any_schedule_of_faults_converges_to_the_truth_and_stores_nothing_wrong() {
     let actions = actions();
-    // What a server might do otherwise shows in a few of them; it takes its time.
-    let every = if on() == On::Server { 8 } else { 1 };
-    for seed in (0..24).step_by(every) {
+    for seed in (0..24).step_by(one_in(8)) {
         let mut chance = fastrand::Rng::with_seed(seed);
         let meter = MeterSpec::new(prm(METER)).kind(MeterKind::Both);
         let world = World::new(seed).with(meter).with(MeterSpec::new(prm(OTHER)));
