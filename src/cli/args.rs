@@ -282,14 +282,6 @@ pub struct AuthorizeArgs {
     pub json: bool,
 }
 
-impl AuthorizeArgs {
-    /// How long to go on asking for the meter of an authorisation.
-    #[must_use]
-    pub fn patience(&self) -> Duration {
-        self.timeout
-    }
-}
-
 /// `linkyd resume`
 #[derive(Debug, Clone, Args)]
 pub struct ResumeArgs {

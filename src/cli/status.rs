@@ -115,14 +115,11 @@ impl<'c> View<'c> {
     /// Leaves only the series that were asked for.
     fn narrow(&mut self, which: &Which) {
         let (datasets, customers) = (which.datasets(), which.customers());
-        let fits = |prm: &Prm, dataset: Dataset| {
-            (which.prms.is_empty() || which.prms.contains(prm))
-                && (which.named.is_empty() || datasets.contains(&dataset))
+        let of = |prm: &Prm, named: bool| {
+            (which.prms.is_empty() || which.prms.contains(prm)) && (which.named.is_empty() || named)
         };
-        let fits_customer = |prm: &Prm, about: CustomerDataset| {
-            (which.prms.is_empty() || which.prms.contains(prm))
-                && (which.named.is_empty() || customers.contains(&about))
-        };
+        let fits = |prm: &Prm, dataset: Dataset| of(prm, datasets.contains(&dataset));
+        let fits_customer = |prm: &Prm, about: CustomerDataset| of(prm, customers.contains(&about));
         let (config, now) = (self.config, self.now);
         self.series.retain(|s| fits(&s.prm, s.dataset) && (!which.failing || is_bad(s, config, now)));
         self.unseen.retain(|(meter, dataset)| fits(&meter.prm, *dataset));

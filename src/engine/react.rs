@@ -21,7 +21,7 @@ const LENGTH_BELIEVED: i64 = 30 * 86_400;
 const NOT_OFFERED_AGAIN: i64 = 7 * 86_400;
 
 /// Seconds after which an application that was refused is tested again.
-pub(crate) const APPLICATION_AGAIN: i64 = 6 * 3_600;
+const APPLICATION_AGAIN: i64 = 6 * 3_600;
 
 /// Milliseconds without a call after an answer that smells of a ban.
 pub(crate) const BAN_MS: i64 = 7 * 86_400_000;
@@ -213,14 +213,9 @@ pub fn react(refusal: &Refusal, at: &Circumstances<'_>) -> Consequence {
             let effects = concerned.map(|s| state_of(s, refusal, SeriesState::Suspended, Some(tomorrow))).collect();
             Consequence { effects, next: Next::Replan }
         }
-        Reaction::Ban => {
-            let until = at.machine.timestamp_millis() + BAN_MS;
-            pause(at, refusal, until, None)
-        }
         // A second refusal of a fresh token is one of the application.
-        Reaction::Reauth | Reaction::StopApp { .. } => {
-            let until = at.machine.timestamp_millis() + APPLICATION_AGAIN * 1_000;
-            pause(at, refusal, until, None)
+        refused @ (Reaction::Ban | Reaction::Reauth | Reaction::StopApp { .. }) => {
+            pause(at, refusal, at.machine.timestamp_millis() + refused_ms(refused), None)
         }
     }
 }
@@ -284,6 +279,11 @@ fn pause(at: &Circumstances<'_>, refusal: &Refusal, until_ms: i64, slow_until_ms
     let mut state = rest(&at.knowledge.source.state, refusal, until_ms);
     state.slow_until_ms = slow_until_ms.or(state.slow_until_ms);
     Consequence { effects: vec![Effect::Source { source: at.knowledge.source.id, state }], next: Next::Pause }
+}
+
+/// Milliseconds for which a source rests that answers nothing to this application, or seems to ban it.
+pub(crate) fn refused_ms(reaction: Reaction) -> i64 {
+    if reaction == Reaction::Ban { BAN_MS } else { APPLICATION_AGAIN * 1_000 }
 }
 
 /// The end of a line whose call was not made after all.

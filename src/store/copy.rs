@@ -5,7 +5,8 @@
 //! key, and takes chunks in: rows that are there already and the same cost a look, others are
 //! inserted or brought up to date, so that a copy that was broken off is simply made again. Numbers
 //! stand for everything but text: days since 1970, seconds since 1970, 0 and 1. The calendar and the
-//! clock are no rows to carry: each engine makes its own of the days they hold, and reads off-peak hours anew. [`copy()`] does it.
+//! clock are no rows to carry: each engine makes its own of the days they hold, and reads off-peak
+//! hours anew. [`copy()`] does it.
 
 mod digest;
 mod run;
@@ -124,8 +125,8 @@ pub trait Bulk: Send + Sync + std::fmt::Debug {
     /// The days that calendar and clock hold.
     async fn held(&self) -> Result<Held, StoreError>;
 
-    /// Makes sure that calendar and clock hold these days, that off-peak hours of contracts are read, and that new rows get numbers of their own
-    /// after those that were taken in. Comes before and after the rows.
+    /// Makes sure that calendar and clock hold these days, that off-peak hours of contracts are read, and that new
+    /// rows get numbers of their own after those that were taken in. Comes before and after the rows.
     async fn prepare(&self, held: Held) -> Result<(), StoreError>;
 }
 

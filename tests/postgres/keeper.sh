@@ -1,7 +1,7 @@
 # Keeps a private PostgreSQL server for a test process: makes a cluster in a folder of its own,
-# starts it, does what it is told a line at a time (a word and what it needs), and takes everything away once its standard
-# input closes, which happens however that process ends. Its first argument is the folder of the
-# server's programs, the second a folder for temporary files.
+# starts it, does what it is told a line at a time (a word and what it needs), and takes everything
+# away once its standard input closes, which happens however that process ends. Its first argument is
+# the folder of the server's programs, the second a folder for temporary files.
 set -u
 trap '' HUP INT TERM PIPE
 bin=$1

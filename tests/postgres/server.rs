@@ -106,10 +106,9 @@ impl Server {
     }
 
     fn private() -> Result<Self, String> {
-        let programs = match (chosen(), programs()) {
-            (Some(chosen), _) => chosen?,
-            (None, Some(programs)) => programs,
-            (None, None) => install().and_then(|()| programs().ok_or_else(|| WHAT_TO_DO.to_owned()))?,
+        let programs = match chosen().or_else(|| programs().map(Ok)) {
+            Some(programs) => programs?,
+            None => install().and_then(|()| programs().ok_or_else(|| WHAT_TO_DO.to_owned()))?,
         };
         let (keeper, folder) = Keeper::start(&programs)?;
         Ok(Self::at(format!("postgres://postgres@localhost/postgres?host={folder}"), Some(keeper)))

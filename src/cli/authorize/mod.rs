@@ -249,7 +249,7 @@ async fn pasted_answer(args: &AuthorizeArgs, desk: &mut Desk<'_>, pasted: &str) 
         return Ok(Ended::Failed(Failed::Expired));
     }
     let given = consent::read_redirect(pasted, &expected);
-    made_good(args, desk, &journey, given, args.patience()).await
+    made_good(args, desk, &journey, given, args.timeout).await
 }
 
 /// Goes on with journeys that brought an authorisation whose meter was not listed yet.
@@ -259,7 +259,7 @@ async fn proceed(args: &AuthorizeArgs, desk: &mut Desk<'_>) -> Result<Ended, Tro
     let Some(journey) = own else { return Ok(Ended::NothingToProceed) };
     desk.of_source(&journey.source)?;
     let Some(number) = journey.number else { return Ok(Ended::NothingToProceed) };
-    made_good(args, desk, &journey, Ok(Given::Authorisation(number)), args.patience()).await
+    made_good(args, desk, &journey, Ok(Given::Authorisation(number)), args.timeout).await
 }
 
 /// Turns what the browser brought into stored consents. It is written down before anything else is done, so that it

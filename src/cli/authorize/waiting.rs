@@ -110,12 +110,7 @@ impl<'w> Wait<'w> {
                     let read = read_redirect(&format!("?{}", visit.query), expected);
                     visit.say(page(&read));
                     match read {
-                        Err(
-                            failed @ (Failed::OtherState
-                            | Failed::CutOff
-                            | Failed::NotTheRedirect
-                            | Failed::NoState(_)),
-                        ) => {
+                        Err(failed) if failed.is_stray() => {
                             tracing::warn!(code = failed.code(), "a browser came back with something else: {failed}");
                             stray = said_by(failed).or(stray);
                         }
@@ -128,13 +123,7 @@ impl<'w> Wait<'w> {
                     }
                     match read_redirect(&line, expected) {
                         // What was cut off can be pasted once more.
-                        Err(
-                            failed @ (Failed::OtherState
-                            | Failed::CutOff
-                            | Failed::NotTheRedirect
-                            | Failed::NoState(_)
-                            | Failed::NoMeter),
-                        ) => {
+                        Err(failed) if failed.is_stray() || matches!(failed, Failed::NoMeter) => {
                             tracing::warn!(code = failed.code(), "{failed}");
                             stray = said_by(failed).or(stray);
                         }

@@ -39,11 +39,10 @@ impl SourcePass<'_> {
         let now = self.engine.calendar.now();
         self.engine.store.open_windows(&self.knowledge.windows(self.active, now), now.timestamp()).await?;
         let state = &self.knowledge.source.state;
-        let rests = state.not_before_ms.is_some_and(|until| until > self.machine_ms());
         // A budget that is used up, or a short pause, is waited for and is no reason to leave.
         let until = self.interruption.as_ref().and_then(|i| i.until_ms);
         let for_budget = self.used_up.iter().any(|counter| Some(counter.until_ms) == until);
-        let leaves = !for_budget && (!rests || serving::is_down(state, self.machine_ms()));
+        let leaves = !for_budget && (!self.source_rests() || serving::is_down(state, self.machine_ms()));
         if let Some(interruption) = self.interruption.as_mut().filter(|_| leaves) {
             let series = waiting.iter().filter_map(|index| self.knowledge.series.get(*index));
             interruption.unserved = series.map(|s| (s.meter, s.dataset)).collect();

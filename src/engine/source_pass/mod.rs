@@ -453,6 +453,11 @@ impl<'a> SourcePass<'a> {
         self.machine().timestamp_millis()
     }
 
+    /// Whether the source is left alone just now.
+    fn source_rests(&self) -> bool {
+        self.knowledge.source.state.not_before_ms.is_some_and(|until| until > self.machine_ms())
+    }
+
     fn prm_of(&self, call: Call) -> Option<Prm> {
         self.knowledge.series.get(call.series).map(|s| s.prm.clone())
     }

@@ -284,6 +284,12 @@ impl Failed {
         }
     }
 
+    /// Whether it is no answer to this journey, which is as open as before.
+    #[must_use]
+    pub fn is_stray(&self) -> bool {
+        matches!(self, Self::OtherState | Self::CutOff | Self::NotTheRedirect | Self::NoState(_))
+    }
+
     /// Whether it is Enedis' answer to the journey, after which none will come.
     #[must_use]
     pub fn is_answer(&self) -> bool {

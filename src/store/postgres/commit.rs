@@ -1,10 +1,11 @@
 //! An answer becomes rows: readings, revisions, day records, the series, the journal's line and
 //! what else was learnt, in one transaction.
 //!
-//! The series' row is locked first, with those of others that the answer says something about, so nobody else stores anything of it meanwhile. What is stored
-//! already is read and compared (see [`crate::store::compare`]), so that only what differs is
-//! written and every replaced value leaves a revision: whatever the day records say, since rows may
-//! stand without theirs, as in a copy that was interrupted.
+//! The series' row is locked first, with those of others that the answer says something about, so
+//! nobody else stores anything of it meanwhile. What is stored already is read and compared (see
+//! [`crate::store::compare`]), so that only what differs is written and every replaced value leaves a
+//! revision: whatever the day records say, since rows may stand without theirs, as in a copy that was
+//! interrupted.
 
 mod registers;
 mod spoilt;
@@ -252,8 +253,8 @@ async fn curve(link: &mut Link, answer: &Answer, points: &[CurvePoint], kinds: K
         })?;
         let starts = change.put.iter().map(|point| Stamp(point.interval.start));
         // As a rule the last interval of the day before is there, and in nobody's way.
-        let there: BTreeSet<i64> = held.iter().map(|(point, _)| point.interval.start).collect();
-        if change.put.iter().any(|point| there.contains(&point.interval.start)) {
+        let is_there = |start: i64| held.binary_search_by_key(&start, |(point, _)| point.interval.start).is_ok();
+        if change.put.iter().any(|point| is_there(point.interval.start)) {
             let put = link.query(sql::CURVE_PUT).bind(meter).bind(direction).bind(starts.collect::<Vec<_>>());
             put.bind(watts).bind(kinds).execute(&mut link.conn).await?;
         } else {

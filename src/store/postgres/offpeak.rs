@@ -6,8 +6,8 @@ use super::types::{Date, i2, i4};
 use crate::store::offpeak::Meaning;
 use crate::store::{MeterId, StoreError, UnclearHours};
 
-/// Reads each text of a contract that has not been read yet, or was not understood: a later version may. Whoever stores a contract calls it in the same
-/// transaction; where two do so at once, the second waits and finds it read.
+/// Reads each text of a contract that has not been read yet, or was not understood: a later version may. Whoever
+/// stores a contract calls it in the same transaction; where two do so at once, the second waits and finds it read.
 pub(super) async fn learn(link: &mut Link) -> Result<(), StoreError> {
     let texts: Vec<(String, bool)> = link.query_as(sql::OFFPEAK_NEW).fetch_all(&mut link.conn).await?;
     for (text, known) in texts {

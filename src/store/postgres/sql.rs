@@ -29,7 +29,7 @@ pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET 
      SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
-/// Into days of which nothing is stored.
+/// To where none of them are.
 pub(super) const CURVE_COPY: &str = "COPY load_curve (start, meter, watts, direction, kind) FROM STDIN (FORMAT binary)";
 pub(super) const SCHEMA_LOCK: &str = "LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE";
 

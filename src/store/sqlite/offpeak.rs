@@ -7,8 +7,8 @@ use crate::domain::Day;
 use crate::store::offpeak::Meaning;
 use crate::store::{MeterId, StoreError, UnclearHours};
 
-/// Reads each text of a contract that has not been read yet, or was not understood: a later version may. Whoever stores a contract calls it in the same
-/// transaction.
+/// Reads each text of a contract that has not been read yet, or was not understood: a later version may. Whoever
+/// stores a contract calls it in the same transaction.
 pub(super) async fn learn(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     let texts: Vec<(String, bool)> = sqlx::query_as(sql::OFFPEAK_NEW).fetch_all(&mut *conn).await?;
     for (text, known) in texts {

@@ -204,8 +204,9 @@ impl SourcePass<'_> {
     fn rest_for(&self, refusal: &Refusal) -> SourceState {
         let (machine, drawn) = (self.machine(), fastrand::u32(0..=1_000));
         let until = match refusal.reaction {
-            Reaction::Ban => machine.timestamp_millis() + react::BAN_MS,
-            Reaction::StopApp { .. } => machine.timestamp_millis() + react::APPLICATION_AGAIN * 1_000,
+            refused @ (Reaction::Ban | Reaction::StopApp { .. }) => {
+                machine.timestamp_millis() + react::refused_ms(refused)
+            }
             Reaction::RetryAt(told) => react::resume_at(told, machine, drawn),
             _ => machine.timestamp_millis() + 5_000,
         };
@@ -239,8 +240,7 @@ impl SourcePass<'_> {
             match self.reserve(&new).await? {
                 Line::Elsewhere => return Ok(Err(Later::Elsewhere)),
                 Line::Later => {
-                    let rests = self.knowledge.source.state.not_before_ms.is_some_and(|at| at > self.machine_ms());
-                    if self.used_up.len() > used_up || rests || self.interruption.is_some() {
+                    if self.used_up.len() > used_up || self.source_rests() || self.interruption.is_some() {
                         return Ok(Err(Later::NotNow));
                     }
                     self.engine.clock.sleep_until(self.next_slot).await;

@@ -209,8 +209,7 @@ impl SourcePass<'_> {
         if later == Later::Elsewhere {
             return;
         }
-        let rests = self.knowledge.source.state.not_before_ms.is_some_and(|until| until > self.machine_ms());
-        let waits = pauses || rests || self.errand_used_up(index).is_some();
+        let waits = pauses || self.source_rests() || self.errand_used_up(index).is_some();
         let times = self.errands.put_off.entry(index).or_default();
         if !waits || *times >= MOST_AGAIN {
             self.errands.given_up.insert(index);

@@ -10,15 +10,15 @@ use chrono::{DateTime, Utc};
 use super::*;
 
 /// A clock by which something happens once somebody has waited for so long.
-struct Then<D> {
+pub(super) struct Then<D> {
     clock: ManualClock,
     after: Duration,
     deed: D,
-    done: AtomicBool,
+    pub(super) done: AtomicBool,
 }
 
 impl<D: Fn()> Then<D> {
-    fn new(seconds: u64, deed: D) -> Arc<Self> {
+    pub(super) fn new(seconds: u64, deed: D) -> Arc<Self> {
         let clock = ManualClock::new(DateTime::from_timestamp(NOW, 0).unwrap());
         Arc::new(Self { clock, after: Duration::from_secs(seconds), deed, done: AtomicBool::new(false) })
     }
@@ -48,17 +48,12 @@ impl<D: Fn() + Send + Sync> Clock for Then<D> {
     }
 }
 
-async fn store_on(url: &str, clock: Arc<dyn Clock>) -> PostgresStore {
-    let address = Address::parse(url, None).unwrap();
-    PostgresStore::open(address, Mode::Write, TimeOf::Caller, clock).await.unwrap()
-}
-
 #[tokio::test]
 async fn a_replica_is_waited_for_until_it_takes_writes() {
     let server = Server::own();
     let database = server.database().await;
     let clock = Then::new(12, || server.promote());
-    let store = store_on(&database.url(), Arc::<Then<_>>::clone(&clock)).await;
+    let store = open(&database.url(), Mode::Write, &clock).await;
     server.demote();
     // Who only looks is served.
     assert!(store.status().await.unwrap().is_empty());
@@ -93,7 +88,7 @@ async fn an_address_that_has_moved_is_followed() {
     let moved = (name.clone(), socket(&after.url()));
     let clock = Then::new(12, move || point(&moved.0, &moved.1));
     let url = format!("postgres://postgres@localhost/{}?host={}", before.name(), name.display());
-    let store = store_on(&url, Arc::<Then<_>>::clone(&clock)).await;
+    let store = open(&url, Mode::Write, &clock).await;
     // What was the primary is back as a replica, and the address still means it.
     old.demote();
     store.set_up(&setup(1)).await.unwrap();

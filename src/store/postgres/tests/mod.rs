@@ -86,8 +86,8 @@ fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(chrono::DateTime::from_timestamp(NOW, 0).unwrap()))
 }
 
-async fn open(url: &str, mode: Mode, clock: &Arc<ManualClock>) -> PostgresStore {
-    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
+async fn open<C: Clock + 'static>(url: &str, mode: Mode, clock: &Arc<C>) -> PostgresStore {
+    let clock: Arc<dyn Clock> = Arc::<C>::clone(clock);
     PostgresStore::open(Address::parse(url, None).unwrap(), mode, TimeOf::Caller, clock).await.unwrap()
 }
 

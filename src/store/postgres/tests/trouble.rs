@@ -1,12 +1,10 @@
 //! Lost connections, lost answers, servers that take no writes, callers that go away: nothing is
 //! done twice, nothing is left half done.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-
+use super::failover::Then;
 use super::proxy::Proxy;
 use super::*;
 use crate::store::copy::{Bulk, Cells, Chunk, TABLES, Written};
@@ -323,47 +321,13 @@ async fn a_server_that_is_too_slow_is_asked_a_few_times_and_then_named() {
     assert_eq!(rig.one("SELECT last_value::text FROM tries").await, "3");
 }
 
-/// A clock by which the server is back once somebody has waited for so long.
-#[derive(Debug)]
-struct Failover {
-    clock: ManualClock,
-    server: &'static Server,
-    back_after: Duration,
-    back: AtomicBool,
-}
-
-#[async_trait]
-impl Clock for Failover {
-    fn now(&self) -> DateTime<Utc> {
-        self.clock.now()
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.clock.monotonic()
-    }
-
-    async fn sleep_until(&self, until: Duration) {
-        self.clock.sleep_until(until).await;
-        if self.clock.monotonic() >= self.back_after && !self.back.swap(true, Ordering::SeqCst) {
-            self.server.start();
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_pass_waits_for_a_server_that_is_away_and_who_looks_on_is_told() {
     let server = Server::own();
     let database = server.database().await;
     for read in [0, 1, 2, 3] {
-        let clock = Arc::new(Failover {
-            clock: ManualClock::new(DateTime::from_timestamp(NOW, 0).unwrap()),
-            server,
-            back_after: Duration::from_secs(12),
-            back: AtomicBool::new(false),
-        });
-        let time: Arc<dyn Clock> = Arc::<Failover>::clone(&clock);
-        let address = Address::parse(&database.url(), None).unwrap();
-        let store = Arc::new(PostgresStore::open(address, Mode::Write, TimeOf::Caller, time).await.unwrap());
+        let clock = Then::new(12, || server.start());
+        let store = Arc::new(open(&database.url(), Mode::Write, &clock).await);
         store.set_up(&setup(1)).await.unwrap();
         let patient = Arc::clone(&store).patient();
         let look = async |store: &dyn Store| match read {
@@ -378,7 +342,7 @@ async fn a_pass_waits_for_a_server_that_is_away_and_who_looks_on_is_told() {
         let told = clock.monotonic();
         assert!(told < Duration::from_secs(8), "{told:?}");
         assert_eq!(look(&*patient).await.unwrap(), 3, "{read}");
-        assert!(clock.back.load(Ordering::SeqCst));
+        assert!(clock.done.load(Ordering::SeqCst));
     }
 }
 
