@@ -155,6 +155,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Since when there are measures of a meter, as its newest contracts say.
     async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError>;
 
+    /// The facts of what is to be known of these meters' customers. For who was told that they have changed
+    /// ([`Reserved::Changed`]).
+    async fn customer_facts(&self, meters: &[MeterId]) -> Result<Vec<CustomerFacts>, StoreError>;
+
     /// How datasets about customers stand, in the order of the configuration.
     async fn customers(&self) -> Result<Vec<CustomerStatus>, StoreError>;
 

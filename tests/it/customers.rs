@@ -286,16 +286,23 @@ async fn a_gateway_without_contracts_says_so_and_keeps_its_measures(on: On) {
     assert_eq!((contract(&rig).await.state, contract(&rig).await.source.as_str()), (SeriesState::Ok, "enedis"));
 }
 
+/// Also between two of its calls.
 async fn a_contract_that_is_throttled_is_asked_for_again_after_the_pause(on: On) {
-    let mut rig = rig(on, Api::V5, meter()).await;
-    rig.meters[0].since = Some(day("2026-11-17"));
-    let once = Match { service: Some(Service::Contracts), calls: vec![1], ..Match::default() };
-    let throttled = Action::Throttle { form: Form::RetryAfter, seconds: 20 };
-    rig.simulator.set_faults(Faults::none().with(once, throttled));
-    let report = rig.pass().await;
-    assert_eq!((report.exit(), report.customers[0].answered, asked(&rig)), (Exit::Done, true, 2));
-    assert_eq!(contract(&rig).await.state, SeriesState::Ok);
-    assert_eq!(rig.status(&prm(METER), Dataset::DailyConsumption).await.state, SeriesState::Ok);
+    let last = Service::Metering;
+    for (api, service, calls) in [(Api::V5, Service::Contracts, 2), (Api::V2026, last, 5)] {
+        let rig = rig(on, api, meter()).await;
+        let once = Match { service: Some(service), calls: vec![1], ..Match::default() };
+        let throttled = Action::Throttle { form: Form::RetryAfter, seconds: 20 };
+        rig.simulator.set_faults(Faults::none().with(once, throttled));
+        let report = rig.pass().await;
+        assert_eq!((report.exit(), report.customers[0].answered), (Exit::Done, true), "{api}: {report:?}");
+        assert_eq!((asked(&rig), report.left), (calls, 0), "{api}");
+        assert_eq!(contract(&rig).await.state, SeriesState::Ok);
+        // The measures came after it all the same.
+        let log = rig.simulator.log();
+        assert!(!log.is_empty() && log.iter().all(|call| call.start >= Some(day("2026-10-12"))), "{api}: {log:?}");
+        rig.assert_true_since(&prm(METER), day("2026-10-12")).await;
+    }
 }
 
 /// How it stands in the view of dashboards.
@@ -377,6 +384,19 @@ struct HeldBack {
     goes_on: Notify,
 }
 
+impl HeldBack {
+    fn at(rig: &mut Rig, service: Service) -> Arc<Self> {
+        let held = Arc::new(Self {
+            inner: InMemory(rig.simulator.clone()),
+            service: service.path(),
+            arrived: Notify::new(),
+            goes_on: Notify::new(),
+        });
+        rig.transport = Some(Arc::<Self>::clone(&held));
+        held
+    }
+}
+
 #[async_trait]
 impl Transport for HeldBack {
     async fn send(&self, request: &Request) -> Result<Response, TransportError> {
@@ -401,13 +421,7 @@ async fn what_another_instance_was_told_meanwhile_stands(on: On) {
         if on == On::File {
             rig.store = Arc::<Shared>::clone(&shared);
         }
-        let held = Arc::new(HeldBack {
-            inner: InMemory(rig.simulator.clone()),
-            service: service.path(),
-            arrived: Notify::new(),
-            goes_on: Notify::new(),
-        });
-        rig.transport = Some(Arc::<HeldBack>::clone(&held));
+        let held = HeldBack::at(&mut rig, service);
         let other = async {
             held.arrived.notified().await;
             match on {
@@ -415,7 +429,7 @@ async fn what_another_instance_was_told_meanwhile_stands(on: On) {
                 // The lease was over, and another instance took it, was refused, and gave it back.
                 On::Server => {
                     let taken = "UPDATE series SET held_by = NULL, held_until_ms = NULL, state = 1, code = 'theirs', \
-                                 seen = seen + 2 WHERE dataset = 8";
+                                 not_before = 4000000000, seen = seen + 2 WHERE dataset = 8";
                     rig.run(taken).await;
                 }
             }
@@ -433,6 +447,27 @@ async fn what_another_instance_was_told_meanwhile_stands(on: On) {
         assert_eq!((report.left, report.customers[0].answered), (0, false), "{api}: {report:?}");
         assert_eq!(rig.status(&prm(METER), Dataset::DailyConsumption).await.state, SeriesState::Ok);
     }
+}
+
+/// The lease that was taken for the first part is this instance's own when it goes on.
+#[tokio::test]
+async fn a_rest_that_another_instance_began_between_two_parts_of_a_contract_is_waited_for() {
+    let mut rig = rig(On::Server, Api::V2026, meter()).await;
+    let held = HeldBack::at(&mut rig, Service::Situation);
+    let until = rig.clock_now_ms() + 20_000;
+    let other = async {
+        held.arrived.notified().await;
+        rig.run(&format!("UPDATE account SET not_before_ms = {until}")).await;
+        held.goes_on.notify_one();
+    };
+    let (report, ()) = tokio::join!(rig.pass(), other);
+    assert_eq!((report.left, report.customers[0].answered, asked(&rig)), (0, true, 3), "{report:?}");
+    let parts = rig.simulator.service_log();
+    assert!(parts[0].at.timestamp_millis() < until && parts[1].at.timestamp_millis() >= until, "{parts:?}");
+    let waited = rig.clock_now_ms() - until;
+    assert!(waited < 30_000, "no lease was waited for: {waited}");
+    assert!(rig.simulator.log().iter().all(|call| call.start >= Some(day("2026-10-12"))));
+    rig.assert_true_since(&prm(METER), day("2026-10-12")).await;
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use linkyd::budget::Limits;
 use linkyd::client::{Transport, TransportError};
 use linkyd::clock::{Calendar, Clock, SystemClock};
-use linkyd::domain::{Api, Dataset, Days, Prm, Values};
+use linkyd::domain::{Api, CustomerDataset, Dataset, Days, Prm, Values};
 use linkyd::engine::report::Stop;
 use linkyd::engine::{ActiveMeter, ActiveSource, Engine, Report, Selection};
 use linkyd::simulator::{AsOf, Faults, Limits as Counted, MeterSpec, Simulator, World};
@@ -30,6 +30,8 @@ use crate::support::driven::{Driven, Watched};
 use crate::support::{InMemory, at, day};
 
 const SINCE: &str = "2026-10-01";
+/// Since when the younger meters are served.
+const ACTIVATED: &str = "2026-10-20";
 const DATASETS: [Dataset; 2] = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption];
 const METERS: usize = 8;
 /// 54 days: eight spans of a curve and one of daily values.
@@ -44,20 +46,32 @@ struct Fleet {
     simulator: Simulator,
     database: Database,
     limits: Limits,
+    /// What is wanted of customers.
+    customer: &'static [CustomerDataset],
 }
 
 impl Fleet {
     async fn new(per_hour: Option<u32>) -> Self {
+        Self::of(per_hour, MeterSpec::new, &[]).await
+    }
+
+    /// Meters that are younger than what is wanted of them, and whose contracts say so.
+    async fn with_contracts() -> Self {
+        let young = |prm| MeterSpec { consumption_since: Some(day(ACTIVATED)), ..MeterSpec::new(prm) };
+        Self::of(None, young, &[CustomerDataset::Contract]).await
+    }
+
+    async fn of(per_hour: Option<u32>, meter: fn(Prm) -> MeterSpec, customer: &'static [CustomerDataset]) -> Self {
         let clock = Arc::new(Driven::new(at("2026-11-24T08:30:00+01:00")));
         let shared: Arc<dyn Clock> = Arc::<Driven>::clone(&clock);
-        let meter = |n: usize| MeterSpec::new(format!("{:014}", 9_876_543_210_000 + n).parse().unwrap());
-        let world = (0..METERS).fold(World::new(71), |world, n| world.with(meter(n)));
+        let prm = |n: usize| format!("{:014}", 9_876_543_210_000 + n).parse().unwrap();
+        let world = (0..METERS).fold(World::new(71), |world, n| world.with(meter(prm(n))));
         let simulator = Simulator::new(world, Arc::clone(&shared), Calendar::new(shared, None));
         simulator.set_limits(Counted { per_second: Some(5), per_hour_v5: None, per_hour_2026: per_hour });
         simulator.set_faults(Faults { latency_ms: 600, ..Faults::none() });
         let database = Server::shared().database().await;
         let limits = Limits { per_second: 5, per_hour, per_day: None };
-        Self { clock, busy: Arc::default(), simulator, database, limits }
+        Self { clock, busy: Arc::default(), simulator, database, limits, customer }
     }
 
     async fn store(&self) -> PostgresStore {
@@ -81,7 +95,7 @@ impl Fleet {
         }));
         let world = self.simulator.world();
         let meters = world.meters.iter().enumerate().map(|(n, meter)| ActiveMeter {
-            customer: Vec::new(),
+            customer: self.customer.to_vec(),
             prm: meter.prm.clone(),
             name: format!("Meter {n}"),
             sources: vec!["enedis".to_owned()],
@@ -235,7 +249,7 @@ async fn what_an_instance_had_in_the_air_when_it_died_is_taken_over_and_nothing_
         let mut engines = vec![fleet.engine().await];
         let flying = Arc::new(AtomicUsize::new(0));
         let inner = InMemory(fleet.simulator.clone());
-        engines.push(fleet.engine_over(Arc::new(Flights { inner, flying: Arc::clone(&flying) })).await);
+        engines.push(fleet.engine_over(Arc::new(Flights { inner, flying: Arc::clone(&flying), counts: "" })).await);
         for _ in 2..instances {
             engines.push(fleet.engine().await);
         }
@@ -255,22 +269,79 @@ async fn what_an_instance_had_in_the_air_when_it_died_is_taken_over_and_nothing_
     }
 }
 
-/// Knows how many calls for data are in the air.
+/// Knows how many calls for data with that in their path are in the air.
 #[derive(Debug)]
 struct Flights {
     inner: InMemory,
     flying: Arc<AtomicUsize>,
+    counts: &'static str,
 }
 
 #[async_trait]
 impl Transport for Flights {
     async fn send(&self, request: &Request) -> Result<Response, TransportError> {
-        let counts = usize::from(request.form.is_none());
+        let counts = usize::from(request.form.is_none() && request.url.path().contains(self.counts));
         self.flying.fetch_add(counts, Ordering::SeqCst);
         let answer = self.inner.send(request).await;
         self.flying.fetch_sub(counts, Ordering::SeqCst);
         answer
     }
+}
+
+/// The calls about contracts so far, as paths with the masked meter, and whether each meter's contract was asked for
+/// before its measures, and these from no day before its activation.
+fn assert_contracts_came_first(fleet: &Fleet) {
+    let (contracts, measures) = (fleet.simulator.service_log(), fleet.simulator.log());
+    for meter in &fleet.simulator.world().meters {
+        let of_meter = measures.iter().filter(|call| call.prm.as_ref() == Some(&meter.prm));
+        let first = of_meter.clone().map(|call| call.at).min().expect("measures of each meter");
+        let parts: Vec<_> = contracts.iter().filter(|call| call.prm.as_ref() == Some(&meter.prm)).collect();
+        let answered = parts.iter().filter(|call| call.status == 200 && call.at < first).count();
+        assert!(answered >= 3, "{parts:?}");
+        assert!(of_meter.clone().all(|call| call.start >= Some(day(ACTIVATED))), "{:?}", of_meter.collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_contract_is_asked_for_once_by_all_and_before_any_measure() {
+    for instances in [2, 4] {
+        let fleet = Fleet::with_contracts().await;
+        let mut engines = Vec::new();
+        for _ in 0..instances {
+            engines.push(fleet.engine().await);
+        }
+        let reports = fleet.passes(engines, |_| None).await;
+        fleet.assert_paced();
+        assert_contracts_came_first(&fleet);
+        assert_eq!(fleet.simulator.service_log().len(), 3 * METERS, "{instances}");
+        assert!(reports.iter().all(|r| r.left == 0), "{reports:?}");
+        let answered = reports.iter().flat_map(|r| &r.customers).filter(|c| c.answered).count();
+        assert_eq!(answered, METERS);
+    }
+}
+
+#[tokio::test]
+async fn the_contract_that_an_instance_asked_for_when_it_died_comes_before_the_measures_all_the_same() {
+    let fleet = Fleet::with_contracts().await;
+    let mut engines = vec![fleet.engine().await];
+    let flying = Arc::new(AtomicUsize::new(0));
+    let inner = InMemory(fleet.simulator.clone());
+    let counts = "situation_contrat";
+    engines.push(fleet.engine_over(Arc::new(Flights { inner, flying: Arc::clone(&flying), counts })).await);
+    let killed = AtomicBool::new(false);
+    let reports = fleet
+        .passes(engines, |simulator| {
+            let midst = simulator.service_log().len() >= METERS && flying.load(Ordering::SeqCst) > 0;
+            (midst && !killed.swap(true, Ordering::SeqCst)).then_some(1)
+        })
+        .await;
+    assert_eq!(reports.len(), 1, "one of them died");
+    assert_contracts_came_first(&fleet);
+    // What the dead had asked for is asked for once more, and nothing else.
+    let asked = fleet.simulator.service_log().len();
+    assert!((3 * METERS + 1..=3 * METERS + 3).contains(&asked), "{asked}");
+    assert!(reports.iter().all(|r| r.left == 0), "{reports:?}");
+    assert!(fleet.store().await.status().await.unwrap().iter().all(|s| s.gaps == 0));
 }
 
 /// Hands the first answer about daily values on only after a long while.

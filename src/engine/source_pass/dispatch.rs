@@ -62,6 +62,7 @@ impl SourcePass<'_> {
         self.may_fail(call.series)
             && self.may_be_too_early(call)
             && self.used_up_for(call).is_none()
+            && !self.waits_for_contract(call)
             && self.may_try_out()
     }
 

@@ -33,6 +33,9 @@ impl SourcePass<'_> {
 
     /// Another instance holds the series.
     pub(super) fn taken(&mut self, call: &NewCall, until: Duration) {
+        if let Some(Asks::Customer(meter, about)) = call.asks {
+            self.errand_elsewhere(meter, about, until);
+        }
         let Some(index) = self.index_of(call) else { return };
         self.knowledge.taken.insert(index, until);
         self.canaries.let_go(index);
@@ -41,6 +44,9 @@ impl SourcePass<'_> {
 
     /// More is known of the series than this pass knows.
     pub(super) fn changed(&mut self, call: &NewCall) {
+        if let Some(Asks::Customer(meter, about)) = call.asks {
+            self.errand_elsewhere(meter, about, Duration::ZERO);
+        }
         let Some(index) = self.index_of(call) else { return };
         self.outdated.insert(index);
         self.canaries.let_go(index);
@@ -55,6 +61,7 @@ impl SourcePass<'_> {
         if looks {
             self.looks_at = None;
         }
+        self.catch_up_errands(now, looks).await?;
         if self.outdated.is_empty() {
             return Ok(());
         }
@@ -102,7 +109,7 @@ impl SourcePass<'_> {
 
     /// When to look at what others hold; `None` where they hold nothing that this pass wanted.
     pub(super) fn looks_next(&mut self, now: Duration) -> Option<Duration> {
-        let over = self.knowledge.taken.values().min().copied()?;
+        let over = self.knowledge.taken.values().copied().chain(self.errands_look_at()).min()?;
         Some(over.min(*self.looks_at.get_or_insert(now + LOOK_AGAIN)))
     }
 

@@ -38,9 +38,9 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// A meter, whatever its series.
-    pub(super) fn of_meter(meter: MeterId) -> Self {
-        Self { meters: Some(vec![i4(meter.0)]), datasets: None }
+    /// Some meters, whatever their series.
+    pub(super) fn of_meters(meters: &[MeterId]) -> Self {
+        Self { meters: Some(meters.iter().map(|meter| i4(meter.0)).collect()), datasets: None }
     }
 
     /// Their meters.

@@ -323,10 +323,17 @@ impl Store for PostgresStore {
     async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError> {
         let all = self
             .read(Kind::Read, Patience::Long, meter, |link, (_, meter), _| {
-                Box::pin(async move { customers::floors(link, &Asked::of_meter(*meter)).await })
+                Box::pin(async move { customers::floors(link, &Asked::of_meters(&[*meter])).await })
             })
             .await?;
         Ok(all.into_iter().map(|((_, way), day)| (way, day)).collect())
+    }
+
+    async fn customer_facts(&self, meters: &[MeterId]) -> Result<Vec<CustomerFacts>, StoreError> {
+        self.read(Kind::Read, Patience::Long, Asked::of_meters(meters), |link, (_, asked), _| {
+            Box::pin(customers::facts(link, asked))
+        })
+        .await
     }
 
     async fn customers(&self) -> Result<Vec<CustomerStatus>, StoreError> {

@@ -348,6 +348,11 @@ impl Store for SqliteStore {
         Ok(all.into_iter().filter(|((of, _), _)| *of == meter).map(|((_, way), day)| (way, day)).collect())
     }
 
+    async fn customer_facts(&self, meters: &[MeterId]) -> Result<Vec<CustomerFacts>, StoreError> {
+        let all = self.read(|conn| Box::pin(customers::facts(conn))).await?;
+        Ok(all.into_iter().filter(|facts| meters.contains(&facts.meter)).collect())
+    }
+
     async fn customers(&self) -> Result<Vec<CustomerStatus>, StoreError> {
         self.read(|conn| Box::pin(customers::status(conn))).await
     }

@@ -268,6 +268,11 @@ impl Store for Watched {
         self.inner.floors(meter).await
     }
 
+    async fn customer_facts(&self, meters: &[MeterId]) -> Result<Vec<CustomerFacts>, StoreError> {
+        let _busy = self.busy();
+        self.inner.customer_facts(meters).await
+    }
+
     async fn customers(&self) -> Result<Vec<CustomerStatus>, StoreError> {
         self.inner.customers().await
     }

@@ -84,7 +84,7 @@ impl Shared {
                 state: SeriesState::Suspended,
                 code: Some(code.to_owned()),
                 message: None,
-                not_before: None,
+                not_before: Some(i64::MAX),
                 lease: None,
                 seen: own.seen,
             };
@@ -345,6 +345,10 @@ impl Store for Shared {
 
     async fn floors(&self, meter: MeterId) -> Result<BTreeMap<Direction, Day>, StoreError> {
         self.inner.floors(meter).await
+    }
+
+    async fn customer_facts(&self, meters: &[MeterId]) -> Result<Vec<CustomerFacts>, StoreError> {
+        self.inner.customer_facts(meters).await
     }
 
     async fn customers(&self) -> Result<Vec<CustomerStatus>, StoreError> {

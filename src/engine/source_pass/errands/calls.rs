@@ -30,6 +30,8 @@ pub(super) enum Later {
     NotNow,
     /// Another instance is at it, or has been since.
     Elsewhere,
+    /// Another instance has taken it over while a call was in the air.
+    Lost,
 }
 
 /// A line of the journal for a call about a customer.
@@ -79,7 +81,7 @@ impl SourcePass<'_> {
             |keep, status, code, duration_ms| CallEnd { call: line, lease: hold(keep), status, code, duration_ms };
         let Some(request) = self.active.source.ask_customer(call, &facts.prm, token.as_ref()) else {
             let ours = self.end_line(facts, react::not_made(line, hold(false)), Vec::new()).await?;
-            return Ok(Called::Later(if ours { Later::NotNow } else { Later::Elsewhere }));
+            return Ok(Called::Later(if ours { Later::NotNow } else { Later::Lost }));
         };
         let result = tokio::select! {
             biased;
@@ -105,7 +107,7 @@ impl SourcePass<'_> {
                 let open = closed.then(|| self.closed_effect(call, None));
                 let effects: Vec<Effect> = open.into_iter().collect();
                 let ours = self.end_line(facts, end(true, status, None, took), effects).await?;
-                Ok(if ours { Called::Body(body) } else { Called::Later(Later::Elsewhere) })
+                Ok(if ours { Called::Body(body) } else { Called::Later(Later::Lost) })
             }
             Err(refusal) => {
                 if refusal.reaction == Reaction::Reauth {
@@ -125,7 +127,7 @@ impl SourcePass<'_> {
                     }
                 }
                 Ok(match (ours, goes_on) {
-                    (false, _) => Called::Later(Later::Elsewhere),
+                    (false, _) => Called::Later(Later::Lost),
                     (true, false) => Called::Later(Later::NotNow),
                     (true, true) => Called::Refused(refusal),
                 })
@@ -255,7 +257,7 @@ impl SourcePass<'_> {
                         let keep = self.errands.held.is_some();
                         let lease = lease.map(|token| Lease { token, keep });
                         if !self.end_line(facts, react::not_made(call, lease), Vec::new()).await? {
-                            return Ok(Err(Later::Elsewhere));
+                            return Ok(Err(Later::Lost));
                         }
                         continue;
                     }

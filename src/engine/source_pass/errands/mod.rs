@@ -6,8 +6,10 @@
 //! are about every call, are.
 
 mod calls;
+mod others;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::SourcePass;
 use super::dispatch::is_history;
@@ -33,11 +35,15 @@ const MOST_AGAIN: u32 = 3;
 pub(super) struct Errands {
     /// Places in the knowledge of customers, in the order of the configuration.
     queue: Vec<usize>,
-    /// Meters whose contract is asked for before their measures.
-    first: BTreeSet<MeterId>,
+    /// Meters whose contract, by its place, is asked for before their measures.
+    first: BTreeMap<MeterId, usize>,
+    /// What another instance is at, or knows more of: when to look at it again (monotonic).
+    elsewhere: BTreeMap<usize, Duration>,
     /// The lease of the dataset that is asked for: several calls may go to one answer, and another instance is to ask
     /// for none of them in between. What is kept in the end gives it back.
     held: Option<CallId>,
+    /// The same of those that were put off between two of their calls.
+    held_back: BTreeMap<usize, CallId>,
     /// Passing troubles in a row.
     troubles: u32,
     /// How often each was put off by the budget or by a pause that the source asked for.
@@ -76,7 +82,7 @@ impl SourcePass<'_> {
             if customers::is_due(facts, false, *told, now) {
                 self.errands.queue.push(index);
                 if facts.about == CustomerDataset::Contract && facts.last_success_at.is_none() {
-                    self.errands.first.insert(facts.meter);
+                    self.errands.first.insert(facts.meter, index);
                 }
             }
         }
@@ -94,7 +100,7 @@ impl SourcePass<'_> {
         let chosen = self.chosen.customers.contains_key(&(meter, CustomerDataset::Contract));
         if due && chosen && !self.errands.queue.contains(&index) {
             self.errands.queue.push(index);
-            self.errands.first.insert(meter);
+            self.errands.first.insert(meter, index);
         }
     }
 
@@ -103,23 +109,40 @@ impl SourcePass<'_> {
         if self.errands.is_empty() || (self.knowledge.source.state.strikes > 0 && !self.in_air.is_empty()) {
             return None;
         }
-        let of = |index: usize| self.knowledge.customers.get(index);
-        let may_fly = |index: &usize| self.errand_used_up(*index).is_none();
-        let meter = next.and_then(|call| self.knowledge.series.get(call.series)).map(|series| series.meter);
-        if let Some(meter) = meter.filter(|meter| self.errands.first.contains(meter)) {
-            let contract = |facts: &CustomerFacts| facts.meter == meter && facts.about == CustomerDataset::Contract;
-            return self.errands.queue.iter().copied().filter(may_fly).find(|index| of(*index).is_some_and(contract));
+        if let Some(contract) = next.and_then(|call| self.contract_before(call)) {
+            return Some(contract).filter(|contract| self.errand_may_fly(*contract));
         }
         if next.is_some_and(|call| !is_history(call)) {
             return None;
         }
-        self.errands.queue.iter().copied().find(may_fly)
+        self.errands.queue.iter().copied().find(|index| self.errand_may_fly(*index))
+    }
+
+    fn errand_may_fly(&self, index: usize) -> bool {
+        !self.errands.elsewhere.contains_key(&index) && self.errand_used_up(index).is_none()
+    }
+
+    /// The contract that comes before a call for measures, by its place.
+    fn contract_before(&self, call: Call) -> Option<usize> {
+        let meter = self.knowledge.series.get(call.series)?.meter;
+        self.errands.first.get(&meter).copied()
+    }
+
+    /// Whether a call for measures waits for a first contract that cannot be asked for now. One that is only suspected
+    /// to be another by now keeps no measures waiting.
+    pub(super) fn waits_for_contract(&self, call: Call) -> bool {
+        if self.errands.first.is_empty() {
+            return false;
+        }
+        let is_first =
+            |index: usize| self.knowledge.customers.get(index).is_some_and(|facts| facts.last_success_at.is_none());
+        self.contract_before(call).is_some_and(|contract| is_first(contract) && !self.errand_may_fly(contract))
     }
 
     /// Asks everything about one dataset of one customer, and keeps it.
     pub(super) async fn run_errand(&mut self, index: usize) -> Result<(), StoreError> {
         self.errands.queue.retain(|other| *other != index);
-        self.errands.held = None;
+        self.errands.held = self.errands.held_back.remove(&index);
         let Some(mut facts) = self.knowledge.customers.get(index).cloned() else { return Ok(()) };
         if facts.about == CustomerDataset::Contract {
             self.errands.first.remove(&facts.meter);
@@ -177,6 +200,7 @@ impl SourcePass<'_> {
             let left = std::mem::take(&mut self.errands.queue);
             self.errands.given_up.extend(left);
             self.errands.first.clear();
+            self.errands.elsewhere.clear();
         }
         let waiting =
             |other: &usize| self.knowledge.customers.get(*other).is_some_and(|other| other.meter == facts.meter);
@@ -201,24 +225,35 @@ impl SourcePass<'_> {
     }
 
     /// Asks again later in this pass where the budget is used up or the source asked for a pause: a short one is waited
-    /// for, and a long one ends the pass and is told.
+    /// for, and a long one ends the pass and is told. So does what another instance is at.
     fn put_off(&mut self, index: usize, facts: &CustomerFacts, later: Later, pauses: bool) {
         if let Some(known) = self.knowledge.customers.get_mut(index) {
             known.seen = facts.seen;
         }
-        if later == Later::Elsewhere {
-            return;
+        if let Some(lease) = self.errands.held.take() {
+            self.errands.held_back.insert(index, lease);
         }
-        let waits = pauses || self.source_rests() || self.errand_used_up(index).is_some();
+        let waits = match later {
+            Later::NotNow => pauses || self.source_rests() || self.errand_used_up(index).is_some(),
+            Later::Elsewhere => true,
+            Later::Lost => {
+                self.errands.elsewhere.insert(index, Duration::ZERO);
+                true
+            }
+        };
         let times = self.errands.put_off.entry(index).or_default();
-        if !waits || *times >= MOST_AGAIN {
+        // Nothing was asked for of what others are at, however often.
+        if later != Later::Elsewhere {
+            *times += 1;
+        }
+        if !waits || *times > MOST_AGAIN {
+            self.errands.elsewhere.remove(&index);
             self.errands.given_up.insert(index);
             return;
         }
-        *times += 1;
         self.errands.queue.insert(0, index);
         if facts.about == CustomerDataset::Contract && facts.last_success_at.is_none() {
-            self.errands.first.insert(facts.meter);
+            self.errands.first.insert(facts.meter, index);
         }
     }
 
@@ -229,6 +264,10 @@ impl SourcePass<'_> {
             // What another instance was told meanwhile stands, and no answer of ours goes beside it.
             Err(StoreError::Superseded) => {
                 tracing::debug!(dataset = %update.about, "another linkyd has asked for the same meanwhile");
+                if let Some(facts) = self.knowledge.customers.get(index).cloned() {
+                    self.errands.held = None;
+                    self.put_off(index, &facts, Later::Lost, false);
+                }
                 return Ok(());
             }
             kept => kept?,
