@@ -60,6 +60,7 @@ fn series(dataset: Dataset) -> SeriesStatus {
         code: None,
         message: None,
         last_success_at: Some(1_795_500_000),
+        not_before: None,
         next_try_at: None,
         consent_until: None,
     }

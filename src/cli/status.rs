@@ -15,6 +15,7 @@ use super::{Trouble, colours, journeys, wiring};
 use crate::clock::{Calendar, Clock};
 use crate::config::{Config, Loaded, MeterConfig};
 use crate::daemon::agenda::{Agenda, unasked, unseen};
+use crate::daemon::asleep::Known;
 use crate::daemon::backlog::Backlog;
 use crate::daemon::reload::policy;
 use crate::domain::{CustomerDataset, Dataset, Day, DayState, Prm, SeriesState, paris};
@@ -24,7 +25,7 @@ use crate::engine::serving::Moment;
 use crate::exit::Exit;
 use crate::plan::wake::Wake;
 use crate::source::catalogue;
-use crate::store::{CustomerStatus, Database, Mode, SeriesStatus, Store, StoreError};
+use crate::store::{CustomerStatus, Database, Mode, SeriesStatus, SourceStatus, Store, StoreError};
 
 pub(crate) mod fleet;
 mod left;
@@ -51,9 +52,8 @@ pub(super) async fn status(args: &StatusArgs, loaded: &Loaded, clock: Arc<dyn Cl
     let daemon = database.daemon_lives().await?;
     let mut out = io::stdout().lock();
     if args.json {
-        let mut document = view.document();
+        let mut document = view.document(daemon);
         if let Some(object) = document.as_object_mut() {
-            object.insert("daemon".to_owned(), json!(daemon));
             object.insert("open_consents".to_owned(), open.iter().map(journeys::Open::document).collect());
         }
         super::print_json(&mut out, &document)?;
@@ -84,7 +84,10 @@ pub(crate) struct View<'c> {
     pub(crate) sources: Vec<SourceView>,
     /// What is left to be fetched, of all series.
     pub(crate) backlog: Backlog,
-    wake: Wake,
+    /// When a daemon that starts now makes its first pass.
+    starts: Wake,
+    /// When a daemon that is there makes its next one.
+    sleeps: Wake,
     /// The series of the configuration that no pass has seen yet.
     unseen: Vec<(&'c MeterConfig, Dataset)>,
     /// The same of what is to be kept of customers.
@@ -104,12 +107,18 @@ impl<'c> View<'c> {
     ) -> Result<Self, StoreError> {
         let status = store.status().await?;
         let customers = store.customers().await?;
-        let wake = Agenda::from_status(policy(config), &status, &customers, config).next(now.timestamp());
+        let starts = Agenda::from_status(policy(config), &status, &customers, config).next(now.timestamp());
+        let resting = store.sources().await?;
+        let shift = (now - machine).num_seconds();
+        let rest = |s: &SourceStatus| Some(s.state.not_before_ms?.div_euclid(1_000) + shift);
+        let rests: Vec<_> = resting.iter().filter_map(|s| Some((s.name.as_str(), rest(s)?))).collect();
+        let known = Known { series: &status, customers: &customers, rests: &rests, config };
+        let sleeps = Agenda::asleep(policy(config), &known, now).next(now.timestamp());
         let sources = sources::gather(store, &wiring::counted(config), machine).await?;
         let unseen = unseen(&status, config);
         let unasked = unasked(&customers, config);
         let series = status.into_iter().map(|s| as_of(s, published_end(now))).collect();
-        Ok(Self { config, now, series, customers, sources, backlog, wake, unseen, unasked, narrowed: None })
+        Ok(Self { config, now, series, customers, sources, backlog, starts, sleeps, unseen, unasked, narrowed: None })
     }
 
     /// Leaves only the series that were asked for.
@@ -132,12 +141,20 @@ impl<'c> View<'c> {
         };
     }
 
-    /// The document of `status --json`.
-    pub(crate) fn document(&self) -> serde_json::Value {
+    /// What a daemon says of itself goes before what the database says of it.
+    pub(crate) fn with_wake(mut self, wake: Option<Wake>) -> Self {
+        self.sleeps = wake.unwrap_or(self.sleeps);
+        self
+    }
+
+    /// The document of `status --json`, beside a daemon or where there is none.
+    pub(crate) fn document(&self, daemon: bool) -> serde_json::Value {
         let mut document = document(&self.series, &self.customers, &self.sources, self.config, self.now);
         if let Some(object) = document.as_object_mut() {
-            let at = DateTime::from_timestamp(self.wake.at, 0).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
-            object.insert("next_wake".to_owned(), json!({"at": at, "why": self.wake.why.name()}));
+            let wake = if daemon { self.sleeps } else { self.starts };
+            let at = DateTime::from_timestamp(wake.at, 0).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+            object.insert("daemon".to_owned(), json!(daemon));
+            object.insert("next_wake".to_owned(), json!({"at": at, "why": wake.why.name()}));
             object.insert("backfill".to_owned(), left::document(&self.backlog));
             object.insert("not_asked".to_owned(), self.not_asked());
         }
@@ -209,7 +226,7 @@ impl<'c> View<'c> {
 
     /// When the daemon looks again.
     fn next_pass(&self) -> String {
-        let at = DateTime::from_timestamp(self.wake.at, 0).unwrap_or(self.now);
+        let at = DateTime::from_timestamp(self.sleeps.at, 0).unwrap_or(self.now);
         if !self.unseen.is_empty() || !self.unasked.is_empty() {
             // It is in its memory what it knows of the configuration, and of what was kept when it last looked.
             "The daemon has not asked for all of that yet: a new configuration it reads on SIGHUP, and a pass begins on \

@@ -3,6 +3,9 @@
 
 use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
+
+use super::asleep::Known;
 use crate::config::{Config, MeterConfig};
 use crate::domain::{CustomerDataset, Dataset, DayState, Prm, SeriesState};
 use crate::engine::Report;
@@ -58,7 +61,10 @@ impl Agenda {
         Self { policy, seen: Seen::default(), troubles: 0 }
     }
 
-    /// The agenda that the database leads to, without any memory of earlier passes.
+    /// The agenda of a daemon that starts: what the database leads to, without any memory of earlier passes.
+    ///
+    /// Where something is left a pass is due at once, also in a pause: it may have new credentials, and if not it
+    /// makes no call and learns how long the pause lasts.
     #[must_use]
     pub fn from_status(policy: Policy, status: &[SeriesStatus], customers: &[CustomerStatus], config: &Config) -> Self {
         let mut agenda = Self::new(policy);
@@ -66,6 +72,20 @@ impl Agenda {
             agenda.seen.last_pass = status.iter().filter_map(|s| s.last_success_at).max();
         }
         agenda.learn(status);
+        agenda
+    }
+
+    /// The agenda of a daemon that has slept since the passes of which the database tells, as it looks at `now`
+    /// (calendar) from outside: where all that is left waits for something whose end is known, it sleeps until then.
+    #[must_use]
+    pub fn asleep(policy: Policy, known: &Known<'_>, now: DateTime<Utc>) -> Self {
+        let mut agenda = Self::new(policy);
+        if let Some(waits) = known.waits_for() {
+            agenda.seen.last_pass = known.looked(&policy, now);
+            // What a pass makes of the end that it is told ([`Ended::of`], [`Agenda::ended`]).
+            agenda.seen.resume_at = waits.into_iter().min().map(|until| until + 1 + AFTER_PAUSE);
+        }
+        agenda.learn(known.series);
         agenda
     }
 
@@ -120,17 +140,19 @@ pub(crate) fn unseen<'c>(status: &[SeriesStatus], config: &'c Config) -> Vec<(&'
 /// What the configuration wants kept of customers that no pass has seen yet.
 pub(crate) fn unasked<'c>(customers: &[CustomerStatus], config: &'c Config) -> Vec<(&'c MeterConfig, CustomerDataset)> {
     let seen: HashSet<(&Prm, CustomerDataset)> = customers.iter().map(|one| (&one.prm, one.about)).collect();
-    let wanted = config.meters.iter().flat_map(|meter| meter.customer.iter().map(move |about| (meter, *about)));
-    wanted.filter(|(meter, about)| !seen.contains(&(&meter.prm, *about))).collect()
+    wanted_customers(config).filter(|(meter, about)| !seen.contains(&(&meter.prm, *about))).collect()
+}
+
+/// What is to be kept of customers.
+pub(super) fn wanted_customers(config: &Config) -> impl Iterator<Item = (&MeterConfig, CustomerDataset)> {
+    config.meters.iter().flat_map(|meter| meter.customer.iter().map(move |about| (meter, *about)))
 }
 
 /// Whether something about a customer is wanted that no pass has asked for yet, or that the last one had to leave.
 fn is_unasked(customers: &[CustomerStatus], config: &Config) -> bool {
     let was_asked = |one: &&CustomerStatus| one.state != SeriesState::Waiting;
     let asked: HashSet<_> = customers.iter().filter(was_asked).map(|one| (&one.prm, one.about)).collect();
-    let mut wanted =
-        config.meters.iter().flat_map(|meter| meter.customer.iter().map(move |about| (&meter.prm, *about)));
-    wanted.any(|one| !asked.contains(&one))
+    wanted_customers(config).any(|(meter, about)| !asked.contains(&(&meter.prm, about)))
 }
 
 /// Whether there is something to be fetched that no refusal and no schedule holds back.
@@ -197,6 +219,7 @@ mod tests {
             code: None,
             message: None,
             last_success_at: None,
+            not_before: None,
             next_try_at: Some(at),
             consent_until: None,
         };

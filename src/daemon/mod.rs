@@ -9,6 +9,7 @@
 //! to operators.
 
 pub mod agenda;
+pub mod asleep;
 pub mod backlog;
 pub mod board;
 pub mod heartbeat;

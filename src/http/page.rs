@@ -33,7 +33,7 @@ th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #ddd}t
 
 /// How everything stands, with the consents whose meter is not known yet.
 async fn gather<'b>(page: &Page, board: &'b Board, now: DateTime<Utc>) -> Result<(View<'b>, Vec<Open>), StoreError> {
-    let view = View::gather(&*page.store, &board.config, board.left(), now, now).await?;
+    let view = View::gather(&*page.store, &board.config, board.left(), now, now).await?.with_wake(board.wake);
     let open = journeys::gather(&*page.store, now).await?;
     Ok((view, open.into_iter().map(Open::masked).collect()))
 }
@@ -59,10 +59,9 @@ pub(super) async fn status(State(page): State<Page>) -> Response {
     let now = page.clock.now();
     match gather(&page, &board, now).await {
         Ok((view, open)) => {
-            let mut document = view.document();
+            let mut document = view.document(true);
             mask_meters(&mut document);
             if let Some(object) = document.as_object_mut() {
-                object.insert("daemon".to_owned(), json!(true));
                 object.insert("open_consents".to_owned(), open.iter().map(Open::document).collect());
                 object.insert("now".to_owned(), json!(board.line()));
             }

@@ -132,6 +132,20 @@ pub fn slot(day: Day, policy: &Policy) -> i64 {
     paris::at_wall(day, policy.wake_at) + policy.jitter
 }
 
+/// The last slot that is not after an instant.
+#[must_use]
+pub fn slot_before(instant: i64, policy: &Policy) -> i64 {
+    // The delay may carry a slot just before midnight into the next day.
+    let mut day = paris::day_of(instant);
+    loop {
+        let at = slot(day, policy);
+        if at <= instant {
+            return at;
+        }
+        day = day.plus(-1);
+    }
+}
+
 /// The first slot after an instant.
 fn slot_after(instant: i64, policy: &Policy) -> i64 {
     // The delay may carry a slot just before midnight into the next day.

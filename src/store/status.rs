@@ -35,6 +35,8 @@ pub struct SeriesStatus {
     pub message: Option<String>,
     /// When it last got an answer (calendar).
     pub last_success_at: Option<i64>,
+    /// Until when a refusal holds it back, or until when it is known to wait for a budget or a pause (calendar).
+    pub not_before: Option<i64>,
     /// When it may be asked again after a refusal, or when the first of its days is due (calendar). A day that was due
     /// and was left on purpose may hide a later one of the same series, which is then found by whatever pass comes next.
     pub next_try_at: Option<i64>,

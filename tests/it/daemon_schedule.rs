@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use chrono::NaiveTime;
 use linkyd::clock::Clock as _;
+use linkyd::config::Config;
 use linkyd::daemon::agenda::{Agenda, Ended};
+use linkyd::daemon::asleep::Known;
 use linkyd::daemon::backlog::Backlog;
 use linkyd::domain::{Dataset, Day, Days, paris};
-use linkyd::plan::wake::{Policy, Why, jitter};
+use linkyd::plan::wake::{Policy, Wake, Why, jitter};
 use linkyd::simulator::{Action, Envelope, Faults, Late, Match, MeterSpec, Stretch, World};
+use linkyd::store::SeriesStatus;
 
 use crate::daemon_rig::config;
 use crate::support::{Rig, at, day, prm};
@@ -30,6 +33,7 @@ fn policy() -> Policy {
 struct Years {
     rig: Rig,
     agenda: Agenda,
+    config: Config,
     passes: Vec<(i64, Why)>,
 }
 
@@ -37,7 +41,7 @@ impl Years {
     async fn new(world: World, since: &str, now: &str) -> Self {
         let rig = Rig::new(world, &DATASETS, at(now)).await.since(day(since));
         let agenda = Agenda::new(policy());
-        Self { rig, agenda, passes: Vec::new() }
+        Self { rig, agenda, config: config(METER), passes: Vec::new() }
     }
 
     fn now(&self) -> i64 {
@@ -60,11 +64,30 @@ impl Years {
             self.rig.clock.advance(Duration::from_secs((wake.at - self.now()).max(0).unsigned_abs()));
             let began = self.now();
             let report = self.rig.pass().await;
-            self.agenda.ended(began, self.now(), Ended::of(&report));
-            self.agenda.learn(&self.rig.store.status().await.unwrap());
+            let ended = Ended::of(&report);
+            self.agenda.ended(began, self.now(), ended);
+            let status = self.rig.store.status().await.unwrap();
+            self.agenda.learn(&status);
+            if ended != Ended::InTrouble {
+                assert_eq!(
+                    self.asleep(&status).await.at,
+                    self.agenda.next(self.now()).at,
+                    "{ended:?} at {}",
+                    self.now()
+                );
+            }
             self.passes.push((began, wake.why));
             assert!(self.passes.len() < 10_000, "the agenda runs wild");
         }
+    }
+
+    /// When the next pass is, as somebody reckons who sees nothing but the database.
+    async fn asleep(&self, series: &[SeriesStatus]) -> Wake {
+        let sources = self.rig.store.sources().await.unwrap();
+        let rests: Vec<_> =
+            sources.iter().filter_map(|s| Some((s.name.as_str(), s.state.not_before_ms?.div_euclid(1_000)))).collect();
+        let known = Known { series, customers: &[], rests: &rests, config: &self.config };
+        Agenda::asleep(policy(), &known, self.rig.clock.now()).next(self.now())
     }
 
     /// The machine is off until then.
@@ -80,8 +103,7 @@ impl Years {
     /// A process that starts: all that it knows is in the database.
     async fn restart(&mut self) {
         let status = self.rig.store.status().await.unwrap();
-        let config = config(METER);
-        self.agenda = Agenda::from_status(policy(), &status, &[], &config);
+        self.agenda = Agenda::from_status(policy(), &status, &[], &self.config);
     }
 
     /// Calls by Paris day and dataset from an instant on.

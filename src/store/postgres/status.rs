@@ -111,6 +111,7 @@ fn line(row: Row, own: Open) -> Result<SeriesStatus, StoreError> {
         code: row.code,
         message: row.message,
         last_success_at: seconds(row.last_success_at),
+        not_before: row.not_before,
         next_try_at: row.not_before.or(own.next_try),
         consent_until: seconds(row.consent_until),
     })

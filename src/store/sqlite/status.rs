@@ -65,6 +65,7 @@ pub(super) async fn status(conn: &mut SqliteConnection) -> Result<Vec<SeriesStat
             code,
             message,
             last_success_at,
+            not_before,
             next_try_at: not_before.or(due),
             consent_until,
         });
