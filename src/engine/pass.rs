@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 use super::allowance;
 use super::knowledge::{self, Chosen, Knowledge};
 use super::report::{Interruption, Stop};
-use super::serving::{self, Moment, SeriesKey};
+use super::serving::{self, CustomerKey, Moment, SeriesKey};
 use super::source_pass::SourcePass;
-use super::{ActiveMeter, ActiveSource, Engine, Report};
+use super::{ActiveMeter, ActiveSource, Engine, Report, customers};
 use crate::domain::{CustomerDataset, Dataset, Prm, SeriesState, paris};
 use crate::plan::{Allowance, Request};
 use crate::source::{Reaction, catalogue};
-use crate::store::{Effect, Facts, MeterId, SeriesFacts, SourceState, Spent, StoreError};
+use crate::store::{CustomerFacts, Effect, Facts, MeterId, SeriesFacts, SourceId, SourceState, Spent, StoreError};
 
 /// What a pass is narrowed to.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +50,29 @@ pub struct Progress {
     pub rows: u64,
 }
 
+/// What a round of a pass is about, where that is not everything.
+#[derive(Debug, Default)]
+pub(super) struct Only {
+    series: BTreeSet<SeriesKey>,
+    customers: BTreeSet<CustomerKey>,
+}
+
+/// Which sources a pass has asked for what.
+#[derive(Debug, Default)]
+struct Tried {
+    series: BTreeSet<(SeriesKey, SourceId)>,
+    customers: BTreeSet<(CustomerKey, SourceId)>,
+}
+
+impl Tried {
+    fn add(&mut self, facts: &Facts, only: Option<&Only>) {
+        let series = facts.series.iter().map(|s| ((s.meter, s.dataset), s.source));
+        self.series.extend(series.filter(|(key, _)| only.is_none_or(|only| only.series.contains(key))));
+        let customers = facts.customers.iter().map(|c| ((c.meter, c.about), c.source));
+        self.customers.extend(customers.filter(|(key, _)| only.is_none_or(|only| only.customers.contains(key))));
+    }
+}
+
 /// Receives how far a pass is.
 pub type Observer<'a> = &'a (dyn Fn(Progress) + Send + Sync);
 
@@ -64,28 +87,38 @@ impl Engine {
         self.prepare().await?;
         let shared = super::source_pass::Shared::new(observer);
         let mut report = Report::default();
-        let mut tried = BTreeSet::new();
-        let mut only: Option<BTreeSet<SeriesKey>> = None;
-        // One round with the preferred sources, and another for what they leave to the next ones.
+        let mut tried = Tried::default();
+        let mut only: Option<Only> = None;
+        // One round with the preferred sources, and another for what they leave to the next ones. Before them come
+        // contracts that another source is asked for than the measures behind them.
         loop {
             let mut facts = self.facts().await?;
             let now = self.moment();
             let selected =
                 facts.series.iter().filter(|s| selects(selection, s)).map(|s| (s.meter, s.dataset)).collect();
-            let among = only.as_ref().unwrap_or(&selected);
-            let switches = serving::choose(&mut facts, &self.sources, &self.meters, &tried, Some(among), now);
-            if only.is_some() {
-                let moved = switches.iter().map(|switch| (switch.meter, switch.dataset)).collect();
-                report.covered(&moved);
-                only = Some(moved);
-            }
-            if only.as_ref().is_some_and(BTreeSet::is_empty) {
-                break;
+            let among = only.as_ref().map_or(&selected, |only| &only.series);
+            let switches = serving::choose(&mut facts, &self.sources, &self.meters, &tried.series, Some(among), now);
+            let (sources, meters) = (&self.sources, &self.meters);
+            serving::choose_for_customers(&mut facts, sources, meters, &tried.customers, now.machine_ms);
+            if let Some(only) = &mut only {
+                only.series = switches.iter().map(|switch| (switch.meter, switch.dataset)).collect();
+                let left = |one: &CustomerFacts| tried.customers.contains(&((one.meter, one.about), one.source));
+                let moved = facts.customers.iter().filter(|one| !left(one)).map(|one| (one.meter, one.about));
+                only.customers = moved.filter(|key| only.customers.contains(key)).collect();
+                report.covered(&only.series);
+                if only.series.is_empty() && only.customers.is_empty() {
+                    break;
+                }
             }
             self.store.serve(&switches).await?;
-            tried.extend(facts.series.iter().map(|s| ((s.meter, s.dataset), s.source)));
-            let round = self.round(facts, selection, only.as_ref(), &shared, stop).await?;
-            only = Some(round.unserved());
+            let ahead = if only.is_none() { self.contracts_of_others(&facts, selection, &tried) } else { None };
+            let begins = ahead.is_some();
+            let of_round = ahead.or_else(|| only.take());
+            tried.add(&facts, of_round.as_ref());
+            let round = self.round(facts, selection, of_round.as_ref(), &shared, stop).await?;
+            if !begins {
+                only = Some(Only { series: round.unserved(), customers: round.unserved_customers() });
+            }
             report.absorb(round);
             if report.stopped || self.sources.len() < 2 {
                 break;
@@ -95,6 +128,31 @@ impl Engine {
         self.tell_of_consents().await?;
         self.store.tidy().await?;
         Ok(report)
+    }
+
+    /// Contracts that come before measures which another source serves; `None` where there are none that were not asked
+    /// for in this pass. Within one source they come first by themselves.
+    fn contracts_of_others(&self, facts: &Facts, selection: &Selection, tried: &Tried) -> Option<Only> {
+        if self.sources.len() < 2 {
+            return None;
+        }
+        let now = self.calendar.now();
+        let selected = facts.series.iter().filter(|series| selects(selection, series));
+        let served: BTreeSet<(MeterId, SourceId)> = selected.map(|series| (series.meter, series.source)).collect();
+        let elsewhere = |one: &CustomerFacts| {
+            served
+                .range((one.meter, SourceId(i64::MIN))..=(one.meter, SourceId(i64::MAX)))
+                .any(|(_, s)| *s != one.source)
+        };
+        let first = |one: &&CustomerFacts| {
+            one.about == CustomerDataset::Contract
+                && one.last_success_at.is_none()
+                && customers::is_due(one, false, false, now)
+                && !tried.customers.contains(&((one.meter, one.about), one.source))
+                && elsewhere(one)
+        };
+        let customers: BTreeSet<_> = facts.customers.iter().filter(first).map(|one| (one.meter, one.about)).collect();
+        (!customers.is_empty()).then(|| Only { series: BTreeSet::new(), customers })
     }
 
     /// A source that refuses credentials or has banned the address is the operator's business in each
@@ -136,7 +194,7 @@ impl Engine {
         &self,
         facts: Facts,
         selection: &Selection,
-        only: Option<&BTreeSet<SeriesKey>>,
+        only: Option<&Only>,
         shared: &super::source_pass::Shared<'_>,
         stop: &CancellationToken,
     ) -> Result<Report, StoreError> {
@@ -259,12 +317,14 @@ fn customers_of(knowledge: &Knowledge, selection: &Selection) -> BTreeMap<(Meter
     taken.map(|facts| ((facts.meter, facts.about), request.refetch && customers.contains(&facts.about))).collect()
 }
 
-pub(super) fn chosen(knowledge: &Knowledge, selection: &Selection, only: Option<&BTreeSet<SeriesKey>>) -> Chosen {
-    let fits = |s: &SeriesFacts| only.is_none_or(|only| only.contains(&(s.meter, s.dataset))) && selects(selection, s);
+pub(super) fn chosen(knowledge: &Knowledge, selection: &Selection, only: Option<&Only>) -> Chosen {
+    let fits =
+        |s: &SeriesFacts| only.is_none_or(|only| only.series.contains(&(s.meter, s.dataset))) && selects(selection, s);
     let Selection { prms, datasets, only: listed, .. } = selection;
     let everything = only.is_none() && prms.is_empty() && datasets.is_empty() && listed.is_none();
     let indices: BTreeSet<usize> =
         knowledge.series.iter().enumerate().filter(|(_, s)| fits(s)).map(|(index, _)| index).collect();
-    let customers = if only.is_none() { customers_of(knowledge, selection) } else { BTreeMap::new() };
+    let mut customers = customers_of(knowledge, selection);
+    customers.retain(|key, _| only.is_none_or(|only| only.customers.contains(key)));
     Chosen { series: (!everything).then_some(indices), request: selection.request, customers }
 }

@@ -138,6 +138,7 @@ fn prospects<'a>(
     let Ground { sources, meters, every, moment } = *ground;
     add_unknown(&mut facts, sources, meters);
     serving::choose(&mut facts, sources, meters, &BTreeSet::new(), None, moment);
+    serving::choose_for_customers(&mut facts, sources, meters, &BTreeSet::new(), moment.machine_ms);
     let spent: HashMap<&str, Spent> = sources.iter().map(|s| s.source.name()).zip(spent.iter().copied()).collect();
     pass::split(sources, meters, every, facts).into_iter().map(move |(active, knowledge)| {
         let spent = spent.get(active.source.name()).copied().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::serving::SeriesKey;
+use super::serving::{CustomerKey, SeriesKey};
 use crate::domain::{CustomerDataset, Dataset, Prm, SeriesState};
 use crate::exit::Exit;
 use crate::source::{Reaction, Refusal, catalogue};
@@ -33,6 +33,10 @@ pub struct DatasetReport {
 /// How one dataset about a customer fared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomerReport {
+    /// Whose customer, and what was to be known.
+    pub key: CustomerKey,
+    /// Whether its source refused it, or was left before it was asked for.
+    pub unserved: bool,
     /// The meter's identifier.
     pub prm: Prm,
     /// The meter's name.
@@ -122,6 +126,12 @@ impl Report {
         refused.map(|d| d.series).chain(left.copied()).collect()
     }
 
+    /// What was to be known of customers and its source has left or refused.
+    #[must_use]
+    pub fn unserved_customers(&self) -> BTreeSet<CustomerKey> {
+        self.customers.iter().filter(|customer| customer.unserved).map(|customer| customer.key).collect()
+    }
+
     /// Other sources serve these series now: what kept their former sources from it is no trouble of
     /// the pass any more where nothing else is left unserved.
     pub fn covered(&mut self, series: &BTreeSet<SeriesKey>) {
@@ -139,8 +149,26 @@ impl Report {
         self.inserted += other.inserted;
         self.changed += other.changed;
         self.left += other.left;
-        self.interruptions.extend(other.interruptions);
-        self.customers.extend(other.customers);
+        for mut interruption in other.interruptions {
+            let same = self.interruptions.iter().position(|known| known.source == interruption.source);
+            if let Some(known) = same.map(|place| self.interruptions.swap_remove(place)) {
+                interruption.unserved.extend(known.unserved);
+            }
+            self.interruptions.push(interruption);
+        }
+        let places: HashMap<CustomerKey, usize> =
+            self.customers.iter().enumerate().map(|(place, customer)| (customer.key, place)).collect();
+        for mut customer in other.customers {
+            match places.get(&customer.key).and_then(|place| self.customers.get_mut(*place)) {
+                // What another source was asked instead, or the same one again, is told once.
+                Some(known) => {
+                    self.left -= known.left.min(self.left);
+                    customer.answered |= known.answered;
+                    *known = customer;
+                }
+                None => self.customers.push(customer),
+            }
+        }
         self.stopped |= other.stopped;
         let places: HashMap<Prm, usize> =
             self.meters.iter().enumerate().map(|(place, meter)| (meter.prm.clone(), place)).collect();

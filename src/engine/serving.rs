@@ -3,22 +3,26 @@
 //! A meter may list several sources, the preferred one first. A series goes to the first of them
 //! that can serve it now: one that offers the dataset, does not rest after a failure or a ban, has
 //! not refused the series, and has not failed it too often today. Waiting for the next hour of a
-//! quota is no reason to leave a source. Where none can serve it, it stays with the source it has.
+//! quota is no reason to leave a source. What is asked about customers goes to a source by the same. Where none can serve it, it stays with the source it has.
 //! How a series stands at a source that it leaves is kept ([`crate::store::Standing`]), so that
 //! coming back neither forgets a refusal nor repeats it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
 
 use super::knowledge::FAILURES_A_DAY;
-use super::{ActiveMeter, ActiveSource, react};
-use crate::domain::{Dataset, Prm, SeriesState};
+use super::{ActiveMeter, ActiveSource, customers, react};
+use crate::domain::{CustomerDataset, Dataset, Prm, SeriesState};
 use crate::source::{Reaction, catalogue};
 use crate::store::{Facts, MeterId, SeriesFacts, SourceFacts, SourceId, SourceState, Standing, Switch};
 
 /// A series.
 pub type SeriesKey = (MeterId, Dataset);
+
+/// Something about a customer.
+pub type CustomerKey = (MeterId, CustomerDataset);
 
 /// A rest that is shorter than this, and only about a quota, is waited for.
 const WORTH_WAITING_MS: i64 = 3 * 3_600_000;
@@ -71,6 +75,45 @@ pub fn choose(
         switch(series, to);
     }
     switches
+}
+
+/// Lets each customer be asked about at the first source of the meter's list that offers it, does not rest, and is not
+/// among those that were `tried`; where there is none, at the first that offers it. Where none does, the first one of
+/// all has to say so.
+pub fn choose_for_customers(
+    facts: &mut Facts,
+    sources: &[ActiveSource],
+    meters: &[ActiveMeter],
+    tried: &BTreeSet<(CustomerKey, SourceId)>,
+    machine_ms: i64,
+) {
+    let meters: HashMap<&Prm, &ActiveMeter> = meters.iter().map(|meter| (&meter.prm, meter)).collect();
+    let known: HashMap<&str, &SourceFacts> = facts.sources.iter().map(|s| (s.name.as_str(), s)).collect();
+    let active: HashMap<&str, &ActiveSource> = sources.iter().map(|active| (active.source.name(), active)).collect();
+    for one in &mut facts.customers {
+        let Some(meter) = meters.get(&one.prm) else { continue };
+        let names = meter.sources.iter().map(String::as_str);
+        let listed: Vec<(&ActiveSource, &SourceFacts)> =
+            names.filter_map(|name| Some((*active.get(name)?, *known.get(name)?))).collect();
+        let offers = |(active, _): &&(&ActiveSource, &SourceFacts)| customers::offers(active, one.about);
+        let can = |(_, source): &&(&ActiveSource, &SourceFacts)| {
+            !tried.contains(&((one.meter, one.about), source.id)) && !is_down(&source.state, machine_ms)
+        };
+        let best = listed.iter().filter(offers).find(can);
+        if best.is_some() && tried.range(of_key((one.meter, one.about))).next().is_some() {
+            // Until when it is refused was said by the other one.
+            one.not_before = None;
+        }
+        let found = best.or_else(|| listed.iter().find(offers)).or_else(|| listed.first());
+        if let Some((_, source)) = found {
+            one.source = source.id;
+        }
+    }
+}
+
+/// Whatever source it is.
+fn of_key(key: CustomerKey) -> RangeInclusive<(CustomerKey, SourceId)> {
+    (key, SourceId(i64::MIN))..=(key, SourceId(i64::MAX))
 }
 
 fn can_serve(series: &SeriesFacts, active: &ActiveSource, source: &SourceFacts, moment: Moment) -> bool {

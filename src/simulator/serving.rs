@@ -265,6 +265,19 @@ fn honest(simulator: &Simulator, world: &World, now: DateTime<Utc>, request: &Re
     }
 }
 
+/// What Enedis answers a gateway, whose token is good for everything.
+pub(super) fn upstream(
+    simulator: &Simulator,
+    world: &World,
+    now: DateTime<Utc>,
+    service: Service,
+    prm: &Prm,
+) -> Result<Value, Refusal> {
+    let in_path = Some(prm.full().to_owned());
+    let request = Request { service, headers: HeaderMap::new(), in_path, query: Query::new(), body: Bytes::new() };
+    honest(simulator, world, now, &request)
+}
+
 /// The meter in question of v5.
 fn meter_v5(world: &World, now: DateTime<Utc>, request: &Request) -> Result<MeterSpec, Refusal> {
     let invalid = |text: &str| Refusal::business(400, "invalid_request", text);

@@ -17,7 +17,7 @@ pub struct CustomerFacts {
     pub name: String,
     /// What is to be known.
     pub about: CustomerDataset,
-    /// The source that was asked last.
+    /// The source that was asked last, until a pass chooses the one that is to be asked.
     pub source: SourceId,
     /// How it fares; `Waiting` where it was never asked for.
     pub state: SeriesState,

@@ -8,7 +8,7 @@ use linkyd::daemon::agenda::Ended;
 use linkyd::domain::{Api, CustomerDataset, Dataset, SeriesState};
 use linkyd::engine::Selection;
 use linkyd::exit::Exit;
-use linkyd::simulator::{Action, Envelope, Faults, Form, Match, MeterKind, MeterSpec, Service, World};
+use linkyd::simulator::{Action, Envelope, Faults, Form, Front, Match, MeterKind, MeterSpec, Service, World};
 use linkyd::source::{Request, Response};
 use linkyd::store::CustomerStatus;
 use tokio::sync::Notify;
@@ -27,6 +27,8 @@ on_both_engines! {
     a_contract_never_hides_what_is_stored,
     a_refusal_of_the_holder_has_the_contract_asked_for_again,
     a_gateway_without_contracts_says_so_and_keeps_its_measures,
+    a_contract_of_one_source_comes_before_the_measures_of_another,
+    a_source_that_is_down_leaves_the_contract_to_the_next_one_as_well,
     a_contract_that_is_throttled_is_asked_for_again_after_the_pause,
     what_was_never_answered_waits,
     a_contract_that_a_long_pause_puts_off_is_left_for_later,
@@ -284,6 +286,38 @@ async fn a_gateway_without_contracts_says_so_and_keeps_its_measures(on: On) {
     rig.advance(8 * 24 * 60);
     rig.pass().await;
     assert_eq!((contract(&rig).await.state, contract(&rig).await.source.as_str()), (SeriesState::Ok, "enedis"));
+}
+
+async fn a_contract_of_one_source_comes_before_the_measures_of_another(on: On) {
+    let mut rig = rig(on, Api::V2026, meter()).await.served_by(&["conso", "enedis"]);
+    rig.gateways = vec![crate::support::gateways::conso(&rig.simulator, "conso")];
+    let report = rig.pass().await;
+    let (parts, log) = (rig.simulator.service_log(), rig.simulator.log());
+    assert!(!log.is_empty() && log.iter().all(|call| call.start >= Some(day("2026-10-12"))), "{log:?}");
+    assert!(parts.len() == 3 && parts.iter().all(|part| part.at <= log[0].at), "{parts:?}");
+    assert_eq!((report.customers.len(), report.customers[0].answered), (1, true), "{report:?}");
+    assert_eq!(report.meters[0].datasets[0].source, "conso");
+    assert_eq!((contract(&rig).await.state, contract(&rig).await.source.as_str()), (SeriesState::Ok, "enedis"));
+}
+
+async fn a_source_that_is_down_leaves_the_contract_to_the_next_one_as_well(on: On) {
+    let mut rig = rig(on, Api::V2026, meter()).await.served_by(&["enedis", "med"]);
+    rig.gateways = vec![crate::support::gateways::med(&rig.simulator, "med")];
+    let down = Action::Status { status: 503, envelope: Envelope::E8, code: String::new(), text: String::new() };
+    rig.simulator.set_faults(Faults::none().with(Match::front(Front::Enedis), down));
+    let report = rig.pass().await;
+    let line = contract(&rig).await;
+    assert_eq!((line.state, line.source.as_str()), (SeriesState::Ok, "med"), "{line:?} {report:?}");
+    assert_eq!((report.customers.len(), report.customers[0].answered, report.customers[0].left), (1, true, 0));
+    let served: Vec<_> = rig.simulator.log().into_iter().filter(|call| call.status == 200).collect();
+    assert!(!served.is_empty() && served.iter().all(|call| call.start >= Some(day("2026-10-12"))), "{served:?}");
+    assert!(report.meters[0].datasets.iter().all(|d| d.source == "med"), "{report:?}");
+    let row = "SELECT segment || ' ' || offpeak_hours || ' ' || activated_on FROM v_meter".to_owned();
+    assert_eq!(rig.rows(row).await, ["C5 HC (22H30-6H30) 2026-10-12"]);
+    // Neither of them is asked again for what it has refused or answered.
+    let calls = report.calls;
+    let again = rig.pass().await;
+    assert_eq!((again.left, contract(&rig).await.state), (0, SeriesState::Ok), "{calls} {again:?}");
 }
 
 /// Also between two of its calls.

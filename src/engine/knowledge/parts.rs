@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::{Dataset, Day, Direction, Prm, SeriesState};
 use crate::engine::serving::SeriesKey;
-use crate::engine::{ActiveMeter, ActiveSource, customers};
+use crate::engine::{ActiveMeter, ActiveSource};
 use crate::source::Reach;
 use crate::store::{Activation, CustomerFacts, Facts, FailedCall, MeterId, SeriesFacts, SourceFacts, SourceId};
 
@@ -72,12 +72,8 @@ pub fn parts<'a>(sources: &'a [ActiveSource], meters: &[ActiveMeter], facts: Fac
     }
     let mut asked_of: BTreeMap<SourceId, Vec<CustomerFacts>> = BTreeMap::new();
     for one in customers {
-        // The first source that offers it. Where none does, one has to say so.
-        let Some(meter) = by_prm.get(&one.prm) else { continue };
-        let listed = || meter.sources.iter().filter_map(|name| sources.iter().find(|s| s.source.name() == name));
-        let source = listed().find(|s| customers::offers(s, one.about)).or_else(|| listed().next());
-        if let Some(source) = source.and_then(named) {
-            asked_of.entry(source.id).or_default().push(one);
+        if by_prm.contains_key(&one.prm) {
+            asked_of.entry(one.source).or_default().push(one);
         }
     }
     let mut parts = Vec::new();

@@ -49,7 +49,7 @@ impl SourcePass<'_> {
         }
         self.report.interruptions.extend(self.interruption.clone());
         self.report.meters = self.meters(&left).await?;
-        self.report.customers = self.customers(&of_errands).await?;
+        self.report.customers = self.customers(&of_errands, self.interruption.is_some() && leaves).await?;
         Ok(self.report)
     }
 
@@ -142,27 +142,31 @@ impl SourcePass<'_> {
     }
 
     /// How what was to be asked about customers stands, with the calls that are left of it.
-    async fn customers(&self, left: &BTreeMap<usize, u64>) -> Result<Vec<CustomerReport>, StoreError> {
+    async fn customers(&self, left: &BTreeMap<usize, u64>, leaves: bool) -> Result<Vec<CustomerReport>, StoreError> {
         if self.chosen.customers.is_empty() {
             return Ok(Vec::new());
         }
-        let own: BTreeSet<(&Prm, CustomerDataset)> = self
+        let own: HashMap<(&Prm, CustomerDataset), serving::CustomerKey> = self
             .knowledge
             .customers
             .iter()
             .filter(|facts| self.chosen.customers.contains_key(&(facts.meter, facts.about)))
-            .map(|facts| (&facts.prm, facts.about))
+            .map(|facts| ((&facts.prm, facts.about), (facts.meter, facts.about)))
             .collect();
         let key = |index: &usize| self.knowledge.customers.get(*index).map(|facts| (&facts.prm, facts.about));
         let answered: BTreeSet<(&Prm, CustomerDataset)> = self.errands.answered.iter().filter_map(key).collect();
+        let refused: BTreeSet<(&Prm, CustomerDataset)> = self.errands.refused.iter().filter_map(key).collect();
         let left: BTreeMap<(&Prm, CustomerDataset), u64> =
             left.iter().filter_map(|(index, calls)| Some((key(index)?, *calls))).collect();
         let lines = self.engine.store.customers().await?;
-        let lines = lines.into_iter().filter(|line| own.contains(&(&line.prm, line.about)));
+        let lines = lines.into_iter().filter_map(|line| Some((*own.get(&(&line.prm, line.about))?, line)));
         Ok(lines
-            .map(|line| CustomerReport {
+            .map(|(key, line)| CustomerReport {
+                key,
                 answered: answered.contains(&(&line.prm, line.about)),
                 left: left.get(&(&line.prm, line.about)).copied().unwrap_or_default(),
+                unserved: refused.contains(&(&line.prm, line.about))
+                    || (leaves && left.contains_key(&(&line.prm, line.about))),
                 prm: line.prm,
                 name: line.name,
                 source: line.source,

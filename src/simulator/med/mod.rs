@@ -8,6 +8,7 @@
 mod account;
 mod fetch;
 mod memory;
+mod people;
 mod rules;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use rules::{MedAccount, MedCounters, MedRules, OverLong};
 
 use account::Left;
 use fetch::{Outcome, Wish};
+use people::About;
 
 use super::action::Action;
 use super::edge::{Asked, Line, pairs};
@@ -58,6 +60,7 @@ enum Route {
     Token,
     Meters,
     Data { dataset: Dataset, batch: bool, prm: String },
+    Customer { about: About, prm: String },
     Cache { prm: String },
 }
 
@@ -69,6 +72,8 @@ fn route(path: &str) -> Option<(Route, Method)> {
         ["accounts", "token"] => return Some((Route::Token, Method::POST)),
         ["pdl"] => Route::Meters,
         ["enedis", "cache", prm] => return Some((Route::Cache { prm: (*prm).to_owned() }, Method::DELETE)),
+        ["enedis", "contract", prm] => Route::Customer { about: About::Contract, prm: (*prm).to_owned() },
+        ["enedis", "address", prm] => Route::Customer { about: About::Address, prm: (*prm).to_owned() },
         ["enedis", "power", prm] => data(Dataset::DailyMaxPower, false, prm),
         ["enedis", "consumption", "daily", prm] => data(Dataset::DailyConsumption, false, prm),
         ["enedis", "consumption", "detail", "batch", prm] => data(Dataset::ConsumptionLoadCurve, true, prm),
@@ -93,7 +98,6 @@ pub(super) async fn handle(
     let query = pairs(query.as_deref());
     let path = uri.path().strip_prefix(Front::MyElectricalData.prefix()).unwrap_or_default();
     let route = route(path);
-    let wants_2026 = headers.get("x-med-format").is_some_and(|value| value.as_bytes().trim_ascii() == b"2026");
     let (arrived, wall) = (simulator.shared.clock.monotonic(), simulator.shared.clock.now());
     let (world, now, asked, entry, fate) = {
         let state = &mut *simulator.state();
@@ -104,7 +108,7 @@ pub(super) async fn handle(
         let asked = match &route {
             Some((Route::Data { dataset, batch, prm }, wanted)) if method == *wanted => Some(Asked {
                 front: Front::MyElectricalData,
-                api: match (*batch, wants_2026) {
+                api: match (*batch, wants_2026(&headers)) {
                     (true, _) => world.rules.myelectricaldata.batch_format,
                     (false, true) => Api::V2026,
                     (false, false) => Api::V5,
@@ -139,6 +143,11 @@ pub(super) async fn handle(
         }
     };
     simulator.leave(&fate, entry, reply).await
+}
+
+/// Whether a request asks for the format of 2026.
+fn wants_2026(headers: &HeaderMap) -> bool {
+    headers.get("x-med-format").is_some_and(|value| value.as_bytes().trim_ascii() == b"2026")
 }
 
 /// One request of somebody with credentials.
@@ -176,6 +185,9 @@ impl Visit<'_> {
         match (route, asked) {
             (Route::Meters, _) => (envelope(&self.meters(&account), None), None),
             (Route::Cache { prm }, _) => (self.forget(&account, &prm), None),
+            (Route::Customer { about, prm }, _) => {
+                self.person(&account, about, &prm, if wants_2026(headers) { Api::V2026 } else { Api::V5 })
+            }
             (Route::Data { batch, .. }, Some(asked)) => self.data(&account, asked, batch, query).await,
             _ => (detail(404, "Not Found"), None),
         }

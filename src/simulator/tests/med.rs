@@ -271,3 +271,33 @@ async fn who_never_stops_is_shut_out() {
     user.stage.simulator.lift_bans();
     assert_eq!(plain().await.json["success"], true);
 }
+
+#[tokio::test]
+async fn contracts_and_addresses_come_in_either_format_and_without_their_holder() {
+    let mut world = both();
+    world.meters[0].customer.last_name = Some("PERSONNE".to_owned());
+    let user = User::at("2026-11-24T10:00:00+01:00", world).await;
+    for (path, headers, of, names) in [
+        (
+            "contract",
+            &[F2026][..],
+            "/situation_contrat/0/segment",
+            ["situation_contrat", "synthese_contrat", "comptage"],
+        ),
+        ("contract", &[], "/customer/usage_points/0/contracts/segment", ["customer"; 3]),
+        ("address", &[F2026], "", [""; 3]),
+        ("address", &[], "/customer/usage_points/0/usage_point/usage_point_addresses/city", ["customer"; 3]),
+    ] {
+        let reply = user.get(&format!("/enedis/{path}/{PRM}"), headers).await;
+        assert_eq!(reply.json["success"], true, "{}", reply.text);
+        let data = &reply.json["data"];
+        assert!(data.pointer(of).is_some_and(|value| !value.is_null()), "{path}: {data}");
+        assert!(names.iter().filter(|name| !name.is_empty()).all(|name| !data[*name].is_null()), "{path}: {data}");
+        assert!(path == "address" || !reply.text.contains("PERSONNE"), "{}", reply.text);
+    }
+    assert_eq!(user.counters().uncached.values().sum::<u64>(), 4);
+    let others = user.get("/enedis/contract/123", &[F2026]).await;
+    assert_eq!(code(&others), "ACCESS_DENIED");
+    user.stage.simulator.change(|world| world.meters[0].known = false);
+    assert_eq!(code(&user.get(&format!("/enedis/contract/{PRM}"), &[F2026]).await), "NO_DATA");
+}

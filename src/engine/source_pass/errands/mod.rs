@@ -54,6 +54,8 @@ pub(super) struct Errands {
     situations: BTreeMap<MeterId, Situation>,
     /// Places in the knowledge of customers of which an answer was kept.
     pub(super) answered: BTreeSet<usize>,
+    /// The same of those that were asked for and brought nothing.
+    pub(super) refused: BTreeSet<usize>,
 }
 
 impl Errands {
@@ -274,6 +276,8 @@ impl SourcePass<'_> {
         };
         if update.content.is_some() {
             self.errands.answered.insert(index);
+        } else if update.state != SeriesState::Ok {
+            self.errands.refused.insert(index);
         }
         if let Some(facts) = self.knowledge.customers.get_mut(index) {
             facts.state = update.state;
