@@ -29,6 +29,7 @@ on_both_engines! {
     a_gateway_without_contracts_says_so_and_keeps_its_measures,
     a_contract_of_one_source_comes_before_the_measures_of_another,
     a_source_that_is_down_leaves_the_contract_to_the_next_one_as_well,
+    contracts_that_fail_one_after_the_other_are_left_and_keep_no_measures_waiting,
     a_contract_that_is_throttled_is_asked_for_again_after_the_pause,
     what_was_never_answered_waits,
     a_contract_that_a_long_pause_puts_off_is_left_for_later,
@@ -318,6 +319,34 @@ async fn a_source_that_is_down_leaves_the_contract_to_the_next_one_as_well(on: O
     let calls = report.calls;
     let again = rig.pass().await;
     assert_eq!((again.left, contract(&rig).await.state), (0, SeriesState::Ok), "{calls} {again:?}");
+}
+
+async fn contracts_that_fail_one_after_the_other_are_left_and_keep_no_measures_waiting(on: On) {
+    let prms: Vec<_> = (0..5).map(|n| prm(&format!("0123456789012{n}"))).collect();
+    let world = prms.iter().fold(World::new(11), |world, prm| world.with(MeterSpec::new(prm.clone())));
+    let mut rig = Rig::on(on, world, &DATASETS, at("2026-11-24T08:30:00+01:00")).await.since(day("2026-11-17"));
+    rig.apis = vec![Api::V5];
+    for meter in &mut rig.meters {
+        meter.customer = vec![CustomerDataset::Contract];
+    }
+    let broken = Action::Status { status: 502, envelope: Envelope::E8, code: String::new(), text: String::new() };
+    let contracts = Match { service: Some(Service::Contracts), ..Match::default() };
+    rig.simulator.set_faults(Faults::none().with(contracts, broken));
+    let report = rig.pass().await;
+    let of = async |state| rig.store.customers().await.unwrap().iter().filter(|c| c.state == state).count();
+    // Three in a row are enough for a pass; what it leaves waits, and is told.
+    assert_eq!((asked(&rig), of(SeriesState::Failing).await, of(SeriesState::Waiting).await), (3, 3, 2), "{report:?}");
+    assert_eq!((report.left, report.exit()), (2, Exit::Failed));
+    for prm in &prms {
+        assert_eq!(rig.status(prm, Dataset::DailyConsumption).await.state, SeriesState::Ok);
+    }
+    rig.simulator.set_faults(Faults::none());
+    // Those that failed are looked at again the day after, the others in the next pass.
+    for answered in [2, 5] {
+        rig.pass().await;
+        assert_eq!((of(SeriesState::Ok).await, asked(&rig)), (answered, 3 + answered));
+        rig.next_morning(8, 30);
+    }
 }
 
 /// Also between two of its calls.
