@@ -105,7 +105,7 @@ impl Engine {
                 let left = |one: &CustomerFacts| tried.customers.contains(&((one.meter, one.about), one.source));
                 let moved = facts.customers.iter().filter(|one| !left(one)).map(|one| (one.meter, one.about));
                 only.customers = moved.filter(|key| only.customers.contains(key)).collect();
-                report.covered(&only.series);
+                report.covered(&only.series, &only.customers);
                 if only.series.is_empty() && only.customers.is_empty() {
                     break;
                 }

@@ -132,14 +132,17 @@ impl Report {
         self.customers.iter().filter(|customer| customer.unserved).map(|customer| customer.key).collect()
     }
 
-    /// Other sources serve these series now: what kept their former sources from it is no trouble of
-    /// the pass any more where nothing else is left unserved.
-    pub fn covered(&mut self, series: &BTreeSet<SeriesKey>) {
+    /// Other sources serve these series now, and are asked this about customers: what kept their former sources from it
+    /// is no trouble of the pass any more where nothing else is left of them.
+    pub fn covered(&mut self, series: &BTreeSet<SeriesKey>, customers: &BTreeSet<CustomerKey>) {
+        let errands = &self.customers;
         self.interruptions.retain_mut(|interruption| {
-            let some = interruption.unserved.iter().any(|key| series.contains(key));
+            let errands = errands.iter().filter(|one| one.left > 0 && one.source == interruption.source);
+            let (went, stay): (Vec<_>, Vec<_>) = errands.partition(|one| customers.contains(&one.key));
+            let some = !went.is_empty() || interruption.unserved.iter().any(|key| series.contains(key));
             interruption.unserved.retain(|key| !series.contains(key));
             // Credentials that are refused, or a ban, are the operator's business all the same.
-            interruption.stop != Stop::Later || !(some && interruption.unserved.is_empty())
+            interruption.stop != Stop::Later || !(some && interruption.unserved.is_empty() && stay.is_empty())
         });
     }
 
@@ -215,5 +218,59 @@ impl Report {
         } else {
             Exit::Done
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MeterId;
+
+    fn interruption(source: &str, unserved: &[SeriesKey]) -> Interruption {
+        Interruption {
+            source: source.to_owned(),
+            stop: Stop::Later,
+            until_ms: Some(60_000),
+            message: "It answers nothing.".to_owned(),
+            refusal: None,
+            unserved: unserved.iter().copied().collect(),
+        }
+    }
+
+    fn customer(source: &str, left: u64) -> CustomerReport {
+        CustomerReport {
+            key: (MeterId(1), CustomerDataset::Contract),
+            unserved: false,
+            prm: "01234567890123".parse().unwrap(),
+            name: "Maison".to_owned(),
+            source: source.to_owned(),
+            about: CustomerDataset::Contract,
+            answered: left == 0,
+            left,
+            state: SeriesState::Ok,
+            code: None,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn what_others_serve_is_no_trouble_unless_something_is_left_that_they_do_not() {
+        let (one, other) = ((MeterId(1), Dataset::DailyConsumption), (MeterId(2), Dataset::DailyConsumption));
+        let told = |customers: &[CustomerReport], series: &[SeriesKey], moved: &[CustomerKey]| {
+            let interruptions = vec![interruption("enedis", &[one, other]), interruption("garden", &[])];
+            let mut report = Report { interruptions, customers: customers.to_vec(), ..Report::default() };
+            report.covered(&series.iter().copied().collect(), &moved.iter().copied().collect());
+            report.interruptions.into_iter().map(|i| i.source).collect::<Vec<_>>()
+        };
+        let all = [one, other];
+        assert_eq!(told(&[], &[one], &[]), ["enedis", "garden"]);
+        assert_eq!(told(&[], &all, &[]), ["garden"]);
+        assert_eq!(told(&[customer("enedis", 0), customer("garden", 1)], &all, &[]), ["garden"]);
+        assert_eq!(told(&[customer("enedis", 1)], &all, &[]), ["enedis", "garden"]);
+        // Another source is asked for the contract as well.
+        let contract = [(MeterId(1), CustomerDataset::Contract)];
+        assert_eq!(told(&[customer("enedis", 1)], &all, &contract), ["garden"]);
+        assert_eq!(told(&[customer("enedis", 1)], &[one], &contract), ["enedis", "garden"]);
+        assert_eq!(told(&[customer("garden", 1)], &all, &contract), [""; 0]);
     }
 }

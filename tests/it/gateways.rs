@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use linkyd::domain::{Dataset, Days, SeriesState};
+use linkyd::daemon::agenda::Ended;
+use linkyd::domain::{CustomerDataset, Dataset, Days, SeriesState};
 use linkyd::engine::Selection;
 use linkyd::exit::Exit;
 use linkyd::simulator::{Action, Envelope, Faults, Front, Match, MeterKind, MeterSpec, World};
@@ -15,12 +16,14 @@ use crate::support::{Rig, at, day, on_each_engine, polls, prm};
 // What takes weeks of a small budget is the engine's business, whatever keeps them.
 on_each_engine! {
     while_one_source_is_down_the_next_stands_in_and_nothing_is_doubled,
+    what_is_left_of_customers_waits_for_its_source_although_another_one_stands_in,
     a_ban_stops_every_call_for_a_week_or_until_an_operator_lifts_it,
     what_a_gateway_says_about_its_quota_is_obeyed_at_once,
     a_budget_that_is_used_up_is_waited_for_and_moves_nothing,
     while_a_source_that_serves_less_stands_in_no_day_expires,
     a_counter_that_is_used_up_leaves_the_other_one_alone,
     refused_credentials_cannot_be_tried_without_end,
+    a_secret_that_a_contract_finds_wrong_stops_the_source_until_it_is_mended,
     a_ban_is_told_in_each_pass_whoever_stands_in,
     a_new_token_is_tried_at_once_and_a_wrong_one_seldom,
 }
@@ -201,6 +204,31 @@ async fn while_one_source_is_down_the_next_stands_in_and_nothing_is_doubled() {
     assert_eq!(rig.rows("SELECT count(*) || '' FROM v_revision".to_owned()).await, ["0"]);
 }
 
+async fn what_is_left_of_customers_waits_for_its_source_although_another_one_stands_in() {
+    let mut rig = household(46).await.served_by(&["enedis", "home"]);
+    rig.gateways = vec![conso(&rig.simulator, "home")];
+    assert_eq!(rig.pass().await.exit(), Exit::Done);
+    rig.simulator.set_faults(down(Front::Enedis));
+    for _ in 0..2 {
+        rig.next_morning(8, 10);
+        assert_eq!(rig.pass().await.exit(), Exit::Done);
+    }
+    // It falls due on the morning on which Enedis has failed so often that it is left to rest.
+    rig.meters[0].customer = vec![CustomerDataset::Address];
+    rig.next_morning(8, 10);
+    let report = rig.pass().await;
+    assert!(report.meters.iter().flat_map(|m| &m.datasets).all(|d| d.stands_in && d.left == 0), "{report:?}");
+    assert_eq!((report.left, report.customers[0].left, report.exit()), (1, 1, Exit::TryLater), "{report:?}");
+    let [told] = &report.interruptions[..] else { panic!("{report:?}") };
+    let rest = told.until_ms.unwrap() - rig.clock_now_ms();
+    assert!(told.source == "enedis" && (3_000_000..4_000_000).contains(&rest), "{told:?}");
+    assert_eq!(Ended::of(&report), Ended::Until(told.until_ms.unwrap().div_euclid(1_000) + 1));
+    rig.simulator.set_faults(Faults::none());
+    rig.advance(u64::try_from(rest / 60_000).unwrap() + 1);
+    let report = rig.pass().await;
+    assert_eq!((report.left, report.customers[0].answered, report.exit()), (0, true, Exit::Done), "{report:?}");
+}
+
 async fn a_ban_stops_every_call_for_a_week_or_until_an_operator_lifts_it() {
     let mut rig = household(35).await.served_by(&["home"]);
     rig.gateways = vec![conso(&rig.simulator, "home"), conso(&rig.simulator, "garden")];
@@ -338,6 +366,35 @@ async fn refused_credentials_cannot_be_tried_without_end() {
     }
     let asked = rig.simulator.counters().myelectricaldata.requests;
     assert!(asked <= 6, "{asked}");
+}
+
+async fn a_secret_that_a_contract_finds_wrong_stops_the_source_until_it_is_mended() {
+    let mut rig = household(47).await.served_by(&["med"]).since(day("2026-10-10"));
+    for meter in &mut rig.meters {
+        meter.customer = vec![CustomerDataset::Contract];
+    }
+    let good = med(&rig.simulator, "med");
+    rig.gateways = vec![crate::support::gateways::med_with(&rig.simulator, "med", "wrong")];
+    for _ in 0..3 {
+        let report = rig.pass().await;
+        assert_eq!((report.exit(), report.inserted), (Exit::CredentialsRefused, 0), "{report:?}");
+        let [told] = &report.interruptions[..] else { panic!("{report:?}") };
+        let code = told.refusal.as_ref().map(|refusal| refusal.code.clone());
+        let contracts = rig.store.customers().await.unwrap();
+        assert!(contracts.iter().all(|one| one.state == SeriesState::Failing && one.code == code), "{contracts:?}");
+        let measures = rig.store.status().await.unwrap();
+        assert!(measures.iter().all(|one| one.state == SeriesState::Failing && one.code == code), "{measures:?}");
+        rig.advance(60);
+    }
+    // The contract met it, and nothing else was tried in the six hours for which the source rests.
+    assert_eq!(rig.simulator.counters().myelectricaldata.requests, 1);
+    assert_eq!(rig.rows("SELECT dataset FROM v_call".to_owned()).await, ["contract"]);
+    // The timer's next pass finds another secret.
+    rig.gateways = vec![good];
+    let report = rig.pass().await;
+    assert_eq!((report.exit(), report.left), (Exit::Done, 0), "{report:?}");
+    assert!(report.customers.iter().all(|one| one.answered && one.state == SeriesState::Ok), "{report:?}");
+    assert!(is_whole(&rig).await);
 }
 
 async fn a_ban_is_told_in_each_pass_whoever_stands_in() {
