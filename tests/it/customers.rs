@@ -34,6 +34,7 @@ on_both_engines! {
     what_was_never_answered_waits,
     a_contract_that_a_long_pause_puts_off_is_left_for_later,
     what_the_budget_does_not_carry_of_customers_is_left_for_later,
+    what_is_left_for_refused_credentials_fails_with_their_code,
     what_another_instance_was_told_meanwhile_stands,
 }
 
@@ -436,6 +437,32 @@ async fn what_the_budget_does_not_carry_of_customers_is_left_for_later(on: On) {
     rig.limits.per_day = None;
     let report = rig.pass().await;
     assert_eq!((report.left, asked(&rig), contract(&rig).await.state), (0, 2, SeriesState::Ok));
+}
+
+async fn what_is_left_for_refused_credentials_fails_with_their_code(on: On) {
+    let mut rig = rig(on, Api::V5, meter()).await;
+    rig.meters[0].since = Some(day("2026-11-17"));
+    rig.pass().await;
+    assert_eq!(contract(&rig).await.state, SeriesState::Ok);
+    // Of the two the one is due again, and the other was never answered.
+    rig.advance(8 * 24 * 60);
+    rig.meters[0].customer.push(CustomerDataset::Address);
+    rig.simulator.change(|world| world.rules.token.client_secret = Some("another".to_owned()));
+    let before = asked(&rig);
+    let report = rig.pass().await;
+    assert_eq!(report.exit(), Exit::CredentialsRefused);
+    assert!(report.customers.iter().all(|one| (one.left, one.answered) == (1, false)), "{report:?}");
+    for one in rig.store.customers().await.unwrap() {
+        assert_eq!((one.state, one.code.as_deref()), (SeriesState::Failing, Some("INVALID-CLIENT")), "{one:?}");
+        assert!(one.message.as_ref().unwrap().contains("secret"), "{one:?}");
+        assert_eq!((one.next_try_at, state(&rig, one.about).await.as_str()), (None, "failing"), "{one:?}");
+    }
+    rig.simulator.change(|world| world.rules.token.client_secret = None);
+    let report = rig.sync().await;
+    assert_eq!((report.exit(), report.left, asked(&rig)), (Exit::Done, 0, before + 2), "{report:?}");
+    for one in rig.store.customers().await.unwrap() {
+        assert_eq!((one.state, one.code, one.message), (SeriesState::Ok, None, None), "{}", one.about);
+    }
 }
 
 /// Holds the first answer of a service back until something else was done.
