@@ -194,6 +194,8 @@ pub enum Effect {
         /// The refusal; `None` where it is over.
         closed: Option<Closed>,
     },
+    /// An answer came that cannot be read: it is kept for a decoder that can.
+    Unread(Box<Unread>),
     /// What a source said about its own quota at this instant (machine, ms): it takes `left` more
     /// calls until then. Believed for a day at most.
     Told {
@@ -208,6 +210,25 @@ pub enum Effect {
         /// Until when it holds.
         until_ms: i64,
     },
+}
+
+/// An answer that could not be read, and so is stored as it came and in no other way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unread {
+    /// The call that brought it.
+    pub call: CallId,
+    /// Whose data.
+    pub meter: MeterId,
+    /// Which dataset.
+    pub dataset: Dataset,
+    /// From which source.
+    pub source: SourceId,
+    /// The days that it covers, as far as that is known.
+    pub days: Days,
+    /// When it was asked (calendar).
+    pub asked_at: i64,
+    /// The answer.
+    pub raw: Raw,
 }
 
 /// An answer to be stored. An answer that says that there is nothing has no values.

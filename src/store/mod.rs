@@ -42,7 +42,7 @@ use crate::domain::reconcile::DayThreefold;
 use crate::domain::{CustomerDataset, Dataset, Day, Direction};
 use crate::source::Pool;
 
-pub use call::{Answer, Asks, CallEnd, Committed, Effect, Lease, NewCall, Reserved};
+pub use call::{Answer, Asks, CallEnd, Committed, Effect, Lease, NewCall, Reserved, Unread};
 pub use consents::{Answered, Authorisation, Brought, EndKnown, Journey, WARNED_AT_DAYS, Warning};
 pub use customer::{
     Closed, ClosedCall, CustomerContent, CustomerFacts, CustomerStatus, CustomerUpdate, PutOff, UnclearHours,

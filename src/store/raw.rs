@@ -87,6 +87,8 @@ pub struct KeptAnswer {
     pub days: Days,
     /// When it was asked for (calendar).
     pub asked_at: i64,
+    /// Whether it could be read when it came, and rows were made of it.
+    pub was_read: bool,
     /// The answer.
     pub raw: Raw,
 }

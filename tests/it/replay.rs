@@ -1,17 +1,22 @@
 //! Rows that a broken decoder spoilt, from the answers that were kept.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use linkyd::client::{Transport, TransportError};
 use linkyd::clock::Clock as _;
 use linkyd::decode::{Expected, decode};
-use linkyd::domain::{Dataset, Days, Kind, SameDay, Values};
+use linkyd::domain::{Api, Dataset, DayState, Days, Kind, SameDay, SeriesState, Values};
 use linkyd::engine::Selection;
 use linkyd::engine::replay::{Mended, Replayed, differences, replay, restore};
 use linkyd::plan;
 use linkyd::simulator::{MeterKind, MeterSpec, World};
+use linkyd::source::{Request, Response};
 use linkyd::store::copy::{Chunk, TABLES};
 use linkyd::store::{Answer, CallEnd, CallId, KeptAnswer, MeterId, Raw};
 
 use crate::support::gateways::conso;
-use crate::support::{On, Rig, at, day, on_both_engines, prm};
+use crate::support::{InMemory, On, Rig, at, day, on_both_engines, prm};
 
 on_both_engines! {
     a_replay_restores_the_exact_rows_without_a_call,
@@ -19,6 +24,7 @@ on_both_engines! {
     a_decoder_that_shifted_labels_leaves_no_row_behind,
     what_a_lost_answer_may_have_brought_stays,
     a_row_of_enedis_that_was_spoilt_over_a_gateways_is_mended,
+    an_answer_that_cannot_be_read_is_kept_until_it_can,
 }
 
 const METER: &str = "01234567890123";
@@ -353,4 +359,66 @@ async fn a_correction_whose_answer_is_lost_is_not_taken_back(on: On) {
     rig.run(&format!("DELETE FROM raw_answer WHERE call = {}", newest.call.0)).await;
     assert_eq!(again().await, (left, 0), "it was not kept");
     assert_eq!(rig.rows(sum).await, before);
+}
+
+/// Hands answers on in a form that the decoder does not know.
+#[derive(Debug)]
+struct Strange(InMemory);
+
+/// What the form calls the list of readings, and what the decoder looks for.
+const NAMES: (&str, &str) = ("\"mesures\"", "\"grandeur\"");
+
+#[async_trait]
+impl Transport for Strange {
+    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+        let answer = self.0.send(request).await?;
+        let body = String::from_utf8(answer.body).unwrap().replace(NAMES.1, NAMES.0).into_bytes();
+        Ok(Response { body, ..answer })
+    }
+}
+
+async fn an_answer_that_cannot_be_read_is_kept_until_it_can(on: On) {
+    let world = World::new(67).with(MeterSpec::new(prm(METER)));
+    let datasets = [Dataset::DailyConsumption, Dataset::ConsumptionLoadCurve];
+    let mut rig = Rig::on(on, world, &datasets, at("2026-11-24T08:30:00+01:00")).await.since(day("2026-11-18"));
+    rig.apis = vec![Api::V2026];
+    rig.transport = Some(Arc::new(Strange(InMemory(rig.simulator.clone()))));
+    for _ in 0..2 {
+        rig.pass().await;
+        rig.next_morning(8, 30);
+    }
+    for dataset in datasets {
+        let status = rig.status(&prm(METER), dataset).await;
+        assert_eq!((status.state, status.code.as_deref()), (SeriesState::Failing, Some("undecodable")));
+        assert_eq!(status.days.get(&DayState::Complete), None, "nothing is known of these days");
+    }
+    let calls = rig.calls();
+    let mut read_later = Vec::new();
+    for (meter, dataset) in rig.store.kept_series().await.unwrap() {
+        let mut kept = rig.store.kept(meter, dataset).await.unwrap();
+        // It came several times a day, and once is enough.
+        assert!(kept.len() <= 2 && kept.iter().all(|answer| !answer.was_read), "{kept:?}");
+        let replayed = replay(dataset.kind(), &kept, &rig.store.not_kept(meter, dataset).await.unwrap(), None);
+        assert_eq!((replayed.unreadable.len(), replayed.left_alone), (kept.len(), 0));
+        assert!(mend(&rig, &kept, &replayed).await.is_nothing());
+        // A decoder that knows the form.
+        for answer in &mut kept {
+            let body = String::from_utf8(answer.raw.unpack().unwrap()).unwrap().replace(NAMES.0, NAMES.1);
+            answer.raw = Raw::of(answer.raw.api, answer.raw.label, body.as_bytes());
+        }
+        let replayed = replay(dataset.kind(), &kept, &[], None);
+        assert!(mend(&rig, &kept, &replayed).await.lacked > 0);
+        read_later.push(dataset);
+    }
+    assert_eq!((read_later.len(), rig.calls()), (datasets.len(), calls), "no call is spent on it");
+    for dataset in datasets {
+        let days = Days::new(day("2026-11-18"), day("2026-11-25")).unwrap();
+        rig.assert_equals_truth(&prm(METER), dataset, days).await;
+    }
+    // Where no answers are to be kept, this one is not either.
+    rig.store.keep_answers(0);
+    rig.run("DELETE FROM raw_answer").await;
+    rig.next_morning(8, 30);
+    rig.pass().await;
+    assert_eq!(rig.store.kept_series().await.unwrap(), []);
 }

@@ -442,8 +442,8 @@ impl Knowledge {
             Effect::Closed { path, closed: None, .. } => {
                 self.source.closed.remove(path);
             }
-            // The database reckons with it when the next call's line is written.
-            Effect::Told { .. } => {}
+            // The database reckons with the one when the next call's line is written, and keeps the other.
+            Effect::Told { .. } | Effect::Unread(_) => {}
         }
     }
 

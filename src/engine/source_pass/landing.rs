@@ -7,11 +7,11 @@ use chrono::TimeDelta;
 use super::{Flight, Landed, SourcePass, key, millis, sharing};
 use crate::decode::{self, Expected};
 use crate::domain::registers::Doubt;
-use crate::domain::{Day, Days, SeriesState, Values};
+use crate::domain::{Day, Days, Prm, SeriesState, Values};
 use crate::plan;
 use crate::source::catalogue::{self, Own};
 use crate::source::{Reaction, Refusal, Reply, Response};
-use crate::store::{Activation, Answer, CallEnd, Effect, Learnt, Raw, SourceState, StoreError};
+use crate::store::{Activation, Answer, CallEnd, Effect, Learnt, Raw, SourceState, StoreError, Unread};
 
 /// What an answer is about.
 #[derive(Clone, Copy)]
@@ -36,11 +36,12 @@ impl SourcePass<'_> {
             code: None,
             duration_ms: millis(duration),
         };
+        let mut unread = None;
         let read = match &result {
             Err(error) => Err(catalogue::own(error.trouble(), None, "")),
-            Ok(response) => self.read(flight, response),
+            Ok(response) => self.read(flight, response, &mut unread),
         };
-        let told = result.as_ref().map_or_else(|_| Vec::new(), |response| self.told(flight, response));
+        let mut told = result.as_ref().map_or_else(|_| Vec::new(), |response| self.told(flight, response));
         let let_in = match &read {
             Ok(_) => true,
             Err(refusal) => refusal.status.is_some() && refusal.reaction != Reaction::Reauth,
@@ -51,7 +52,10 @@ impl SourcePass<'_> {
         }
         match read {
             Ok((covered, values, raw)) => self.store_answer(flight, end, covered, (values, Some(raw)), told).await,
-            Err(refusal) => self.refused(flight, end, refusal, told).await,
+            Err(refusal) => {
+                told.extend(unread.map(|unread| Effect::Unread(Box::new(unread))));
+                self.refused(flight, end, refusal, told).await
+            }
         }
     }
 
@@ -70,8 +74,14 @@ impl SourcePass<'_> {
         told.collect()
     }
 
-    /// The days that an answer covers, whether it tells which of them there are not, its values, and itself.
-    fn read(&self, flight: Flight, response: &Response) -> Result<(Covered, Values, Raw), Refusal> {
+    /// The days that an answer covers, whether it tells which of them there are not, its values, and itself. Where it
+    /// cannot be read although it is about the meter, `unread` is what is to be kept of it.
+    fn read(
+        &self,
+        flight: Flight,
+        response: &Response,
+        unread: &mut Option<Unread>,
+    ) -> Result<(Covered, Values, Raw), Refusal> {
         let Some(series) = self.knowledge.series.get(flight.call.series) else {
             return Err(catalogue::own(Own::Undecodable, None, ""));
         };
@@ -88,14 +98,27 @@ impl SourcePass<'_> {
                     prm: &series.prm,
                     days,
                 };
-                let decoded = decode::decode(body.bytes, &expected).map_err(|error| {
+                let decoded = decode::decode(body.bytes, &expected);
+                let nothing = |decoded: &decode::Decoded| decoded.values.is_empty() && !decoded.anomalies.is_empty();
+                if decoded.as_ref().map_or(true, nothing) && is_about(body.bytes, &series.prm) {
+                    *unread = Some(Unread {
+                        call: flight.line,
+                        meter: flight.meter,
+                        dataset: flight.dataset,
+                        source: self.knowledge.source.id,
+                        days,
+                        asked_at: flight.asked_at,
+                        raw: Raw::of(body.api, expected.label, body.bytes),
+                    });
+                }
+                let decoded = decoded.map_err(|error| {
                     tracing::error!(meter = %series.name, dataset = %flight.dataset, days = %flight.call.days, "{error}");
                     catalogue::own(error.code(), Some(response.status), "")
                 })?;
                 for anomaly in &decoded.anomalies {
                     tracing::warn!(meter = %series.name, dataset = %flight.dataset, "{anomaly}");
                 }
-                if decoded.values.is_empty() && !decoded.anomalies.is_empty() {
+                if nothing(&decoded) {
                     // There were values, and none could be read: the days are not left out.
                     return Err(catalogue::own(Own::Undecodable, Some(response.status), ""));
                 }
@@ -243,4 +266,11 @@ impl SourcePass<'_> {
         }
         effects
     }
+}
+
+/// Whether a body is worth keeping although it cannot be read: a whole one that names the meter. What is about another
+/// meter is not ours to keep.
+fn is_about(body: &[u8], prm: &Prm) -> bool {
+    let names = |body: &str| body.contains(prm.full());
+    std::str::from_utf8(body).is_ok_and(names) && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }

@@ -17,7 +17,7 @@ use super::copying::Rows;
 use super::facts::{DayRow, record};
 use super::skew::Skew;
 use super::types::{Date, Stamp, i2, i4};
-use super::{calendar, effects, ledger, readings, sql};
+use super::{calendar, effects, ledger, raw, readings, sql};
 use crate::domain::registers::Doubt;
 use crate::domain::{CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Kind, PeakPower, Values, paris};
 use crate::store::compare::{self, Change, Held, Revision};
@@ -89,7 +89,10 @@ pub(super) async fn commit(
     let (days, changed) = compare::records(answer, &before, &stored.seen);
     cover(link, answer, &changed).await?;
     keep(link, answer, &stored.revisions).await?;
-    raw(link, answer).await?;
+    if let Some(raw) = &answer.raw {
+        let of = (answer.meter, answer.dataset, answer.source);
+        raw::add(link, answer.end.call, of, answer.covered, answer.asked_at, raw).await?;
+    }
     let mut seen = noted(link, answer).await?;
     if !answer.effects.is_empty() {
         effects::of_series(link, skew, &answer.effects).await?;
@@ -145,25 +148,6 @@ async fn values(link: &mut Link, answer: &Answer, kinds: Kinds) -> Result<Stored
         Values::Peaks(days) => peaks(link, answer, days).await,
         Values::Registers(readings) => registers::put(link, answer, readings).await,
     }
-}
-
-/// Keeps the answer as it came.
-async fn raw(link: &mut Link, answer: &Answer) -> Result<(), StoreError> {
-    let Some(raw) = &answer.raw else { return Ok(()) };
-    link.query(sql::RAW_ADD)
-        .bind(answer.end.call.0)
-        .bind(i4(answer.meter.0))
-        .bind(i2(answer.dataset.id()))
-        .bind(i4(answer.source.0))
-        .bind(Date(answer.covered.first()))
-        .bind(Date(answer.covered.end()))
-        .bind(answer.asked_at)
-        .bind(raw.api.name())
-        .bind(raw.starts() == 1)
-        .bind(raw.body.clone())
-        .execute(&mut link.conn)
-        .await?;
-    Ok(())
 }
 
 /// The records of the days covered, and of the day before them: its last interval may reach into

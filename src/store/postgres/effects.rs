@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::connect::Link;
 use super::skew::Skew;
-use super::sql;
 use super::types::{Date, i2, i4};
+use super::{raw, sql};
 use crate::budget::FARTHEST_MS;
 use crate::domain::{Dataset, Day, SeriesState};
-use crate::store::{Activation, CallId, Effect, MeterId, StoreError};
+use crate::store::{Activation, CallId, Effect, MeterId, StoreError, Unread};
 
 /// Whether an effect is about an account: those come first, since whoever reserves a call locks the
 /// account before the series, and two who lock in different orders wait for each other.
@@ -206,6 +206,7 @@ async fn one(link: &mut Link, skew: &Skew, effect: &Effect) -> Result<(), StoreE
         Effect::Closed { source, path, closed: None } => {
             link.query(sql::CLOSED_OVER).bind(i4(source.0)).bind(path.clone())
         }
+        Effect::Unread(unread) => return keep_unread(link, unread).await,
         Effect::Told { source, pool, left, at_ms, until_ms } => link
             .query(sql::TOLD_PUT)
             .bind(i2(pool.id()))
@@ -216,4 +217,18 @@ async fn one(link: &mut Link, skew: &Skew, effect: &Effect) -> Result<(), StoreE
     };
     query.execute(&mut link.conn).await?;
     Ok(())
+}
+
+/// Keeps an answer that could not be read.
+async fn keep_unread(link: &mut Link, unread: &Unread) -> Result<(), StoreError> {
+    let Unread { call, meter, dataset, source, days, asked_at, raw } = unread;
+    link.query(sql::RAW_UNREAD_BEFORE)
+        .bind(i4(meter.0))
+        .bind(i2(dataset.id()))
+        .bind(i4(source.0))
+        .bind(Date(days.first()))
+        .bind(Date(days.end()))
+        .execute(&mut link.conn)
+        .await?;
+    raw::add(link, *call, (*meter, *dataset, *source), *days, *asked_at, raw).await
 }

@@ -278,7 +278,10 @@ impl Store for PostgresStore {
         self.write(answer, |link, (skew, answer), earlier| Box::pin(commit::commit(link, skew, answer, earlier))).await
     }
 
-    async fn settle(&self, end: CallEnd, effects: Vec<Effect>) -> Result<i64, StoreError> {
+    async fn settle(&self, end: CallEnd, mut effects: Vec<Effect>) -> Result<i64, StoreError> {
+        if self.kept_days.load(Ordering::Relaxed) == 0 {
+            effects.retain(|effect| !matches!(effect, Effect::Unread(_)));
+        }
         self.write((end, effects), |link, (skew, (end, effects)), earlier| {
             Box::pin(ledger::settle(link, skew, end, effects, earlier))
         })

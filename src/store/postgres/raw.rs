@@ -8,8 +8,33 @@ use crate::domain::{Api, Dataset, Days};
 use crate::source::Label;
 use crate::store::{CallId, KeptAnswer, MeterId, NotKept, Raw, SourceId, StoreError};
 
-/// A kept answer: call, PRM, name, source, direct, days, instant, API, label, body.
-type Row = (i64, String, String, i32, bool, Date, Date, i64, String, bool, String);
+/// A kept answer: call, PRM, name, source, direct, days, instant, whether it was read, API, label, body.
+type Row = (i64, String, String, i32, bool, Date, Date, i64, bool, String, bool, String);
+
+/// Keeps an answer as it came.
+pub(super) async fn add(
+    link: &mut Link,
+    call: CallId,
+    (meter, dataset, source): (MeterId, Dataset, SourceId),
+    days: Days,
+    asked_at: i64,
+    raw: &Raw,
+) -> Result<(), StoreError> {
+    link.query(sql::RAW_ADD)
+        .bind(call.0)
+        .bind(i4(meter.0))
+        .bind(i2(dataset.id()))
+        .bind(i4(source.0))
+        .bind(Date(days.first()))
+        .bind(Date(days.end()))
+        .bind(asked_at)
+        .bind(raw.api.name())
+        .bind(raw.starts() == 1)
+        .bind(raw.body.clone())
+        .execute(&mut link.conn)
+        .await?;
+    Ok(())
+}
 
 /// Forgets answers that are older than the newest call by more than so many days.
 pub(super) async fn prune(link: &mut Link, days: i32) -> Result<(), StoreError> {
@@ -28,7 +53,7 @@ pub(super) async fn kept(link: &mut Link, meter: MeterId, dataset: Dataset) -> R
     let rows = link.query_as(sql::RAW_KEPT).bind(i4(meter.0)).bind(i2(dataset.id()));
     let rows: Vec<Row> = rows.fetch_all(&mut link.conn).await?;
     let mut all = Vec::with_capacity(rows.len());
-    for (call, prm, name, source, direct, first, end, asked_at, api, starts, body) in rows {
+    for (call, prm, name, source, direct, first, end, asked_at, was_read, api, starts, body) in rows {
         let odd = || StoreError::Inconsistent { table: "raw_answer", what: format!("call {call} has odd days or API") };
         all.push(KeptAnswer {
             call: CallId(call),
@@ -40,6 +65,7 @@ pub(super) async fn kept(link: &mut Link, meter: MeterId, dataset: Dataset) -> R
             direct,
             days: Days::new(first.0, end.0).ok_or_else(odd)?,
             asked_at,
+            was_read,
             raw: Raw {
                 api: Api::from_name(&api).ok_or_else(odd)?,
                 label: if starts { Label::Start } else { Label::End },

@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 use super::batch::Batch;
 use super::sql;
 use crate::budget::FARTHEST_MS;
-use crate::store::{Effect, StoreError};
+use crate::store::{Effect, StoreError, Unread};
 
 /// Stores effects in their order.
 pub(super) async fn apply(conn: &mut SqliteConnection, effects: &[Effect]) -> Result<(), StoreError> {
@@ -61,6 +61,27 @@ pub(super) fn add(mut batch: Batch, effects: &[Effect]) -> Batch {
                 batch.then(sql::CLOSED_PUT).bind(source.0).bind(path).bind(&closed.code).bind(closed.not_before)
             }
             Effect::Closed { source, path, closed: None } => batch.then(sql::CLOSED_OVER).bind(source.0).bind(path),
+            Effect::Unread(unread) => {
+                let Unread { call, meter, dataset, source, days, asked_at, raw } = &**unread;
+                batch
+                    .then(sql::RAW_UNREAD_BEFORE)
+                    .bind(meter.0)
+                    .bind(dataset.id())
+                    .bind(source.0)
+                    .bind(days.first().number())
+                    .bind(days.end().number())
+                    .then(sql::RAW_ADD)
+                    .bind(call.0)
+                    .bind(meter.0)
+                    .bind(dataset.id())
+                    .bind(source.0)
+                    .bind(days.first().number())
+                    .bind(days.end().number())
+                    .bind(*asked_at)
+                    .bind(raw.api.name())
+                    .bind(raw.starts())
+                    .bind(&raw.body)
+            }
             Effect::Told { source, pool, left, at_ms, until_ms } => batch
                 .then(sql::TOLD_PUT)
                 .bind(pool.id())

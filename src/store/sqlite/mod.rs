@@ -306,7 +306,10 @@ impl Store for SqliteStore {
         self.write_whole(move |conn| Box::pin(async move { commit::commit(conn, &answer).await })).await
     }
 
-    async fn settle(&self, end: CallEnd, effects: Vec<Effect>) -> Result<i64, StoreError> {
+    async fn settle(&self, end: CallEnd, mut effects: Vec<Effect>) -> Result<i64, StoreError> {
+        if self.kept_days.load(Ordering::Relaxed) == 0 {
+            effects.retain(|effect| !matches!(effect, Effect::Unread(_)));
+        }
         self.write(move |conn| {
             Box::pin(async move {
                 let outcome = if end.code.is_some() { ledger::REFUSED } else { ledger::ANSWERED };

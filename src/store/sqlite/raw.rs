@@ -8,8 +8,8 @@ use crate::domain::{Api, Dataset, Day, Days};
 use crate::source::Label;
 use crate::store::{CallId, KeptAnswer, MeterId, NotKept, Raw, SourceId, StoreError};
 
-/// A kept answer: call, PRM, name, source, direct, days, instant, API, label, body.
-type Row = (i64, String, String, i64, bool, i32, i32, i64, String, bool, String);
+/// A kept answer: call, PRM, name, source, direct, days, instant, whether it was read, API, label, body.
+type Row = (i64, String, String, i64, bool, i32, i32, i64, bool, String, bool, String);
 
 /// The series of which answers are kept.
 pub(super) async fn series(conn: &mut SqliteConnection) -> Result<Vec<(MeterId, Dataset)>, StoreError> {
@@ -25,7 +25,7 @@ pub(super) async fn kept(
 ) -> Result<Vec<KeptAnswer>, StoreError> {
     let rows: Vec<Row> = sqlx::query_as(sql::RAW_KEPT).bind(meter.0).bind(dataset.id()).fetch_all(conn).await?;
     let mut all = Vec::with_capacity(rows.len());
-    for (call, prm, name, source, direct, first, end, asked_at, api, starts, body) in rows {
+    for (call, prm, name, source, direct, first, end, asked_at, was_read, api, starts, body) in rows {
         let odd = || StoreError::Inconsistent { table: "raw_answer", what: format!("call {call} has odd days or API") };
         all.push(KeptAnswer {
             call: CallId(call),
@@ -37,6 +37,7 @@ pub(super) async fn kept(
             direct,
             days: Days::new(Day::from_number(first), Day::from_number(end)).ok_or_else(odd)?,
             asked_at,
+            was_read,
             raw: Raw {
                 api: Api::from_name(&api).ok_or_else(odd)?,
                 label: if starts { Label::Start } else { Label::End },

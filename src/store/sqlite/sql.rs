@@ -231,6 +231,10 @@ statements! {
     RAW_ADD =
         "INSERT INTO raw_answer (call, meter, dataset, source, start_day, end_day, asked_at, api, starts, body)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    /// Of what cannot be read the newest answer about the same days is enough.
+    RAW_UNREAD_BEFORE =
+        "DELETE FROM raw_answer WHERE meter = ? AND dataset = ? AND source = ? AND start_day = ? AND end_day = ?
+            AND (SELECT c.outcome FROM call c WHERE c.id = raw_answer.call) = 0";
     /// By the machine's clock, whatever `--at` said. Lines of the journal ascend, so only those that go are
     /// passed over.
     RAW_PRUNE =
@@ -246,8 +250,10 @@ statements! {
             AND c.start_day IS NOT NULL AND c.end_day IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM raw_answer k WHERE k.call = c.id)";
     RAW_KEPT =
-        "SELECT k.call, m.prm, m.name, k.source, s.direct, k.start_day, k.end_day, k.asked_at, k.api, k.starts, k.body
+        "SELECT k.call, m.prm, m.name, k.source, s.direct, k.start_day, k.end_day, k.asked_at,
+            coalesce(c.outcome, 1) = 1, k.api, k.starts, k.body
          FROM raw_answer k JOIN meter m ON m.id = k.meter JOIN source s ON s.id = k.source
+         LEFT JOIN call c ON c.id = k.call
          WHERE k.meter = ?1 AND k.dataset = ?2 ORDER BY k.call";
 
     // Coverage and series.
