@@ -64,9 +64,12 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     let budget: Vec<Budget<'_>> = names
         .zip(limits)
         .zip(spent)
-        .filter_map(|((source, limits), spent)| {
-            let forecast = of(source)?;
-            Some(Budget { source, limits, spent, calls: count(forecast.calls), until: forecast.until? })
+        .map(|((source, limits), spent)| {
+            let errands = outlook.errands.iter().filter(|errand| errand.source == source);
+            let errands: usize = errands.map(|errand| errand.calls).sum();
+            let (calls, until) = of(source).map_or((0, None), |forecast| (forecast.calls, forecast.until));
+            let until = until.unwrap_or(machine.timestamp());
+            Budget { source, limits, spent, calls: count(calls.saturating_add(errands)), until }
         })
         .collect();
     let mut out = io::stdout().lock();
@@ -77,11 +80,9 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
         let (total, forecast) = (calls.clone().count(), document(forecasts));
         super::print_json(&mut out, &Document { at, calls: Listed(calls), forecast, total })?;
     } else {
-        let nothing = calls.clone().next().is_none();
-        if outlook.errands.is_empty() || !nothing {
-            out.write_all(text(calls, kept, &budget, machine.timestamp(), (args.all, colours())).as_bytes())?;
-        }
-        out.write_all(about_customers(&outlook.errands).as_bytes())?;
+        let nothing = outlook.errands.is_empty() && calls.clone().next().is_none();
+        let planned = (calls, &outlook.errands[..]);
+        out.write_all(text(planned, kept, &budget, machine.timestamp(), (args.all, colours())).as_bytes())?;
         if !nothing {
             out.write_all(pauses.as_bytes())?;
         }
@@ -164,13 +165,14 @@ pub(super) struct Budget<'a> {
 /// What a person reads at `now` (machine). Of many meters only the datasets have a line each, unless `all`
 /// are asked for.
 pub(super) fn text<'a>(
-    calls: impl Iterator<Item = PlannedCall<'a>> + Clone,
+    (calls, errands): (impl Iterator<Item = PlannedCall<'a>> + Clone, &[PlannedErrand]),
     kept: bool,
     budget: &[Budget<'_>],
     now: i64,
     (all, colours): (bool, bool),
 ) -> String {
-    let nothing = calls.clone().next().is_none();
+    let no_measures = calls.clone().next().is_none();
+    let nothing = no_measures && errands.is_empty();
     if nothing && kept {
         return "No call can be made now for what is missing: `linkyd status` says why.\n".to_owned();
     }
@@ -198,7 +200,11 @@ pub(super) fn text<'a>(
             line.why.join(", ").replace('_', " ").into(),
         ]);
     }
-    let mut text = table.render(0, colours);
+    let mut text = if no_measures { String::new() } else { table.render(0, colours) };
+    if !errands.is_empty() {
+        let between = if text.is_empty() { "" } else { "\n" };
+        let _infallible = write!(text, "{between}{}", about_customers(errands));
+    }
     for budget in budget.iter().filter(|budget| budget.calls > 0) {
         let _infallible = writeln!(text, "\n{}", forecast(*budget, now));
     }
@@ -211,9 +217,12 @@ fn about_customers(errands: &[PlannedErrand]) -> String {
     for about in CustomerDataset::ALL {
         let due: Vec<_> = errands.iter().filter(|errand| errand.about == about).collect();
         if !due.is_empty() {
-            let calls = number::counted(count(due.iter().map(|errand| errand.calls).sum()), "call", "calls");
+            let calls: usize = due.iter().map(|errand| errand.calls).sum();
+            let of = number::counted(count(calls), "call", "calls");
+            // One answer serves several of them.
+            let of = if calls == 0 { "comes with another answer".to_owned() } else { of };
             let meters = number::counted(count(due.len()), "meter", "meters");
-            let _infallible = writeln!(text, "{about}: {calls} for {meters}.");
+            let _infallible = writeln!(text, "{about}: {of} for {meters}.");
         }
     }
     text

@@ -340,7 +340,7 @@ fn plan_text(calls: &[PlannedCall<'_>], spent: Spent, limits: &str, takes: i64) 
     let (_, limits) = wiring::counted(&config)[0].counters().next().unwrap();
     let count = i64::try_from(calls.len()).unwrap();
     let budget = plan::Budget { source: "enedis", limits, spent, calls: count, until: takes };
-    plan::text(calls.iter().copied(), false, &[budget], 0, (false, false)).replace('\u{a0}', "_")
+    plan::text((calls.iter().copied(), &[]), false, &[budget], 0, (false, false)).replace('\u{a0}', "_")
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! refusal of measures suggests that the holder is another one. The calls are made by the pass of the source
 //! (`source_pass`).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Utc};
 
 use super::{ActiveSource, react};
@@ -14,7 +16,7 @@ use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::personal::{Address, Contact, Identity};
 use crate::domain::{CustomerDataset, Day, Prm, SeriesState, paris};
 use crate::source::{CustomerCall, Reaction, Refusal, catalogue};
-use crate::store::{CustomerContent, CustomerFacts};
+use crate::store::{Closed, CustomerContent, CustomerFacts, MeterId};
 
 /// Days from an answer to the next question.
 const EVERY: i32 = 7;
@@ -31,11 +33,41 @@ pub fn offers(active: &ActiveSource, about: CustomerDataset) -> bool {
     active.source.customer_apis().iter().any(|api| !active.source.customer_calls(about, *api).is_empty())
 }
 
-/// The calls that a dataset takes in the API that a source prefers, of those in which it has any.
-#[must_use]
-pub fn calls(active: &ActiveSource, about: CustomerDataset) -> usize {
-    let calls = active.source.customer_apis().iter().map(|api| active.source.customer_calls(about, *api).len());
-    calls.into_iter().find(|calls| *calls > 0).unwrap_or_default()
+/// Counts the calls that datasets about customers take of a source, in the order in which they are asked for: an answer
+/// that serves several datasets of a meter is asked for once.
+#[derive(Debug)]
+pub struct Counted<'a> {
+    active: &'a ActiveSource,
+    /// The calls that are closed to the application, by their paths.
+    closed: &'a BTreeMap<String, Closed>,
+    now: DateTime<Utc>,
+    /// Meters whose situation is asked for.
+    situations: BTreeSet<MeterId>,
+}
+
+impl<'a> Counted<'a> {
+    /// Nothing is counted yet. What is closed at `now` (calendar) is not asked for.
+    #[must_use]
+    pub fn new(active: &'a ActiveSource, closed: &'a BTreeMap<String, Closed>, now: DateTime<Utc>) -> Self {
+        Self { active, closed, now, situations: BTreeSet::new() }
+    }
+
+    /// The calls that one more dataset takes: those of the API that the source prefers, of those in which it has any that
+    /// is open. `told` says that an operator asks for it by name, whatever was closed before.
+    pub fn calls(&mut self, facts: &CustomerFacts, told: bool) -> usize {
+        let source = &self.active.source;
+        let offered = source.customer_apis().iter().map(|api| source.customer_calls(facts.about, *api));
+        let offered: Vec<&[CustomerCall]> = offered.filter(|calls| !calls.is_empty()).collect();
+        let is_closed = |call: &CustomerCall| {
+            let closed = self.closed.get(call.path());
+            !told && closed.is_some_and(|closed| closed.not_before > self.now.timestamp())
+        };
+        let opens = |calls: &&&[CustomerCall]| !calls.first().is_some_and(is_closed);
+        let calls = offered.iter().find(opens).or(offered.last()).copied().unwrap_or_default();
+        let asked: Vec<CustomerCall> = calls.iter().copied().filter(|call| !is_closed(call)).collect();
+        let mut made = |call: &CustomerCall| *call != CustomerCall::Situation || self.situations.insert(facts.meter);
+        asked.into_iter().filter(|call| made(call)).count()
+    }
 }
 
 /// What the operator reads where no source of a meter offers a dataset.
@@ -232,7 +264,7 @@ pub fn message(refusal: &Refusal, call: CustomerCall) -> String {
 mod tests {
     use super::*;
     use crate::source::Reaches;
-    use crate::store::{MeterId, SourceId};
+    use crate::store::SourceId;
 
     fn facts(last: Option<&str>) -> CustomerFacts {
         CustomerFacts {

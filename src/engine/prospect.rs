@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use chrono::{DateTime, Utc};
+
 use super::allowance::{self, Pace};
 use super::knowledge::Knowledge;
 use super::pass::{self, Selection};
@@ -39,9 +41,11 @@ pub struct PlannedCall<'a> {
 pub struct PlannedErrand {
     /// Whose customer.
     pub prm: Prm,
+    /// The source that is asked.
+    pub source: String,
     /// What is to be known.
     pub about: CustomerDataset,
-    /// The calls that it takes.
+    /// The calls that it takes; none where an answer for another dataset brings it.
     pub calls: usize,
 }
 
@@ -99,20 +103,38 @@ pub fn outlook(ground: &Ground<'_>, facts: Facts, spent: &[Spent], selection: &S
     let mut ahead = Ahead::default();
     for (active, knowledge, spent) in prospects(ground, facts, spent) {
         let chosen = pass::chosen(&knowledge, selection, None);
-        outlook.errands.extend(knowledge.customers.iter().filter_map(|facts| {
-            let told = *chosen.customers.get(&(facts.meter, facts.about))?;
-            let calls = customers::calls(active, facts.about);
-            let due = calls > 0 && customers::is_due(facts, false, told, now);
-            due.then(|| PlannedErrand { prm: facts.prm.clone(), about: facts.about, calls })
-        }));
+        let errands = errands(active, &knowledge, &chosen.customers, now);
+        let asked = errands.iter().map(|errand| errand.calls).sum();
+        outlook.errands.extend(errands);
         let calls = knowledge.calls(active, &chosen, now);
         let allowance = allowance::of(active, spent, knowledge.daily, ground.moment);
         let calls = plan::order::order(calls, Some(allowance));
         let demand = knowledge.demand(&calls);
-        outlook.forecasts.extend(ahead.forecast(active, &knowledge, &demand, (spent, allowance), ground.moment));
+        let forecast = ahead.forecast(active, &knowledge, (&demand, asked), (spent, allowance), ground.moment);
+        outlook.forecasts.extend(forecast);
         outlook.sources.push((active.source.name().to_owned(), knowledge.series, calls));
     }
     outlook
+}
+
+/// What a pass would ask a source about customers, of what it takes of that.
+fn errands(
+    active: &ActiveSource,
+    knowledge: &Knowledge,
+    taken: &BTreeMap<(MeterId, CustomerDataset), bool>,
+    now: DateTime<Utc>,
+) -> Vec<PlannedErrand> {
+    let mut counted = customers::Counted::new(active, &knowledge.source.closed, now);
+    let due = knowledge.customers.iter().filter_map(|facts| {
+        let told = *taken.get(&(facts.meter, facts.about))?;
+        (customers::offers(active, facts.about) && customers::is_due(facts, false, told, now)).then(|| PlannedErrand {
+            prm: facts.prm.clone(),
+            source: active.source.name().to_owned(),
+            about: facts.about,
+            calls: counted.calls(facts, told),
+        })
+    });
+    due.collect()
 }
 
 /// What is to be expected of all calls that a pass would make, by the sources' names. `spent` is that of
@@ -124,7 +146,7 @@ pub fn forecasts(ground: &Ground<'_>, facts: Facts, spent: &[Spent]) -> Vec<(Str
     for (active, knowledge, spent) in prospects(ground, facts, spent) {
         let demand = knowledge.demand_of_all(active, ground.moment.calendar);
         let allowance = allowance::of(active, spent, knowledge.daily, ground.moment);
-        forecasts.extend(ahead.forecast(active, &knowledge, &demand, (spent, allowance), ground.moment));
+        forecasts.extend(ahead.forecast(active, &knowledge, (&demand, 0), (spent, allowance), ground.moment));
     }
     forecasts
 }
@@ -151,13 +173,13 @@ fn prospects<'a>(
 struct Ahead(BTreeMap<String, usize>);
 
 impl Ahead {
-    /// What will become of a source's calls behind those of the sources before it; `None` where it serves
-    /// no series.
+    /// What will become of a source's calls behind those of the sources before it, with so many about customers beside
+    /// them; `None` where it serves no series.
     fn forecast(
         &mut self,
         active: &ActiveSource,
         knowledge: &Knowledge,
-        demand: &Demand,
+        (demand, errands): (&Demand, usize),
         (spent, allowance): (Spent, Allowance),
         moment: Moment,
     ) -> Option<(String, Forecast)> {
@@ -167,6 +189,9 @@ impl Ahead {
         let ahead = self.0.entry(active.source.account()).or_default();
         let mut forecast = knowledge.forecast(active, demand, *ahead, allowance);
         let pace = Pace::of(active, spent, knowledge, moment);
+        // The answers of a cache have a counter of their own.
+        let beside = if active.cached.is_none() { errands } else { 0 };
+        *ahead = ahead.saturating_add(beside);
         forecast.until = pace.end(demand, *ahead);
         *ahead = ahead.saturating_add(if allowance.newest { demand.calls() } else { demand.history() });
         Some((active.source.name().to_owned(), forecast))

@@ -244,6 +244,15 @@ fn what_is_kept_of_a_customer_has_a_line_and_never_a_content() {
     let home = Home::empty();
     let enedis = Simulated::start(&home.path(""), &["--no-limits", "--prm", METER]);
     let meter = format!("[[meter]]\nprm = \"{METER}\"\nname = \"Maison\"\ndatasets = [\"contract\", \"address\"]\n");
+    home.configure(&source(&enedis.url, ""), &meter.replace("\"address", "\"identity\", \"address"));
+    let plan = home.run_at_morning(&["plan"]).exits(0).out;
+    let of = [
+        "contract: 3 calls for 1 meter.",
+        "address: 1 call for 1 meter.",
+        "identity: comes with another answer for 1 meter.",
+    ];
+    assert!(of.iter().all(|line| plan.lines().any(|other| other == *line)), "{plan}");
+    assert!(plan.contains("Source enedis: 4 calls, about "), "{plan}");
     home.configure(&source(&enedis.url, ""), &meter);
     let first = home.run_at_morning(&["sync"]).exits(0).out;
     assert!(first.starts_with("4 calls: 0 new values, 0 changed, answered and kept: contract, address.\n"), "{first}");

@@ -1,16 +1,20 @@
 //! Contracts: asked first, seldom, kept as a history, and refused without any harm to measures.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use linkyd::client::{Transport, TransportError};
+use linkyd::clock::Clock as _;
 use linkyd::daemon::agenda::Ended;
 use linkyd::domain::{Api, CustomerDataset, Dataset, SeriesState};
 use linkyd::engine::Selection;
+use linkyd::engine::prospect::{Ground, outlook};
+use linkyd::engine::serving::Moment;
 use linkyd::exit::Exit;
 use linkyd::simulator::{Action, Envelope, Faults, Form, Front, Match, MeterKind, MeterSpec, Service, World};
 use linkyd::source::{Request, Response};
-use linkyd::store::CustomerStatus;
+use linkyd::store::{CustomerStatus, Facts, Spent};
 use tokio::sync::Notify;
 
 use crate::support::shared::Shared;
@@ -18,6 +22,7 @@ use crate::support::{InMemory, On, Rig, at, day, on_both_engines, prm};
 
 on_both_engines! {
     a_contract_comes_first_and_nothing_is_asked_from_before_the_activation,
+    as_many_calls_are_planned_as_a_pass_makes,
     a_contract_is_asked_for_once_a_week,
     a_change_of_the_contract_is_a_row_of_its_own,
     a_producer_has_two_contracts,
@@ -91,6 +96,37 @@ async fn a_contract_comes_first_and_nothing_is_asked_from_before_the_activation(
         let fresh = "SELECT state FROM v_freshness WHERE dataset = 'contract' AND last_success_at IS NOT NULL \
                      AND newest_day IS NULL AND lag_days IS NULL";
         assert_eq!(rig.rows(fresh.to_owned()).await, ["ok"]);
+    }
+}
+
+/// The calls that `plan` counts.
+fn planned(rig: &Rig, facts: Facts, selection: &Selection) -> usize {
+    let engine = rig.engine();
+    let moment = Moment { calendar: rig.clock.now(), machine_ms: rig.clock_now_ms() };
+    let ground = Ground { sources: &engine.sources, meters: &engine.meters, every: &engine.every, moment };
+    let outlook = outlook(&ground, facts, &[Spent::default()], selection);
+    outlook.calls().count() + outlook.errands.iter().map(|errand| errand.calls).sum::<usize>()
+}
+
+async fn as_many_calls_are_planned_as_a_pass_makes(on: On) {
+    for (api, datasets) in [(Api::V5, Dataset::COMMON.to_vec()), (Api::V2026, Dataset::ALL.to_vec())] {
+        let mut rig = rig(on, api, MeterSpec::new(prm(METER)).kind(MeterKind::Both)).await;
+        (rig.meters[0].datasets, rig.meters[0].customer) = (datasets, CustomerDataset::ALL.to_vec());
+        // Of a meter that nobody has asked for: in 2026 one answer tells of contract, identity and contact.
+        let people = CustomerDataset::ALL.to_vec();
+        let people = Selection { customers: people, only: Some(BTreeSet::new()), ..Selection::default() };
+        assert_eq!(planned(&rig, Facts::default(), &people), 4, "{api}");
+        let all = planned(&rig, Facts::default(), &Selection::default());
+        let report = rig.pass().await;
+        let made = rig.simulator.log().len() + asked(&rig);
+        assert_eq!((all, usize::try_from(report.calls).unwrap(), report.left), (made, made, 0), "{api}");
+        // A week later customers are asked about again, and for the new days.
+        rig.advance(7 * 24 * 60);
+        let facts = rig.store.facts(rig.clock.now().timestamp()).await.unwrap();
+        let again = planned(&rig, facts, &Selection::default());
+        rig.pass().await;
+        assert_eq!(again, rig.simulator.log().len() + asked(&rig) - made, "{api}");
+        assert!(again > 4, "{api}: {again}");
     }
 }
 

@@ -21,8 +21,7 @@ impl SourcePass<'_> {
         }
         let waiting: BTreeSet<usize> = left.keys().copied().collect();
         let errands = self.errands.left();
-        let of_errands: BTreeMap<usize, u64> =
-            errands.iter().map(|index| (*index, self.calls_of_errand(*index))).collect();
+        let of_errands = self.calls_of_errands(&errands);
         self.report.left = u64::try_from(self.queue.len()).unwrap_or_default() + of_errands.values().sum::<u64>();
         self.put_off_errands(&errands).await?;
         let effects: Vec<Effect> =
@@ -112,11 +111,16 @@ impl SourcePass<'_> {
         Some((code, advice))
     }
 
-    /// The calls that something about a customer takes, by its place.
-    fn calls_of_errand(&self, index: usize) -> u64 {
-        let about = self.knowledge.customers.get(index).map(|facts| facts.about);
-        let calls = about.map_or(1, |about| customers::calls(self.active, about));
-        u64::try_from(calls.max(1)).unwrap_or(u64::MAX)
+    /// The calls that each of these takes, by its place among what is known of customers.
+    fn calls_of_errands(&self, errands: &BTreeSet<usize>) -> BTreeMap<usize, u64> {
+        let mut counted =
+            customers::Counted::new(self.active, &self.knowledge.source.closed, self.engine.calendar.now());
+        let calls = errands.iter().filter_map(|index| {
+            let facts = self.knowledge.customers.get(*index)?;
+            let told = self.chosen.customers.get(&(facts.meter, facts.about)).copied().unwrap_or_default();
+            Some((*index, u64::try_from(counted.calls(facts, told)).unwrap_or(u64::MAX)))
+        });
+        calls.collect()
     }
 
     /// Stores that what was to be asked about customers waits, as series of measures do ([`Self::fares`]).
