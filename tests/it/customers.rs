@@ -12,7 +12,9 @@ use linkyd::engine::Selection;
 use linkyd::engine::prospect::{Ground, outlook};
 use linkyd::engine::serving::Moment;
 use linkyd::exit::Exit;
-use linkyd::simulator::{Action, Envelope, Faults, Form, Front, Match, MeterKind, MeterSpec, Service, World};
+use linkyd::simulator::{
+    Action, Envelope, Faults, Form, Front, Grid, GridChange, Match, MeterKind, MeterSpec, Service, World,
+};
 use linkyd::source::{Request, Response};
 use linkyd::store::{CustomerStatus, Facts, Spent};
 use tokio::sync::Notify;
@@ -31,6 +33,7 @@ on_both_engines! {
     an_api_that_is_closed_gives_way_to_the_other_one,
     a_contract_never_hides_what_is_stored,
     a_refusal_of_the_holder_has_the_contract_asked_for_again,
+    registers_of_another_calendar_have_the_contract_asked_for_again,
     a_gateway_without_contracts_says_so_and_keeps_its_measures,
     a_contract_of_one_source_comes_before_the_measures_of_another,
     a_source_that_is_down_leaves_the_contract_to_the_next_one_as_well,
@@ -306,6 +309,25 @@ async fn a_refusal_of_the_holder_has_the_contract_asked_for_again(on: On) {
     assert_eq!(asked(&rig), 2);
     rig.sync().await;
     assert_eq!(asked(&rig), 2);
+}
+
+async fn registers_of_another_calendar_have_the_contract_asked_for_again(on: On) {
+    let mut meter = meter();
+    let (from, supplier, distributor) = (day("2026-11-27"), Some(Grid::FourClasses), Some(Grid::FourClasses));
+    meter.registers.changes = vec![GridChange { from, supplier, distributor }];
+    let mut rig = rig(on, Api::V2026, meter).await;
+    rig.meters[0].datasets = vec![Dataset::ConsumptionIndex];
+    rig.meters[0].since = Some(day("2026-11-10"));
+    let contracts = |rig: &Rig| rig.simulator.service_log().iter().filter(|c| c.service == Service::Situation).count();
+    let mut asked = Vec::new();
+    for _ in 0..7 {
+        rig.pass().await;
+        rig.sync().await;
+        asked.push(contracts(&rig));
+        rig.next_morning(8, 30);
+    }
+    // The snapshot that opens the 27th tells of it, on the morning after; then the week begins anew.
+    assert_eq!(asked, [1, 1, 1, 1, 2, 2, 2]);
 }
 
 async fn a_gateway_without_contracts_says_so_and_keeps_its_measures(on: On) {

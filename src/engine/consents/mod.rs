@@ -103,7 +103,8 @@ const TOLD: usize = 20;
 impl Engine {
     /// Warns of consents that end within 30, 7 and 1 days or have ended, each once.
     pub(super) async fn tell_of_consents(&self) -> Result<(), StoreError> {
-        let now = self.clock.now().timestamp();
+        // As `status` and what is due: an instant that is asked about counts here too.
+        let now = self.calendar.now().timestamp();
         let warnings = self.store.warn_of_consents(now).await?;
         for Warning { name, until } in warnings.iter().take(TOLD) {
             let Some(day) = DateTime::from_timestamp(*until, 0).map(paris::today) else { continue };

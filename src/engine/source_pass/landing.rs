@@ -183,6 +183,7 @@ impl SourcePass<'_> {
         self.report.inserted += committed.inserted;
         self.report.changed += committed.changed;
         self.tell_doubts(flight, &committed.doubts);
+        self.suspect_contract_by(flight.meter, &committed.doubts);
         self.hears(flight, &committed.days);
         self.knowledge.answered(flight.call.series, &committed.days, flight.asked_at);
         self.settle_troubles(flight.call.series);

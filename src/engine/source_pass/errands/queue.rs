@@ -2,7 +2,8 @@
 //! else when no newest day is waiting.
 
 use super::SourcePass;
-use crate::domain::CustomerDataset;
+use crate::domain::registers::Doubt;
+use crate::domain::{CustomerDataset, Day, paris};
 use crate::engine::customers;
 use crate::engine::source_pass::dispatch::is_history;
 use crate::plan::Call;
@@ -26,13 +27,29 @@ impl SourcePass<'_> {
 
     /// A refusal of measures suggests that the contract is another one.
     pub(in super::super) fn suspect_contract(&mut self, meter: MeterId, refusal: &Refusal) {
-        if !matches!(refusal.reaction, Reaction::StopMeter(_) | Reaction::ClampActivation) {
-            return;
+        if matches!(refusal.reaction, Reaction::StopMeter(_) | Reaction::ClampActivation) {
+            self.ask_contract_again(meter, None);
         }
+    }
+
+    /// So do registers that count for other classes since a day on which the contract was not looked at yet.
+    pub(in super::super) fn suspect_contract_by(&mut self, meter: MeterId, doubts: &[(Day, Doubt)]) {
+        let changed = doubts.iter().filter(|(_, doubt)| *doubt == Doubt::CalendarChanged);
+        if let Some(day) = changed.map(|(day, _)| day.next()).max() {
+            self.ask_contract_again(meter, Some(day));
+        }
+    }
+
+    /// Has the contract of a meter asked for before its week is over, unless that was done since something changed.
+    fn ask_contract_again(&mut self, meter: MeterId, changed: Option<Day>) {
         let now = self.engine.calendar.now();
         let is_contract = |facts: &CustomerFacts| facts.meter == meter && facts.about == CustomerDataset::Contract;
         let Some(index) = self.knowledge.customers.iter().position(is_contract) else { return };
-        let due = self.knowledge.customers.get(index).is_some_and(|facts| customers::is_due(facts, true, false, now));
+        let due = self.knowledge.customers.get(index).is_some_and(|facts| {
+            let looked = facts.last_success_at.map(paris::day_of);
+            let is_news = changed.is_none_or(|changed| looked.is_none_or(|looked| looked <= changed));
+            is_news && customers::is_due(facts, true, false, now)
+        });
         let chosen = self.chosen.customers.contains_key(&(meter, CustomerDataset::Contract));
         if due && chosen && !self.errands.queue.contains(&index) {
             self.errands.queue.push(index);
