@@ -1,26 +1,16 @@
 //! Contracts: asked first, seldom, kept as a history, and refused without any harm to measures.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use async_trait::async_trait;
-use linkyd::client::{Transport, TransportError};
 use linkyd::clock::Clock as _;
-use linkyd::daemon::agenda::Ended;
 use linkyd::domain::{Api, CustomerDataset, Dataset, SeriesState};
 use linkyd::engine::Selection;
 use linkyd::engine::prospect::{Ground, outlook};
 use linkyd::engine::serving::Moment;
-use linkyd::exit::Exit;
-use linkyd::simulator::{
-    Action, Envelope, Faults, Form, Front, Grid, GridChange, Match, MeterKind, MeterSpec, Service, World,
-};
-use linkyd::source::{Request, Response};
+use linkyd::simulator::{Action, Envelope, Faults, Grid, GridChange, Match, MeterKind, MeterSpec, Service, World};
 use linkyd::store::{CustomerStatus, Facts, Spent};
-use tokio::sync::Notify;
 
-use crate::support::shared::Shared;
-use crate::support::{InMemory, On, Rig, at, day, on_both_engines, prm};
+use crate::support::{On, Rig, at, day, on_both_engines, prm};
 
 on_both_engines! {
     a_contract_comes_first_and_nothing_is_asked_from_before_the_activation,
@@ -34,44 +24,34 @@ on_both_engines! {
     a_contract_never_hides_what_is_stored,
     a_refusal_of_the_holder_has_the_contract_asked_for_again,
     registers_of_another_calendar_have_the_contract_asked_for_again,
-    a_gateway_without_contracts_says_so_and_keeps_its_measures,
-    a_contract_of_one_source_comes_before_the_measures_of_another,
-    a_source_that_is_down_leaves_the_contract_to_the_next_one_as_well,
-    contracts_that_fail_one_after_the_other_are_left_and_keep_no_measures_waiting,
-    a_contract_that_is_throttled_is_asked_for_again_after_the_pause,
-    what_was_never_answered_waits,
-    a_contract_that_a_long_pause_puts_off_is_left_for_later,
-    what_the_budget_does_not_carry_of_customers_is_left_for_later,
-    what_is_left_for_refused_credentials_fails_with_their_code,
-    what_another_instance_was_told_meanwhile_stands,
 }
 
-const METER: &str = "01234567890123";
-const DATASETS: [Dataset; 2] = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption];
+pub(crate) const METER: &str = "01234567890123";
+pub(crate) const DATASETS: [Dataset; 2] = [Dataset::ConsumptionLoadCurve, Dataset::DailyConsumption];
 
-async fn rig(on: On, api: Api, meter: MeterSpec) -> Rig {
+pub(crate) async fn rig(on: On, api: Api, meter: MeterSpec) -> Rig {
     let mut rig = Rig::on(on, World::new(11).with(meter), &DATASETS, at("2026-11-24T08:30:00+01:00")).await;
     rig.apis = vec![api];
     rig.meters[0].customer = vec![CustomerDataset::Contract];
     rig
 }
 
-fn meter() -> MeterSpec {
+pub(crate) fn meter() -> MeterSpec {
     let mut meter = MeterSpec { consumption_since: Some(day("2026-10-12")), ..MeterSpec::new(prm(METER)) };
     meter.contract.subscribed_kva = Some(6);
     meter
 }
 
 /// Calls for anything but measures so far.
-fn asked(rig: &Rig) -> usize {
+pub(crate) fn asked(rig: &Rig) -> usize {
     rig.simulator.service_log().len()
 }
 
-async fn contract(rig: &Rig) -> CustomerStatus {
+pub(crate) async fn contract(rig: &Rig) -> CustomerStatus {
     rig.store.customers().await.unwrap().into_iter().find(|c| c.about == CustomerDataset::Contract).unwrap()
 }
 
-fn calls_of(api: Api) -> usize {
+pub(crate) fn calls_of(api: Api) -> usize {
     if api == Api::V5 { 1 } else { 3 }
 }
 
@@ -328,294 +308,6 @@ async fn registers_of_another_calendar_have_the_contract_asked_for_again(on: On)
     }
     // The snapshot that opens the 27th tells of it, on the morning after; then the week begins anew.
     assert_eq!(asked, [1, 1, 1, 1, 2, 2, 2]);
-}
-
-async fn a_gateway_without_contracts_says_so_and_keeps_its_measures(on: On) {
-    let mut rig = rig(on, Api::V2026, meter()).await;
-    rig.gateways = vec![crate::support::gateways::conso(&rig.simulator, "conso")];
-    rig.meters[0].since = Some(day("2026-11-17"));
-    rig.meters[0].sources = vec!["conso".to_owned()];
-    let report = rig.pass().await;
-    let line = contract(&rig).await;
-    assert_eq!((line.state, line.code.as_deref()), (SeriesState::NotOffered, Some("not_offered")));
-    assert!(line.message.unwrap().contains("do not offer contract"));
-    assert_eq!((asked(&rig), report.exit()), (0, Exit::Done));
-    assert_eq!(rig.status(&prm(METER), Dataset::DailyConsumption).await.state, SeriesState::Ok);
-    // Beside a source that offers it, that one is asked, whoever is preferred for measures.
-    rig.meters[0].sources.push("enedis".to_owned());
-    rig.advance(8 * 24 * 60);
-    rig.pass().await;
-    assert_eq!((contract(&rig).await.state, contract(&rig).await.source.as_str()), (SeriesState::Ok, "enedis"));
-}
-
-async fn a_contract_of_one_source_comes_before_the_measures_of_another(on: On) {
-    let mut rig = rig(on, Api::V2026, meter()).await.served_by(&["conso", "enedis"]);
-    rig.gateways = vec![crate::support::gateways::conso(&rig.simulator, "conso")];
-    let report = rig.pass().await;
-    let (parts, log) = (rig.simulator.service_log(), rig.simulator.log());
-    assert!(!log.is_empty() && log.iter().all(|call| call.start >= Some(day("2026-10-12"))), "{log:?}");
-    assert!(parts.len() == 3 && parts.iter().all(|part| part.at <= log[0].at), "{parts:?}");
-    assert_eq!((report.customers.len(), report.customers[0].answered), (1, true), "{report:?}");
-    assert_eq!(report.meters[0].datasets[0].source, "conso");
-    assert_eq!((contract(&rig).await.state, contract(&rig).await.source.as_str()), (SeriesState::Ok, "enedis"));
-}
-
-async fn a_source_that_is_down_leaves_the_contract_to_the_next_one_as_well(on: On) {
-    let mut rig = rig(on, Api::V2026, meter()).await.served_by(&["enedis", "med"]);
-    rig.gateways = vec![crate::support::gateways::med(&rig.simulator, "med")];
-    let down = Action::Status { status: 503, envelope: Envelope::E8, code: String::new(), text: String::new() };
-    rig.simulator.set_faults(Faults::none().with(Match::front(Front::Enedis), down));
-    let report = rig.pass().await;
-    let line = contract(&rig).await;
-    assert_eq!((line.state, line.source.as_str()), (SeriesState::Ok, "med"), "{line:?} {report:?}");
-    assert_eq!((report.customers.len(), report.customers[0].answered, report.customers[0].left), (1, true, 0));
-    let served: Vec<_> = rig.simulator.log().into_iter().filter(|call| call.status == 200).collect();
-    assert!(!served.is_empty() && served.iter().all(|call| call.start >= Some(day("2026-10-12"))), "{served:?}");
-    assert!(report.meters[0].datasets.iter().all(|d| d.source == "med"), "{report:?}");
-    let row = "SELECT segment || ' ' || offpeak_hours || ' ' || activated_on FROM v_meter".to_owned();
-    assert_eq!(rig.rows(row).await, ["C5 HC (22H30-6H30) 2026-10-12"]);
-    // Neither of them is asked again for what it has refused or answered.
-    let calls = report.calls;
-    let again = rig.pass().await;
-    assert_eq!((again.left, contract(&rig).await.state), (0, SeriesState::Ok), "{calls} {again:?}");
-}
-
-async fn contracts_that_fail_one_after_the_other_are_left_and_keep_no_measures_waiting(on: On) {
-    let prms: Vec<_> = (0..5).map(|n| prm(&format!("0123456789012{n}"))).collect();
-    let world = prms.iter().fold(World::new(11), |world, prm| world.with(MeterSpec::new(prm.clone())));
-    let mut rig = Rig::on(on, world, &DATASETS, at("2026-11-24T08:30:00+01:00")).await.since(day("2026-11-17"));
-    rig.apis = vec![Api::V5];
-    for meter in &mut rig.meters {
-        meter.customer = vec![CustomerDataset::Contract];
-    }
-    let broken = Action::Status { status: 502, envelope: Envelope::E8, code: String::new(), text: String::new() };
-    let contracts = Match { service: Some(Service::Contracts), ..Match::default() };
-    rig.simulator.set_faults(Faults::none().with(contracts, broken));
-    let report = rig.pass().await;
-    let of = async |state| rig.store.customers().await.unwrap().iter().filter(|c| c.state == state).count();
-    // Three in a row are enough for a pass; what it leaves waits, and is told.
-    assert_eq!((asked(&rig), of(SeriesState::Failing).await, of(SeriesState::Waiting).await), (3, 3, 2), "{report:?}");
-    assert_eq!((report.left, report.exit()), (2, Exit::Failed));
-    for prm in &prms {
-        assert_eq!(rig.status(prm, Dataset::DailyConsumption).await.state, SeriesState::Ok);
-    }
-    rig.simulator.set_faults(Faults::none());
-    // Those that failed are looked at again the day after, the others in the next pass.
-    for answered in [2, 5] {
-        rig.pass().await;
-        assert_eq!((of(SeriesState::Ok).await, asked(&rig)), (answered, 3 + answered));
-        rig.next_morning(8, 30);
-    }
-}
-
-/// Also between two of its calls.
-async fn a_contract_that_is_throttled_is_asked_for_again_after_the_pause(on: On) {
-    let last = Service::Metering;
-    for (api, service, calls) in [(Api::V5, Service::Contracts, 2), (Api::V2026, last, 5)] {
-        let rig = rig(on, api, meter()).await;
-        let once = Match { service: Some(service), calls: vec![1], ..Match::default() };
-        let throttled = Action::Throttle { form: Form::RetryAfter, seconds: 20 };
-        rig.simulator.set_faults(Faults::none().with(once, throttled));
-        let report = rig.pass().await;
-        assert_eq!((report.exit(), report.customers[0].answered), (Exit::Done, true), "{api}: {report:?}");
-        assert_eq!((asked(&rig), report.left), (calls, 0), "{api}");
-        assert_eq!(contract(&rig).await.state, SeriesState::Ok);
-        // The measures came after it all the same.
-        let log = rig.simulator.log();
-        assert!(!log.is_empty() && log.iter().all(|call| call.start >= Some(day("2026-10-12"))), "{api}: {log:?}");
-        rig.assert_true_since(&prm(METER), day("2026-10-12")).await;
-    }
-}
-
-/// How it stands in the view of dashboards.
-async fn state(rig: &Rig, about: CustomerDataset) -> String {
-    rig.rows(format!("SELECT state FROM v_freshness WHERE dataset = '{about}'")).await.concat()
-}
-
-async fn what_was_never_answered_waits(on: On) {
-    let mut rig = rig(on, Api::V5, meter()).await;
-    rig.meters[0].since = Some(day("2026-11-17"));
-    let measures = Selection { datasets: DATASETS.to_vec(), ..Selection::default() };
-    rig.pass_with(measures).await;
-    let line = contract(&rig).await;
-    assert_eq!((line.state, line.last_success_at), (SeriesState::Waiting, None));
-    assert_eq!(state(&rig, CustomerDataset::Contract).await, "waiting");
-    let report = rig.pass().await;
-    assert_eq!((report.exit(), contract(&rig).await.state), (Exit::Done, SeriesState::Ok));
-    assert_eq!(state(&rig, CustomerDataset::Contract).await, "ok");
-}
-
-async fn a_contract_that_a_long_pause_puts_off_is_left_for_later(on: On) {
-    for api in [Api::V5, Api::V2026] {
-        let mut rig = rig(on, api, meter()).await;
-        rig.meters[0].since = Some(day("2026-11-17"));
-        // Everything else is there.
-        rig.pass_with(Selection { datasets: DATASETS.to_vec(), ..Selection::default() }).await;
-        let service = if api == Api::V5 { Service::Contracts } else { Service::Situation };
-        let once = Match { service: Some(service), calls: vec![1], ..Match::default() };
-        let throttled = Action::Throttle { form: Form::RetryAfter, seconds: 3_600 };
-        rig.simulator.set_faults(Faults::none().with(once, throttled));
-        let calls = u64::try_from(calls_of(api)).unwrap();
-        for _ in 0..2 {
-            // The second pass comes too early, and asks for nothing.
-            let report = rig.pass().await;
-            assert_eq!((report.left, report.customers[0].left, asked(&rig)), (calls, calls, 1), "{report:?}");
-            assert_eq!(report.exit(), Exit::TryLater);
-            let Ended::Until(until) = Ended::of(&report) else { panic!("{report:?}") };
-            assert!((3_500..3_700).contains(&(until - rig.clock_now_ms() / 1_000)), "{until}");
-            let line = contract(&rig).await;
-            assert_eq!((line.state, line.last_success_at), (SeriesState::Waiting, None));
-            assert_eq!(line.message, Some(report.interruptions[0].message.clone()));
-        }
-        rig.advance(61);
-        let report = rig.pass().await;
-        assert_eq!((report.left, report.exit(), Ended::of(&report)), (0, Exit::Done, Ended::Well));
-        assert_eq!((contract(&rig).await.state, contract(&rig).await.message), (SeriesState::Ok, None));
-    }
-}
-
-async fn what_the_budget_does_not_carry_of_customers_is_left_for_later(on: On) {
-    let mut rig = rig(on, Api::V5, meter()).await;
-    rig.meters[0].since = Some(day("2026-11-17"));
-    rig.pass().await;
-    for _ in 0..7 {
-        rig.next_morning(8, 30);
-        rig.pass_with(Selection { datasets: DATASETS.to_vec(), ..Selection::default() }).await;
-    }
-    // A week later it is due again, and nothing else is; nor is there a call for it.
-    let used = rig.simulator.log().len() + asked(&rig) + usize::try_from(rig.tokens()).unwrap();
-    rig.limits.per_day = Some(1);
-    let report = rig.pass().await;
-    let spent = rig.simulator.log().len() + asked(&rig) + usize::try_from(rig.tokens()).unwrap();
-    assert_eq!((report.left, report.customers[0].left, spent), (1, 1, used), "{report:?}");
-    assert_eq!((report.exit(), contract(&rig).await.state), (Exit::TryLater, SeriesState::Waiting));
-    assert!(report.interruptions[0].message.contains("budget of the day"), "{report:?}");
-    let Ended::Until(until) = Ended::of(&report) else { panic!("{report:?}") };
-    assert!(until > rig.clock_now_ms() / 1_000);
-    rig.limits.per_day = None;
-    let report = rig.pass().await;
-    assert_eq!((report.left, asked(&rig), contract(&rig).await.state), (0, 2, SeriesState::Ok));
-}
-
-async fn what_is_left_for_refused_credentials_fails_with_their_code(on: On) {
-    let mut rig = rig(on, Api::V5, meter()).await;
-    rig.meters[0].since = Some(day("2026-11-17"));
-    rig.pass().await;
-    assert_eq!(contract(&rig).await.state, SeriesState::Ok);
-    // Of the two the one is due again, and the other was never answered.
-    rig.advance(8 * 24 * 60);
-    rig.meters[0].customer.push(CustomerDataset::Address);
-    rig.simulator.change(|world| world.rules.token.client_secret = Some("another".to_owned()));
-    let before = asked(&rig);
-    let report = rig.pass().await;
-    assert_eq!(report.exit(), Exit::CredentialsRefused);
-    assert!(report.customers.iter().all(|one| (one.left, one.answered) == (1, false)), "{report:?}");
-    for one in rig.store.customers().await.unwrap() {
-        assert_eq!((one.state, one.code.as_deref()), (SeriesState::Failing, Some("INVALID-CLIENT")), "{one:?}");
-        assert!(one.message.as_ref().unwrap().contains("secret"), "{one:?}");
-        assert_eq!((one.next_try_at, state(&rig, one.about).await.as_str()), (None, "failing"), "{one:?}");
-    }
-    rig.simulator.change(|world| world.rules.token.client_secret = None);
-    let report = rig.sync().await;
-    assert_eq!((report.exit(), report.left, asked(&rig)), (Exit::Done, 0, before + 2), "{report:?}");
-    for one in rig.store.customers().await.unwrap() {
-        assert_eq!((one.state, one.code, one.message), (SeriesState::Ok, None, None), "{}", one.about);
-    }
-}
-
-/// Holds the first answer of a service back until something else was done.
-#[derive(Debug)]
-struct HeldBack {
-    inner: InMemory,
-    service: &'static str,
-    arrived: Notify,
-    goes_on: Notify,
-}
-
-impl HeldBack {
-    fn at(rig: &mut Rig, service: Service) -> Arc<Self> {
-        let held = Arc::new(Self {
-            inner: InMemory(rig.simulator.clone()),
-            service: service.path(),
-            arrived: Notify::new(),
-            goes_on: Notify::new(),
-        });
-        rig.transport = Some(Arc::<Self>::clone(&held));
-        held
-    }
-}
-
-#[async_trait]
-impl Transport for HeldBack {
-    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
-        let answer = self.inner.send(request).await;
-        if request.url.path().contains(self.service) {
-            self.arrived.notify_one();
-            self.goes_on.notified().await;
-        }
-        answer
-    }
-}
-
-/// On a server another instance does it, and the store's own fence is what holds. A file has one writer and no fence: there
-/// the store is played, and what is tested is that the pass heeds a store that refuses.
-async fn what_another_instance_was_told_meanwhile_stands(on: On) {
-    // The first call of several, and the last one.
-    let calls = [(Api::V5, Service::Contracts), (Api::V2026, Service::Situation), (Api::V2026, Service::Metering)];
-    for (api, service) in calls {
-        let mut rig = rig(on, api, meter()).await;
-        rig.meters[0].since = Some(day("2026-11-17"));
-        let shared = Arc::new(Shared::new(Arc::clone(&rig.store)));
-        if on == On::File {
-            rig.store = Arc::<Shared>::clone(&shared);
-        }
-        let held = HeldBack::at(&mut rig, service);
-        let other = async {
-            held.arrived.notified().await;
-            match on {
-                On::File => shared.overtake("theirs").await,
-                // The lease was over, and another instance took it, was refused, and gave it back.
-                On::Server => {
-                    let taken = "UPDATE series SET held_by = NULL, held_until_ms = NULL, state = 1, code = 'theirs', \
-                                 not_before = 4000000000, seen = seen + 2 WHERE dataset = 8";
-                    rig.run(taken).await;
-                }
-            }
-            held.goes_on.notify_one();
-        };
-        let (report, ()) = tokio::join!(rig.pass(), other);
-        let line = contract(&rig).await;
-        assert_eq!((line.state, line.code.as_deref()), (SeriesState::Suspended, Some("theirs")), "{api}");
-        assert_eq!(
-            rig.rows("SELECT prm FROM contract JOIN meter ON meter.id = meter".to_owned()).await,
-            [""; 0],
-            "{api}"
-        );
-        // It is no business of this pass any more, and its measures are there.
-        assert_eq!((report.left, report.customers[0].answered), (0, false), "{api}: {report:?}");
-        assert_eq!(rig.status(&prm(METER), Dataset::DailyConsumption).await.state, SeriesState::Ok);
-    }
-}
-
-/// The lease that was taken for the first part is this instance's own when it goes on.
-#[tokio::test]
-async fn a_rest_that_another_instance_began_between_two_parts_of_a_contract_is_waited_for() {
-    let mut rig = rig(On::Server, Api::V2026, meter()).await;
-    let held = HeldBack::at(&mut rig, Service::Situation);
-    let until = rig.clock_now_ms() + 20_000;
-    let other = async {
-        held.arrived.notified().await;
-        rig.run(&format!("UPDATE account SET not_before_ms = {until}")).await;
-        held.goes_on.notify_one();
-    };
-    let (report, ()) = tokio::join!(rig.pass(), other);
-    assert_eq!((report.left, report.customers[0].answered, asked(&rig)), (0, true, 3), "{report:?}");
-    let parts = rig.simulator.service_log();
-    assert!(parts[0].at.timestamp_millis() < until && parts[1].at.timestamp_millis() >= until, "{parts:?}");
-    let waited = rig.clock_now_ms() - until;
-    assert!(waited < 30_000, "no lease was waited for: {waited}");
-    assert!(rig.simulator.log().iter().all(|call| call.start >= Some(day("2026-10-12"))));
-    rig.assert_true_since(&prm(METER), day("2026-10-12")).await;
 }
 
 #[tokio::test]

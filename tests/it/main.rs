@@ -31,6 +31,10 @@ mod crash;
 #[cfg(test)]
 mod customers;
 #[cfg(test)]
+mod customers_between;
+#[cfg(test)]
+mod customers_waiting;
+#[cfg(test)]
 mod daemon_http;
 #[cfg(test)]
 mod daemon_inside;
@@ -48,6 +52,8 @@ mod gateways;
 mod instances;
 #[cfg(test)]
 mod instances_postgres;
+#[cfg(test)]
+mod instances_processes;
 #[cfg(test)]
 mod late;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use crate::cli_rig::{FEWEST, Home, MORNING, Process, Simulated, left_out, meter, now, source, wait_for};
-use crate::instances_postgres::{Asked, assert_only_lost_days_were_asked_for_again, lost};
+use crate::instances_processes::{Asked, assert_only_lost_days_were_asked_for_again, lost};
 use crate::postgres::{Database, Server};
 
 const CRASHES: usize = 20;
