@@ -163,7 +163,8 @@ fn sources(simulator: &Simulator, url: &str) -> String {
     let (conso, med) = (Front::ConsoApi, Front::MyElectricalData);
     let (client_id, client_secret) = simulator.med_credentials();
     format!(
-        "\n[source.enedis]\nkind = \"enedis\"\nbase_url = \"{url}/\"\nclient_id = \"{id}\"\nclient_secret = \"{secret}\"\n\n\
+        "\n# For a file that only you can read (chmod 600): from one that everybody can read linkyd takes no secrets.\n\
+         [source.enedis]\nkind = \"enedis\"\nbase_url = \"{url}/\"\nclient_id = \"{id}\"\nclient_secret = \"{secret}\"\n\n\
          [source.conso]\nkind = \"{}\"\nbase_url = \"{url}{}\"\ntoken = \"{}\"\n\n[source.med]\nkind = \"{}\"\n\
          version = 2\nbase_url = \"{url}{}\"\nclient_id = \"{client_id}\"\nclient_secret = \"{client_secret}\"\n",
         conso.name(),

@@ -153,6 +153,8 @@ async fn it_listens_on_loopback_only_and_tells_where() {
     let address: SocketAddr = line.strip_prefix("listening on http://").unwrap().parse().unwrap();
     assert_ne!(address.port(), 0);
 
+    // Into a file that linkyd takes secrets from.
+    assert!(rest.contains("\n# For a file that only you can read (chmod 600)"), "{rest}");
     // What stands below goes into a configuration as it is, and opens a simulator of that seed.
     let config: toml::Table = toml::from_str(rest).unwrap();
     let (conso, med) = (&config["source"]["conso"], &config["source"]["med"]);

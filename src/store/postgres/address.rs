@@ -245,7 +245,8 @@ fn place(options: &PgConnectOptions, schema: Option<&str>) -> String {
     let database = options.get_database().unwrap_or(user);
     let host = host(options);
     let schema = schema.map(|schema| format!(", schema {schema}")).unwrap_or_default();
-    format!("{database} of {user} at {host}:{}{schema}", options.get_port())
+    // Database and user often have one name.
+    format!("{database} at {host}:{} (user {user}{schema})", options.get_port())
 }
 
 #[cfg(test)]
@@ -256,7 +257,7 @@ mod tests {
     fn a_url_is_understood_and_never_repeated() {
         let address =
             Address::parse("postgres://linky:s3cret@db.home:5433/power?sslmode=require&schema=energy", None).unwrap();
-        assert_eq!(address.place(), "power of linky at db.home:5433, schema energy");
+        assert_eq!(address.place(), "power at db.home:5433 (user linky, schema energy)");
         assert_eq!(address.schema.as_deref(), Some("energy"));
         assert!(address.prepared);
         assert!(!format!("{address:?}").contains("s3cret"));

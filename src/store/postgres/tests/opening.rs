@@ -106,6 +106,6 @@ async fn a_server_that_is_not_there_is_named_without_its_password() {
     let url = "postgres://linky:s3cret@127.0.0.1:1/power?connect_timeout=2";
     let error = try_open(url, Mode::Create).await.unwrap_err();
     assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
-    assert!(error.to_string().contains("power of linky at 127.0.0.1:1"), "{error}");
+    assert!(error.to_string().contains("power at 127.0.0.1:1 (user linky)"), "{error}");
     assert!(!format!("{error:?} {error}").contains("s3cret"));
 }
