@@ -8,11 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use super::{ActiveSource, react};
+use super::{ActiveSource, probe, react};
 use crate::decode::DecodeError;
 use crate::decode::customer::{self, Oddity, Situation};
 use crate::domain::contract::Contracts;
-use crate::domain::coverage::PUBLISHED_AT;
 use crate::domain::personal::{Address, Contact, Identity};
 use crate::domain::{CustomerDataset, Day, Prm, SeriesState, paris};
 use crate::source::{CustomerCall, Reaction, Refusal, catalogue};
@@ -235,18 +234,17 @@ pub fn concerns(refusal: &Refusal) -> Concerns {
     }
 }
 
-/// How a dataset fares after a refusal, and when it may be asked for again (calendar).
+/// How a dataset fares after a refusal that it met in this state, and when it may be asked for again (calendar).
 #[must_use]
-pub fn fares(refusal: &Refusal, now: DateTime<Utc>) -> (SeriesState, i64) {
-    let tomorrow = paris::at_wall(paris::today(now).next(), PUBLISHED_AT);
+pub fn fares(refusal: &Refusal, before: SeriesState, now: DateTime<Utc>) -> (SeriesState, i64) {
     match refusal.reaction {
-        Reaction::StopMeter(_) => (SeriesState::Suspended, tomorrow),
+        Reaction::StopMeter(_) => (SeriesState::Suspended, probe::next(now, before == SeriesState::Suspended)),
         // What the application is not subscribed to fails no pass.
         Reaction::StopDataset | Reaction::NoData | Reaction::StopApi => {
             (SeriesState::NotOffered, now.timestamp() + SELDOM)
         }
         Reaction::RetryShort => (SeriesState::Failing, now.timestamp() + SOON),
-        _ => (SeriesState::Failing, tomorrow),
+        _ => (SeriesState::Failing, probe::next(now, false)),
     }
 }
 
@@ -319,7 +317,7 @@ mod tests {
         let now = at("2026-11-26T07:03:10Z");
         let stopped = refusal(Reaction::StopMeter(Reaches::Meter));
         assert_eq!(concerns(&stopped), Concerns::Meter);
-        assert_eq!(fares(&stopped, now).0, SeriesState::Suspended);
+        assert_eq!(fares(&stopped, SeriesState::Ok, now).0, SeriesState::Suspended);
         assert_eq!(message(&stopped, CustomerCall::Situation), "Advice.");
         assert_eq!(concerns(&refusal(Reaction::StopApp { credentials: false })), Concerns::Source);
         assert_eq!(concerns(&refusal(Reaction::Ban)), Concerns::Source);

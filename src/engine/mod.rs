@@ -11,6 +11,7 @@ pub mod customers;
 pub mod knowledge;
 mod outlook;
 pub mod pass;
+pub mod probe;
 pub mod prospect;
 mod punctual;
 pub mod react;

@@ -4,8 +4,8 @@
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 
 use super::knowledge::Knowledge;
-use crate::domain::coverage::PUBLISHED_AT;
-use crate::domain::{Api, Dataset, Day, SeriesState, paris};
+use super::probe;
+use crate::domain::{Api, Dataset, Day, SeriesState};
 use crate::plan::Call;
 use crate::source::catalogue::outcomes;
 use crate::source::{Reaches, Reaction, Refusal, catalogue};
@@ -205,12 +205,12 @@ pub fn react(refusal: &Refusal, at: &Circumstances<'_>) -> Consequence {
             Consequence { effects, next: Next::Replan }
         }
         Reaction::StopMeter(reaches) => {
-            let tomorrow = paris::at_wall(paris::today(at.now).next(), PUBLISHED_AT);
+            let again = probe::next(at.now, series.state == SeriesState::Suspended);
             let concerned = at.knowledge.series.iter().filter(|s| {
                 let same_way = s.dataset.direction() == dataset.direction();
                 s.meter == series.meter && (reaches == Reaches::Meter || same_way)
             });
-            let effects = concerned.map(|s| state_of(s, refusal, SeriesState::Suspended, Some(tomorrow))).collect();
+            let effects = concerned.map(|s| state_of(s, refusal, SeriesState::Suspended, Some(again))).collect();
             Consequence { effects, next: Next::Replan }
         }
         // A second refusal of a fresh token is one of the application.
@@ -246,7 +246,7 @@ fn failing(at: &Circumstances<'_>, refusal: &Refusal, next: Next) -> Consequence
 /// A probe that failed says nothing about the refusal that it was to test: everything stays as it
 /// is until tomorrow.
 fn postpone(at: &Circumstances<'_>) -> Consequence {
-    let tomorrow = paris::at_wall(paris::today(at.now).next(), PUBLISHED_AT);
+    let tomorrow = probe::next(at.now, true);
     let effects = kin(at, |s| {
         let advice = s.code.as_deref().and_then(catalogue::row_of).map(|(_, advice)| advice.to_owned());
         Effect::Series {

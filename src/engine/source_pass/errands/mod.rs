@@ -123,7 +123,7 @@ impl SourcePass<'_> {
                 self.errands.troubles = if concerns == Concerns::Passing { self.errands.troubles + 1 } else { 0 };
                 // A part that is closed to the application is not waited for.
                 if update.content.is_none() || concerns == Concerns::Passing {
-                    let (state, not_before) = customers::fares(&refusal, asked_at);
+                    let (state, not_before) = customers::fares(&refusal, facts.state, asked_at);
                     update.state = state;
                     update.code = Some(refusal.code.clone());
                     update.message =
