@@ -113,11 +113,13 @@ pub(super) async fn status(link: &mut Link) -> Result<Vec<CustomerStatus>, Store
 /// what an attempt came to whose end nobody knows.
 pub(super) async fn keep(link: &mut Link, update: &CustomerUpdate, earlier: Option<&i64>) -> Result<i64, StoreError> {
     let meets = link.query_as(sql::CUSTOMER_MEETS).bind(i4(update.meter.0)).bind(i2(update.about.id()));
-    let meets: Option<(Option<i64>, i64)> = meets.fetch_optional(&mut link.conn).await?;
-    let Some((held_by, seen)) = meets else { return Err(StoreError::Superseded) };
-    // What was kept has given the lease back: where it is still there, nothing was, whatever the counter says.
+    let meets: Option<(Option<i64>, i64, i16, Option<String>)> = meets.fetch_optional(&mut link.conn).await?;
+    let Some((held_by, seen, state, code)) = meets else { return Err(StoreError::Superseded) };
+    // What was kept has given the lease back and left its state: where it is otherwise, nothing was, whatever the
+    // counter says, which another instance may have moved just as far.
     let returned = update.lease.is_none_or(|lease| held_by != Some(lease.0));
-    if let Some(kept) = earlier.filter(|kept| returned && **kept == seen) {
+    let as_kept = returned && (state, &code) == (i2(update.state.id()), &update.code);
+    if let Some(kept) = earlier.filter(|kept| as_kept && **kept == seen) {
         return Ok(*kept);
     }
     let is_ours = match update.lease {

@@ -682,7 +682,8 @@ statements! {
          FROM series s JOIN meter m ON m.id = s.meter JOIN source o ON o.id = s.source
          WHERE s.configured AND s.dataset > 7 ORDER BY m.position, m.id, s.position, s.dataset";
     /// Who holds it and what is known of it; nobody else may touch it until this is done.
-    CUSTOMER_MEETS = "SELECT held_by, seen FROM series WHERE meter = $1 AND dataset = $2 FOR NO KEY UPDATE";
+    CUSTOMER_MEETS =
+        "SELECT held_by, seen, state, code FROM series WHERE meter = $1 AND dataset = $2 FOR NO KEY UPDATE";
     /// Who took no lease does not end another's.
     CUSTOMER_STATE =
         "UPDATE series SET source = $1, state = $2, code = $3, message = $4, not_before = $5,
