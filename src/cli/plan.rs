@@ -45,8 +45,7 @@ pub(super) async fn plan(args: &PlanArgs, loaded: &Loaded, clock: Arc<dyn Clock>
             *spent = store.spent(source.source.name(), source.history_pool(), now_ms).await?;
         }
         if args.narrow.which.failing {
-            selection.only = Some(super::status::failing(&*store, config, now).await?);
-            selection.customers = super::status::failing_customers(&*store).await?;
+            super::status::only_failing(&mut selection, &*store, config, now).await?;
         }
         store.facts(crate::engine::pass::midnight(now)).await?
     } else {

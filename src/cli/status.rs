@@ -1,6 +1,6 @@
 //! `linkyd status`: what is there, what is missing and why.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use crate::daemon::asleep::Known;
 use crate::daemon::backlog::Backlog;
 use crate::daemon::reload::policy;
 use crate::domain::{CustomerDataset, Dataset, Day, DayState, Prm, SeriesState, paris};
-use crate::engine::customers;
 use crate::engine::knowledge::published_end;
 use crate::engine::serving::Moment;
+use crate::engine::{Selection, customers};
 use crate::exit::Exit;
 use crate::plan::wake::Wake;
 use crate::source::catalogue;
@@ -256,24 +256,22 @@ fn as_of(mut series: SeriesStatus, end: Day) -> SeriesStatus {
     series
 }
 
-/// What is failing or suspended of what is kept of customers, by its name.
-pub(super) async fn failing_customers(store: &dyn Store) -> Result<Vec<CustomerDataset>, StoreError> {
-    let mut found: Vec<_> = store.customers().await?.iter().filter(|one| is_unwell(one)).map(|one| one.about).collect();
-    found.sort_unstable();
-    found.dedup();
-    Ok(found)
-}
-
-/// The series that are late, failing or suspended at `now` (calendar), or that were never asked.
-pub(super) async fn failing(
+/// Narrows a pass to what `status --failing` shows at `now` (calendar), of what it was narrowed to before.
+pub(super) async fn only_failing(
+    selection: &mut Selection,
     store: &dyn Store,
     config: &Config,
     now: DateTime<Utc>,
-) -> Result<BTreeSet<(Prm, Dataset)>, StoreError> {
-    let status = store.status().await?;
+) -> Result<(), StoreError> {
+    let (status, customers) = (store.status().await?, store.customers().await?);
     let never = unseen(&status, config).into_iter().map(|(meter, dataset)| (meter.prm.clone(), dataset));
     let bad = status.iter().filter(|s| is_bad(s, config, now)).map(|s| (s.prm.clone(), s.dataset));
-    Ok(never.chain(bad).collect())
+    // Where nothing but what is about customers was named, there is an empty list already.
+    selection.only.get_or_insert_with(|| never.chain(bad).collect());
+    let never = unasked(&customers, config).into_iter().map(|(meter, about)| (meter.prm.clone(), about));
+    let bad = customers.iter().filter(|one| is_unwell(one)).map(|one| (one.prm.clone(), one.about));
+    selection.only_customers = Some(never.chain(bad).collect());
+    Ok(())
 }
 
 /// Whether a series is late, failing or suspended.
@@ -281,9 +279,14 @@ fn is_bad(series: &SeriesStatus, config: &Config, now: DateTime<Utc>) -> bool {
     matches!(series.state, SeriesState::Failing | SeriesState::Suspended) || is_late(series, config, now)
 }
 
-/// Whether asking about a customer is failing or suspended.
+/// Whether asking about a customer is failing or suspended, or was never answered and waits, which is late like a series
+/// without any day.
 fn is_unwell(one: &CustomerStatus) -> bool {
-    matches!(one.state, SeriesState::Failing | SeriesState::Suspended)
+    match one.state {
+        SeriesState::Failing | SeriesState::Suspended => true,
+        SeriesState::Waiting => one.last_success_at.is_none(),
+        SeriesState::Ok | SeriesState::NotOffered => false,
+    }
 }
 
 /// The day from which something about a customer is asked for again.

@@ -35,8 +35,7 @@ pub(super) async fn sync(args: &SyncArgs, loaded: &Loaded, clock: Arc<dyn Clock>
     let store = database.store();
     if args.narrow.which.failing {
         let now = Calendar::new(Arc::clone(&clock), args.at).now();
-        selection.only = Some(super::status::failing(&*store, config, now).await?);
-        selection.customers = super::status::failing_customers(&*store).await?;
+        super::status::only_failing(&mut selection, &*store, config, now).await?;
     }
     let engine = wiring::engine(config, store.patient(), clock, args.at)?;
     let bar = progress::bar(args.json);

@@ -255,7 +255,7 @@ pub(super) fn selection(narrow: &Narrow, refetch: bool, config: &Config) -> Resu
     let (datasets, customers) = (narrow.which.datasets(), narrow.which.customers());
     // Where nothing but what is about customers is named, no measures are.
     let only = (datasets.is_empty() && !customers.is_empty()).then(BTreeSet::new);
-    Ok(Selection { prms: narrow.which.prms.clone(), datasets, customers, only, request })
+    Ok(Selection { prms: narrow.which.prms.clone(), datasets, customers, only, only_customers: None, request })
 }
 
 /// Refuses meters that are not configured.

@@ -35,6 +35,8 @@ pub struct Selection {
     pub customers: Vec<CustomerDataset>,
     /// Only these series, where there is such a list.
     pub only: Option<BTreeSet<(Prm, Dataset)>>,
+    /// The same of what is asked about customers.
+    pub only_customers: Option<BTreeSet<(Prm, CustomerDataset)>>,
     /// Days, refetching, and who asked.
     pub request: Request,
 }
@@ -309,12 +311,42 @@ fn selects(selection: &Selection, series: &SeriesFacts) -> bool {
 
 /// The datasets about customers that a pass takes, and whether an operator wants each of them asked for now.
 fn customers_of(knowledge: &Knowledge, selection: &Selection) -> BTreeMap<(MeterId, CustomerDataset), bool> {
-    let Selection { prms, datasets, customers, only, request } = selection;
-    let unnamed = datasets.is_empty() && customers.is_empty() && only.is_none() && request.only.is_none();
+    let Selection { prms, datasets, customers, only, only_customers, request } = selection;
+    let nothing_named = datasets.is_empty() && customers.is_empty();
+    let everything = nothing_named && only.is_none() && request.only.is_none();
+    let asked = |facts: &CustomerFacts| match only_customers {
+        Some(listed) => {
+            (nothing_named || customers.contains(&facts.about)) && listed.contains(&(facts.prm.clone(), facts.about))
+        }
+        None => everything || customers.contains(&facts.about),
+    };
+    let needed = first_contracts(knowledge, selection);
     let of_meter = |prm| prms.is_empty() || prms.contains(prm);
     let all = knowledge.customers.iter().filter(|facts| of_meter(&facts.prm));
-    let taken = all.filter(|facts| unnamed || customers.contains(&facts.about));
+    let taken = all.filter(|facts| asked(facts) || needed.contains(&(facts.meter, facts.about)));
     taken.map(|facts| ((facts.meter, facts.about), request.refetch && customers.contains(&facts.about))).collect()
+}
+
+/// The contracts that nobody has answered yet of meters whose measures a pass takes: they say from which day on there is
+/// something to be asked for, so they come before measures also where a pass is about nothing but these.
+fn first_contracts(knowledge: &Knowledge, selection: &Selection) -> BTreeSet<CustomerKey> {
+    let unanswered =
+        |facts: &&CustomerFacts| facts.about == CustomerDataset::Contract && facts.last_success_at.is_none();
+    let mut contracts = knowledge.customers.iter().filter(unanswered).peekable();
+    if contracts.peek().is_none() {
+        return BTreeSet::new();
+    }
+    let mut served: BTreeMap<MeterId, bool> = BTreeMap::new();
+    for series in &knowledge.series {
+        *served.entry(series.meter).or_default() |= selects(selection, series);
+    }
+    // The measures of some meters come from another source than their contracts.
+    let listed: Option<BTreeSet<&Prm>> = selection.only.as_ref().map(|only| only.iter().map(|(prm, _)| prm).collect());
+    let elsewhere = |facts: &CustomerFacts| listed.as_ref().is_none_or(|listed| listed.contains(&facts.prm));
+    contracts
+        .filter(|facts| served.get(&facts.meter).copied().unwrap_or_else(|| elsewhere(facts)))
+        .map(|facts| (facts.meter, facts.about))
+        .collect()
 }
 
 pub(super) fn chosen(knowledge: &Knowledge, selection: &Selection, only: Option<&Only>) -> Chosen {

@@ -119,6 +119,37 @@ fn a_whole_history_arrives_and_every_document_keeps_its_keys() {
     assert_eq!(planned(&[]), 1);
 }
 
+#[test]
+fn what_was_never_asked_of_a_customer_fails_like_a_series_until_it_is_asked_for() {
+    let home = Home::empty();
+    let enedis = Simulated::start(&home.path(""), &["--no-limits", "--prm", METER]);
+    let meter = format!(
+        "[[meter]]\nprm = \"{METER}\"\nname = \"Maison\"\nsince = 2026-11-01\n\
+         datasets = [\"daily_consumption\", \"contract\", \"address\"]\n"
+    );
+    home.configure(&source(&enedis.url, ""), &meter);
+    let calls = |args: &[&str]| home.run_at_morning(&[args, &["--json"]].concat()).exits(0).json();
+    // Measures by name bring the contract of a new meter along, and nothing else about its customer.
+    assert_eq!(calls(&["sync", "--dataset", "daily_consumption"])["calls"], 4);
+    let failing = home.run_at_morning(&["status", "--failing", "--check"]).exits(1).out;
+    assert!(failing.contains("address") && !failing.contains("contract"), "{failing}");
+    assert_eq!(calls(&["plan", "--failing"])["total"], 1);
+    assert_eq!(calls(&["plan", "--failing", "--dataset", "contract"])["total"], 0);
+    assert_eq!(calls(&["sync", "--failing", "--dataset", "daily_consumption"])["calls"], 0);
+    let sync = calls(&["sync", "--failing"]);
+    assert_eq!((&sync["calls"], &sync["meters"][0]["datasets"][0]["answered"]), (&json!(1), &json!(true)), "{sync}");
+    assert_eq!(calls(&["plan", "--failing"])["total"], 0);
+    assert_eq!(home.run_at_morning(&["status", "--failing"]).exits(0).out.lines().next(), Some(FINE));
+    // A dataset that the configuration names since is one that was never asked for.
+    home.configure(&source(&enedis.url, ""), &meter.replace("\"address", "\"identity\", \"address"));
+    let sync = calls(&["sync", "--failing"]);
+    assert_eq!(
+        (&sync["calls"], &sync["meters"][0]["datasets"][0]["dataset"]),
+        (&json!(1), &json!("identity")),
+        "{sync}"
+    );
+}
+
 /// What is not understood of a contract is told when it comes, and not each week anew.
 #[test]
 fn a_text_about_off_peak_hours_is_told_of_once() {

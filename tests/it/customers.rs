@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use linkyd::clock::Clock as _;
-use linkyd::domain::{Api, CustomerDataset, Dataset, SeriesState};
+use linkyd::domain::{Api, CustomerDataset, Dataset, Days, SeriesState};
 use linkyd::engine::Selection;
 use linkyd::engine::prospect::{Ground, outlook};
 use linkyd::engine::serving::Moment;
+use linkyd::plan::Request;
 use linkyd::simulator::{Action, Envelope, Faults, Grid, GridChange, Match, MeterKind, MeterSpec, Service, World};
 use linkyd::store::{CustomerStatus, Facts, Spent};
 
@@ -15,6 +16,7 @@ use crate::support::{On, Rig, at, day, on_both_engines, prm};
 on_both_engines! {
     a_contract_comes_first_and_nothing_is_asked_from_before_the_activation,
     as_many_calls_are_planned_as_a_pass_makes,
+    measures_that_are_asked_for_by_name_come_after_the_contract_as_well,
     a_contract_is_asked_for_once_a_week,
     a_change_of_the_contract_is_a_row_of_its_own,
     a_producer_has_two_contracts,
@@ -80,6 +82,41 @@ async fn a_contract_comes_first_and_nothing_is_asked_from_before_the_activation(
                      AND newest_day IS NULL AND lag_days IS NULL";
         assert_eq!(rig.rows(fresh.to_owned()).await, ["ok"]);
     }
+}
+
+async fn measures_that_are_asked_for_by_name_come_after_the_contract_as_well(on: On) {
+    let (daily, activated) = (Dataset::DailyConsumption, day("2026-10-12"));
+    let named = Selection { datasets: vec![daily], ..Selection::default() };
+    let listed = Selection { only: Some(BTreeSet::from([(prm(METER), daily)])), ..Selection::default() };
+    let days = Days::new(day("2026-09-01"), day("2026-11-01"));
+    let of_days = Request { only: days, ..Request::default() };
+    let of_days = Selection { request: of_days, ..Selection::default() };
+    for (gateway, selection) in [(false, &named), (false, &listed), (false, &of_days), (true, &named), (true, &listed)]
+    {
+        let mut rig = rig(on, Api::V5, meter()).await;
+        rig.meters[0].customer.push(CustomerDataset::Address);
+        if gateway {
+            rig.gateways = vec![crate::support::gateways::conso(&rig.simulator, "conso")];
+            rig.meters[0].sources = vec!["conso".to_owned(), "enedis".to_owned()];
+        }
+        let planned = planned(&rig, Facts::default(), selection);
+        rig.pass_with(selection.clone()).await;
+        let services: Vec<Service> = rig.simulator.service_log().iter().map(|call| call.service).collect();
+        // The address says nothing of days, and was not asked for.
+        assert_eq!(services, [Service::Contracts], "{selection:?}");
+        let log = rig.simulator.log();
+        assert!(!log.is_empty() && log.iter().all(|call| call.start >= Some(activated)), "{gateway} {log:?}");
+        assert!(planned > log.len(), "{planned}: the contract is in the plan");
+        // Once it was answered it is not asked for along with measures.
+        rig.advance(8 * 24 * 60);
+        rig.pass_with(selection.clone()).await;
+        assert_eq!(asked(&rig), 1, "{selection:?}");
+    }
+    // Nor does it come along where no measures are asked for.
+    let rig = rig(on, Api::V5, meter()).await;
+    let people = vec![CustomerDataset::Address];
+    rig.pass_with(Selection { customers: people, only: Some(BTreeSet::new()), ..Selection::default() }).await;
+    assert_eq!(asked(&rig), 0);
 }
 
 /// The calls that `plan` counts.
