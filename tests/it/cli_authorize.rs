@@ -312,27 +312,35 @@ fn an_address_that_was_cut_off_burns_nothing() {
 }
 
 #[test]
-fn a_refusal_without_a_state_is_told_and_takes_no_journey_away() {
-    let (home, _enedis) = rig(&world(0, ""), "v5");
-    let waiting = Waiting::start(&home, &[]);
-    let refused = "/callback?error=access_denied&error_description=";
-    let (status, page) = get(waiting.port, refused, "127.0.0.1", "Connection: close\r\n");
-    assert!(status == 400 && page.contains("without a state came") && page.contains("customer refused"), "{page}");
-    // The right one still counts.
-    let (status, page) = click(&waiting.page, &share(METER));
-    assert_eq!(status, 200, "{page}");
-    let ran = waiting.ends().exits(0);
-    assert!(ran.err.contains("consent_no_state"), "{}", ran.err);
-    assert_eq!(home.rows("SELECT prm FROM authorisation"), [METER]);
-    let ran = home.run(&["authorize", "--url", "http://127.0.0.1:1/callback?error=access_denied", "--json"]).exits(1);
-    let document = ran.json();
-    assert_eq!(document["code"], "consent_no_state");
-    assert!(document["message"].as_str().unwrap().contains("the customer refused"), "{document}");
-    assert_eq!(document["retry_helps"], false);
-    // What it says within counts, for the document as for the exit code.
-    let ran = home.run(&["authorize", "--url", "http://127.0.0.1:1/callback?error=server_error", "--json"]).exits(75);
-    let document = ran.json();
-    assert_eq!((&document["code"], &document["retry_helps"]), (&"consent_no_state".into(), &true.into()));
+fn a_failure_without_a_state_ends_the_journey_and_takes_nothing_away() {
+    let unfinished = "error=invalid_request&error_description=demande_non_aboutie";
+    for (api, outcome, query, code, exit, words) in [
+        ("2026", "unfinished", unfinished, "consent_not_completed", 75, "nedis did not complete the request"),
+        ("v5", "refused", "error=access_denied", "consent_refused", 1, "he customer refused"),
+    ] {
+        let (home, _enedis) = rig(&world(0, &format!("outcome = \"{outcome}\"\nstate_in_failures = false")), api);
+        let waiting = Waiting::start(&home, &[]);
+        // That of another journey changes nothing, nor does what would grant something.
+        for query in ["error=access_denied&state=guessed", "code=1&usage_point_id=01234567890123", "autorisation_id=1"]
+        {
+            let (status, page) = get(waiting.port, &format!("/callback?{query}"), "127.0.0.1", "Connection: close\r\n");
+            assert!(status == 400 && !page.contains(words), "{page}");
+        }
+        let state = waiting.page.split("state=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+        let (status, page) = open(&waiting.page);
+        assert!(status == 400 && page.contains(words), "{page}");
+        let ran = waiting.ends().exits(exit);
+        assert!(ran.err.contains(words) && ran.err.contains(&format!("[{code}]")), "{}", ran.err);
+        // Pasted it is the same.
+        let ran = home.run(&["authorize", "--url", &format!("http://127.0.0.1:1/callback?{query}"), "--json"]);
+        let document = ran.exits(exit).json();
+        assert_eq!((&document["result"], &document["code"]), (&"failed".into(), &code.into()), "{document}");
+        assert_eq!(document["retry_helps"], exit == 75, "{document}");
+        // The journey is as open as before: what comes with its state is taken.
+        assert_eq!(home.rows("SELECT CAST(count(*) AS TEXT) FROM journey WHERE answered_at IS NULL"), ["1"]);
+        let late = format!("http://127.0.0.1:1/callback?code=1&usage_point_id={METER}&state={state}");
+        home.run(&["authorize", "--url", &late]).exits(0);
+    }
 }
 
 #[test]

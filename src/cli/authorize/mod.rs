@@ -225,7 +225,7 @@ async fn journey_of_a_browser(
     let given = match came {
         Came::Answer(given) => given,
         // It is not noted as answered: what comes later can be pasted.
-        Came::Nothing(stray) => return Ok(Ended::Failed(stray.unwrap_or(Failed::NoAnswer))),
+        Came::Nothing => return Ok(Ended::Failed(Failed::NoAnswer)),
         Came::Stopped => return Ok(Ended::Stopped { number: None }),
     };
     let patience = limit.max(Duration::from_hours(1));

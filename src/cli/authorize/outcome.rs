@@ -232,11 +232,7 @@ pub(super) fn document(ended: &Ended, loaded: &Loaded, source: &str, api: Api, a
         },
         "authorisation": number,
         "code": amiss.as_ref().map(|amiss| amiss.code.as_str()),
-        "retry_helps": match ended {
-            // What came without a state says more than its code.
-            Ended::Failed(failed) => Some(failed.retry_helps()),
-            _ => amiss.as_ref().and_then(|amiss| catalogue::retry_helps(&amiss.code)),
-        },
+        "retry_helps": amiss.as_ref().and_then(|amiss| catalogue::retry_helps(&amiss.code)),
         "message": amiss.as_ref().map(|amiss| catalogue::named(&amiss.message, source)),
         "meters": meters,
     })
@@ -256,7 +252,6 @@ mod tests {
                 ("consent_address", Exit::Usage),
                 ("consent_cut_off", Exit::Usage),
                 ("consent_state", Exit::Usage),
-                ("consent_no_state", Exit::Failed),
                 ("consent_used", Exit::Usage),
                 ("consent_expired", Exit::Failed),
                 ("consent_refused", Exit::Failed),
@@ -267,8 +262,11 @@ mod tests {
                 ("consent_no_answer", Exit::Failed),
             ]
         );
-        for failed in [Failed::Enedis, Failed::Refused] {
-            assert_eq!(Failed::NoState(Box::new(failed.clone())).retry_helps(), failed.retry_helps());
+        // Without its state a failure is worth as much to whoever has to do something about it.
+        for failed in [Failed::NotCompleted, Failed::Enedis, Failed::Refused, Failed::NotAccepted(String::new())] {
+            let stateless = Failed::NoState(Box::new(failed.clone()));
+            assert_eq!((stateless.retry_helps(), stateless.code()), (failed.retry_helps(), failed.code()));
+            assert_eq!(Ended::Failed(stateless).exit(), Ended::Failed(failed).exit());
         }
         let trouble = of_failure(&Ended::Failed(Failed::NoAnswer)).unwrap();
         assert!(trouble.message.contains("delete that share in the customer account"), "{}", trouble.message);

@@ -42,8 +42,8 @@ fn read_lines() -> mpsc::UnboundedReceiver<String> {
 pub(super) enum Came {
     /// The browser came back, with that.
     Answer(Result<Given, Failed>),
-    /// It did not; or only with that, of which nobody knows to which journey it belongs.
-    Nothing(Option<Failed>),
+    /// It did not.
+    Nothing,
     /// Somebody asked to stop.
     Stopped,
 }
@@ -101,7 +101,6 @@ impl<'w> Wait<'w> {
     /// Waits for an answer that belongs to this journey; all others are told so.
     pub(super) async fn answer(&mut self, expected: &Expected, limit: Duration, desk: &Desk<'_>) -> Came {
         let until = desk.clock().monotonic().saturating_add(limit);
-        let mut stray = None;
         loop {
             tokio::select! {
                 biased;
@@ -112,7 +111,6 @@ impl<'w> Wait<'w> {
                     match read {
                         Err(failed) if failed.is_stray() => {
                             tracing::warn!(code = failed.code(), "a browser came back with something else: {failed}");
-                            stray = said_by(failed).or(stray);
                         }
                         read => return Came::Answer(read),
                     }
@@ -125,12 +123,11 @@ impl<'w> Wait<'w> {
                         // What was cut off can be pasted once more.
                         Err(failed) if failed.is_stray() || matches!(failed, Failed::NoMeter) => {
                             tracing::warn!(code = failed.code(), "{failed}");
-                            stray = said_by(failed).or(stray);
                         }
                         read => return Came::Answer(read),
                     }
                 }
-                () = desk.clock().sleep_until(until) => return Came::Nothing(stray),
+                () = desk.clock().sleep_until(until) => return Came::Nothing,
             }
         }
     }
@@ -153,11 +150,6 @@ impl<'w> Wait<'w> {
             callback.close().await;
         }
     }
-}
-
-/// What is worth telling in the end, of something that was no answer.
-fn said_by(failed: Failed) -> Option<Failed> {
-    matches!(failed, Failed::NoState(_)).then_some(failed)
 }
 
 /// What the browser's page tells.

@@ -47,6 +47,8 @@ pub struct ConsentRules {
     pub redirect_uri: String,
     /// What the customer does.
     pub outcome: Outcome,
+    /// Whether `state` comes back where the journey failed. Of the new one both have been described.
+    pub state_in_failures: bool,
     /// Whether the last digit of `state` picks one of the sandbox's test customers.
     pub sandbox: bool,
     /// Minutes for which the page stays good.
@@ -60,6 +62,7 @@ impl Default for ConsentRules {
         Self {
             redirect_uri: "http://127.0.0.1:9766/callback".to_owned(),
             outcome: Outcome::Page,
+            state_in_failures: true,
             sandbox: false,
             page_minutes: 15,
             services_lag_minutes: 0,
@@ -72,6 +75,8 @@ impl Default for ConsentRules {
 struct Ticket {
     api: Api,
     state: Option<String>,
+    /// Whether it comes back where the journey fails.
+    state_in_failures: bool,
     redirect: String,
     /// The day on which the consent would end.
     ends: Day,

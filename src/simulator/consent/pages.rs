@@ -24,13 +24,17 @@ fn page(status: StatusCode, title: &str, body: &str) -> Response {
     response
 }
 
-/// Sends the browser back to the application.
+/// Sends the browser back to the application, with the `state` that it came with.
 fn back(ticket: &Ticket, parameters: &[(&str, &str)]) -> Response {
+    let state = ticket.state.as_deref().map(|state| ("state", state));
+    to_application(ticket, parameters.iter().copied().chain(state))
+}
+
+fn to_application<'p>(ticket: &Ticket, parameters: impl Iterator<Item = (&'p str, &'p str)>) -> Response {
     let Ok(mut url) = url::Url::parse(&ticket.redirect) else {
         return page(StatusCode::INTERNAL_SERVER_ERROR, "Erreur", "<p>L'adresse de retour n'est pas valide.</p>\n");
     };
-    let state = ticket.state.as_deref().map(|state| ("state", state));
-    url.query_pairs_mut().extend_pairs(parameters.iter().copied().chain(state));
+    url.query_pairs_mut().extend_pairs(parameters);
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::FOUND;
     if let Ok(to) = HeaderValue::from_str(url.as_str()) {
@@ -39,8 +43,13 @@ fn back(ticket: &Ticket, parameters: &[(&str, &str)]) -> Response {
     response
 }
 
+/// Sends it back from a journey that failed.
+fn failed(ticket: &Ticket, parameters: &[(&str, &str)]) -> Response {
+    if ticket.state_in_failures { back(ticket, parameters) } else { to_application(ticket, parameters.iter().copied()) }
+}
+
 fn refused(ticket: &Ticket) -> Response {
-    back(ticket, &[("error", "access_denied"), ("error_description", "the customer refused")])
+    failed(ticket, &[("error", "access_denied"), ("error_description", "the customer refused")])
 }
 
 /// Where a page of that journey is.
@@ -73,9 +82,9 @@ pub(in crate::simulator) fn authorize(simulator: &Simulator, api: Api, query: &Q
         Outcome::Granted => share(state, &ticket, &prms),
         Outcome::Refused => refused(&ticket),
         Outcome::Unfinished => {
-            back(&ticket, &[("error", "invalid_request"), ("error_description", "demande_non_aboutie")])
+            failed(&ticket, &[("error", "invalid_request"), ("error_description", "demande_non_aboutie")])
         }
-        Outcome::ServerError => back(
+        Outcome::ServerError => failed(
             &ticket,
             &[("code", "500"), ("error", "server_error"), ("error_description", "lincs-internal-server-error")],
         ),
@@ -121,7 +130,8 @@ fn ticket(state: &Played, api: Api, query: &Query, now: std::time::Duration) -> 
     let wanted = get(query, "redirect_uri").filter(|uri| on_loopback(uri));
     let redirect = wanted.unwrap_or(&rules.consent.redirect_uri).to_owned();
     let good_until = now + std::time::Duration::from_mins(rules.consent.page_minutes);
-    Ok(Ticket { api, state: given_state, redirect, ends, good_until })
+    let state_in_failures = rules.consent.state_in_failures;
+    Ok(Ticket { api, state: given_state, state_in_failures, redirect, ends, good_until })
 }
 
 fn on_loopback(uri: &str) -> bool {

@@ -144,8 +144,7 @@ pub fn markdown() -> String {
         "\n## The consent journey\n\nWhat `linkyd authorize` ends with; its exit codes are in [consent.md](consent.md).\n\n| code | helps | what happened, what to do |\n| --- | --- | --- |\n",
     );
     for failed in Failed::every() {
-        let helps = if matches!(failed, Failed::NoState(_)) { "as what it says" } else { yes(failed.retry_helps()) };
-        line(&mut page, &[&format!("`{}`", failed.code()), helps, &failed.to_string()]);
+        line(&mut page, &[&format!("`{}`", failed.code()), yes(failed.retry_helps()), &failed.to_string()]);
     }
     outcome_lines(&mut page, &OF_JOURNEYS);
     page

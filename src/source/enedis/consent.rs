@@ -199,9 +199,10 @@ pub enum Failed {
         "the answer does not belong to this journey: its state is another one. It may be an old one, or somebody else's; begin anew and use the page that opens then"
     )]
     OtherState,
-    /// It says that the journey failed, and nothing says of which journey that is.
+    /// It says that the journey failed, but not by its state of which journey that is. Enedis' page of 2026 has been
+    /// seen to send this, so it ends the waiting; nothing is noted for it, and an answer with the state still counts.
     #[error(
-        "an answer without a state came, which says: {0}. Whether it belongs to this journey nobody can tell; the right one counts if it still comes"
+        "{0}. That came without the journey's state; should an answer with it still come, give it to `linkyd authorize --url -`"
     )]
     NoState(Box<Failed>),
     /// The customer refused.
@@ -237,14 +238,13 @@ pub enum Failed {
 }
 
 impl Failed {
-    /// One of each, for the catalogue.
+    /// One of each that has a code of its own, for the catalogue.
     #[must_use]
-    pub fn every() -> [Self; 12] {
+    pub fn every() -> [Self; 11] {
         [
             Self::NotTheRedirect,
             Self::CutOff,
             Self::OtherState,
-            Self::NoState(Box::new(Self::Refused)),
             Self::Used,
             Self::Expired,
             Self::Refused,
@@ -263,7 +263,7 @@ impl Failed {
             Self::NotTheRedirect => "consent_address",
             Self::CutOff => "consent_cut_off",
             Self::OtherState => "consent_state",
-            Self::NoState(_) => "consent_no_state",
+            Self::NoState(failed) => failed.code(),
             Self::Used => "consent_used",
             Self::Expired => "consent_expired",
             Self::Refused => "consent_refused",
@@ -287,10 +287,10 @@ impl Failed {
     /// Whether it is no answer to this journey, which is as open as before.
     #[must_use]
     pub fn is_stray(&self) -> bool {
-        matches!(self, Self::OtherState | Self::CutOff | Self::NotTheRedirect | Self::NoState(_))
+        matches!(self, Self::OtherState | Self::CutOff | Self::NotTheRedirect)
     }
 
-    /// Whether it is Enedis' answer to the journey, after which none will come.
+    /// Whether it is beyond doubt Enedis' answer to the journey, after which none will come.
     #[must_use]
     pub fn is_answer(&self) -> bool {
         matches!(self, Self::Refused | Self::NotCompleted | Self::Enedis | Self::NotAccepted(_))
@@ -325,7 +325,8 @@ pub fn journey_of(text: &str) -> Option<Expected> {
 
 /// Reads what the browser came back with: the whole address as pasted, or the part after its `?`.
 ///
-/// The state is looked at before anything else; a failure counts even where a meter stands beside it.
+/// The state is looked at before anything else; a failure counts even where a meter stands beside it. Without a
+/// state nothing but a failure counts: that can do no harm beyond ending the wait.
 pub fn read_redirect(text: &str, state: &Expected) -> Result<Given, Failed> {
     let pairs = pairs(text).ok_or(Failed::NotTheRedirect)?;
     let get = |name: &str| value(&pairs, name);

@@ -96,8 +96,14 @@ fn every_failure_is_told_apart() {
         ("error=access_denied&state=other", Failed::OtherState),
         ("error=access_denied&state=", Failed::CutOff),
         ("error=access_denied&state=0707", Failed::CutOff),
-        // Of one that says nothing of its journey it is told what it says.
+        // One that says nothing of its journey counts for what it says.
         ("error=access_denied", Failed::NoState(Box::new(Failed::Refused))),
+        (
+            "error=invalid_request&error_description=demande_non_aboutie",
+            Failed::NoState(Box::new(Failed::NotCompleted)),
+        ),
+        // Nothing is granted without a state.
+        ("code=abc&usage_point_id=01234567890123", Failed::CutOff),
         ("code=500&usage_point_id=01234567890123", Failed::NoState(Box::new(Failed::Enedis))),
         ("error=access_denied&error_description=no&state=STATE", Failed::Refused),
         ("error=invalid_request&error_description=demande_non_aboutie&state=STATE", Failed::NotCompleted),
