@@ -355,13 +355,31 @@ fn an_answer_that_comes_too_late_is_not_taken() {
         let old = format!("{}&redirect_uri={callback}", shown["url"].as_str().unwrap());
         let back = address_after(&old, &share(METER));
         let (status, page) = open(&back);
-        assert!(status == 400 && page.contains("does not belong to this journey"), "{page}");
+        assert!(status == 400 && page.contains("has expired") && page.contains("linkyd still waits"), "{page}");
         let ran = home.run(&["authorize", "--url", &back, "--json"]).exits(1);
         assert_eq!(ran.json()["code"], "consent_expired");
         assert_eq!(home.rows("SELECT prm FROM authorisation"), Vec::<String>::new());
         waiting.process.signal("-INT");
-        waiting.ends().exits(75);
+        let ran = waiting.ends().exits(75);
+        assert!(ran.err.contains(r#"code="consent_expired""#) && !ran.err.contains("consent_state"), "{}", ran.err);
     }
+}
+
+#[test]
+fn an_answer_of_another_open_journey_is_told_where_it_belongs() {
+    let (home, _enedis) = rig(&world(0, ""), "v5");
+    let shown = home.run(&["authorize", "--no-wait", "--json"]).exits(0).json();
+    let waiting = Waiting::start(&home, &[]);
+    let callback = format!("http://127.0.0.1:{}/callback", waiting.port);
+    let other = format!("{}&redirect_uri={callback}", shown["url"].as_str().unwrap());
+    let back = address_after(&other, &share(METER));
+    let (status, page) = open(&back);
+    assert!(status == 400 && page.contains("can still be answered") && page.contains("authorize --url -"), "{page}");
+    // As the page says, so it is.
+    home.run(&["authorize", "--url", &back]).exits(0);
+    assert_eq!(home.rows("SELECT prm FROM authorisation"), [METER]);
+    waiting.process.signal("-INT");
+    waiting.ends().exits(75);
 }
 
 #[test]
@@ -378,21 +396,13 @@ fn a_browser_that_comes_back_after_the_waiting_finds_nobody_and_its_address_can_
 }
 
 #[test]
-fn a_meter_that_is_shared_already_ends_on_the_page() {
+fn whoever_stops_waiting_hears_what_can_be_done() {
     let (home, _enedis) = rig(&world(0, ""), "2026");
-    let waiting = Waiting::start(&home, &["--timeout", "2s"]);
-    let (status, page) = click(&waiting.page, &share(SHARED));
-    assert!(status == 200 && page.contains("déjà partagé"), "{page}");
-    // Nobody comes back.
-    let ran = waiting.ends().exits(1);
-    assert!(ran.err.contains("shared with this application already") && ran.err.contains("consent_no_answer"));
-    assert_eq!(home.rows("SELECT prm FROM authorisation"), Vec::<String>::new());
-    // Whoever does not wait for it hears what can be done all the same.
     let waiting = Waiting::start(&home, &[]);
     waiting.process.signal("-INT");
     let ran = waiting.ends().exits(75);
     assert!(ran.err.contains("--url -"), "{}", ran.err);
-    // The old journey shares it anew.
+    // Where the meter turns out to be shared already, the old journey can be taken.
     let ran = home.run(&["authorize", "--api", "v5", "--no-wait", "--json"]).exits(0).json();
     assert!(ran["url"].as_str().unwrap().contains("/v1/"));
 }

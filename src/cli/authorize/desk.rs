@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Trouble, wiring};
+use super::judge::Stands;
 use super::outcome::Ended;
 use crate::clock::Clock;
 use crate::config::Loaded;
@@ -15,10 +16,13 @@ use crate::engine::consents::{self, Exchanged, Looked};
 use crate::engine::{ActiveSource, Engine};
 use crate::exit::Exit;
 use crate::source::Token;
-use crate::store::{Answered, Authorisation, Brought, Journey, Mode, StoreError};
+use crate::store::{Answered, Authorisation, Brought, Database, Journey, Mode, StoreError};
 
 /// What this process does, for those who wait for it.
 const COMMAND: &str = "linkyd authorize";
+
+/// How long a browser waits for what is known of its journey.
+const SOON: Duration = Duration::from_secs(5);
 
 /// Where stages are done.
 pub(super) struct Desk<'d> {
@@ -92,6 +96,22 @@ impl<'d> Desk<'d> {
     /// A journey, by the digest of its state.
     pub(super) async fn journey(&mut self, state: &str) -> Result<Option<Option<Journey>>, Trouble> {
         self.stage(async |engine, _, _| engine.store.journey(state).await).await
+    }
+
+    /// How a journey stands, by the digest of its state. It takes no turn, so that whoever waits for a page does not
+    /// wait for a pass; `None` where there is no such journey, or where the database does not say it soon.
+    pub(super) async fn stands(&self, state: &str) -> Option<Stands> {
+        let look = async {
+            let place = &self.loaded.config.database.place;
+            let database = Database::open(place, Mode::Read, COMMAND, &self.clock).await.ok()?;
+            database.store().journey(state).await.ok()?
+        };
+        let journey = tokio::select! {
+            biased;
+            journey = look => journey?,
+            () = self.clock.sleep(SOON) => return None,
+        };
+        Some(Stands::of(&journey, self.now().timestamp()))
     }
 
     /// Notes that a journey was answered, and stores what that brought.

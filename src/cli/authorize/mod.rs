@@ -2,11 +2,13 @@
 //!
 //! A journey begins with an address to open and ends with what the browser brings back to it: caught by a small
 //! page on loopback ([`waiting`]), or pasted. [`desk`] does what needs the database, a stage at a time, so that
-//! a daemon goes on with its passes while a person reads Enedis' page. [`outcome`] says in words and exit codes
-//! how it ended, and [`block`] puts a new meter into the configuration.
+//! a daemon goes on with its passes while a person reads Enedis' page. [`judge`] tells its answer from
+//! those of other journeys, [`outcome`] says in words and exit codes how it ended, and [`block`] puts a new meter into
+//! the configuration.
 
 mod block;
 mod desk;
+mod judge;
 mod outcome;
 mod waiting;
 
@@ -22,6 +24,7 @@ use url::Url;
 
 use self::block::NewMeter;
 use self::desk::Desk;
+use self::judge::Stands;
 use self::outcome::{Ended, of_failure};
 use self::waiting::{Came, Lines, Wait};
 use super::args::AuthorizeArgs;
@@ -35,9 +38,6 @@ use crate::exit::Exit;
 use crate::source::enedis::consent::{self, Expected, Failed, Given, Period, State};
 use crate::source::is_loopback;
 use crate::store::{Answered, Authorisation, Brought, EndKnown, Journey};
-
-/// How long a journey may take that nobody waits for: links may be sent by mail.
-const VALID_SECONDS: i64 = 7 * 86_400;
 
 /// What the journey is made with.
 struct Errand<'e> {
@@ -245,7 +245,7 @@ async fn pasted_answer(args: &AuthorizeArgs, desk: &mut Desk<'_>, pasted: &str) 
     let Some(journey) = desk.journey(expected.digest()).await? else { return Ok(Ended::Stopped { number: None }) };
     let Some(journey) = journey else { return Ok(stray()) };
     desk.of_source(&journey.source)?;
-    if journey.answered_at.is_none() && desk.now().timestamp() - journey.begun_at > VALID_SECONDS {
+    if Stands::of(&journey, desk.now().timestamp()) == Stands::Expired {
         return Ok(Ended::Failed(Failed::Expired));
     }
     let given = consent::read_redirect(pasted, &expected);

@@ -8,9 +8,10 @@ use tokio::sync::mpsc;
 
 use super::super::Trouble;
 use super::desk::Desk;
+use super::judge::Judged;
 use crate::exit::Exit;
-use crate::http::callback::{Callback, Said, Visit};
-use crate::source::enedis::consent::{Expected, Failed, Given, read_redirect};
+use crate::http::callback::{Callback, Visit};
+use crate::source::enedis::consent::{self, Expected, Failed, Given, read_redirect};
 
 /// What a person types, line by line.
 #[derive(Debug, Default)]
@@ -106,25 +107,27 @@ impl<'w> Wait<'w> {
                 biased;
                 () = desk.stop().cancelled() => return Came::Stopped,
                 visit = Self::visit(&mut self.callback) => {
-                    let read = read_redirect(&format!("?{}", visit.query), expected);
-                    visit.say(page(&read));
-                    match read {
-                        Err(failed) if failed.is_stray() => {
-                            tracing::warn!(code = failed.code(), "a browser came back with something else: {failed}");
-                        }
-                        read => return Came::Answer(read),
+                    let judged = judge(&format!("?{}", visit.query), expected, desk).await;
+                    visit.say(judged.page());
+                    match judged {
+                        Judged::Stray(stray) => tracing::warn!(
+                            code = stray.code(),
+                            "a browser came back with something else: {stray}; linkyd still waits"
+                        ),
+                        Judged::Answer(read) => return Came::Answer(read),
                     }
                 }
                 line = Self::line(&mut self.lines) => {
                     if line.trim().is_empty() {
                         continue;
                     }
-                    match read_redirect(&line, expected) {
+                    match judge(&line, expected, desk).await {
+                        Judged::Stray(stray) => tracing::warn!(code = stray.code(), "{stray}; linkyd still waits for the right one, from http to its end"),
                         // What was cut off can be pasted once more.
-                        Err(failed) if failed.is_stray() || matches!(failed, Failed::NoMeter) => {
+                        Judged::Answer(Err(failed @ Failed::NoMeter)) => {
                             tracing::warn!(code = failed.code(), "{failed}");
                         }
-                        read => return Came::Answer(read),
+                        Judged::Answer(read) => return Came::Answer(read),
                     }
                 }
                 () = desk.clock().sleep_until(until) => return Came::Nothing,
@@ -139,7 +142,7 @@ impl<'w> Wait<'w> {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                visit = Self::visit(&mut self.callback) => visit.say(page(&Err(Failed::Used))),
+                visit = Self::visit(&mut self.callback) => visit.say(Judged::Answer(Err(Failed::Used)).page()),
             }
         }
     }
@@ -152,29 +155,11 @@ impl<'w> Wait<'w> {
     }
 }
 
-/// What the browser's page tells.
-fn page(read: &Result<Given, Failed>) -> Said {
-    match read {
-        Ok(Given::Meters(prms)) => {
-            let prms: Vec<String> = prms.iter().map(ToString::to_string).collect();
-            Said {
-                good: true,
-                title: "Thank you".to_owned(),
-                text: format!("The consent has arrived, for: {}. linkyd goes on by itself.", prms.join(", ")),
-            }
-        }
-        Ok(Given::Authorisation(_)) => Said {
-            good: true,
-            title: "Thank you".to_owned(),
-            text: "The consent has arrived. linkyd now asks Enedis which meter it is for, and goes on by itself."
-                .to_owned(),
-        },
-        Err(failed) => {
-            let mut text = failed.to_string();
-            if let Some(first) = text.get_mut(..1) {
-                first.make_ascii_uppercase();
-            }
-            Said { good: false, title: "This did not work".to_owned(), text: format!("{text}.") }
-        }
-    }
+/// Reads an address, in the light of what is known of the journey to which it belongs.
+async fn judge(text: &str, expected: &Expected, desk: &Desk<'_>) -> Judged {
+    let stands = match consent::whole_journey_of(text) {
+        Some(state) => desk.stands(state.digest()).await,
+        None => None,
+    };
+    Judged::of(read_redirect(text, expected), stands)
 }

@@ -53,6 +53,15 @@ impl State {
         given.len() <= RANDOM_DIGITS && given.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     }
 
+    /// Whether that has the form of a state.
+    fn is_whole(given: &str) -> bool {
+        let mut bytes = given.bytes();
+        let last = bytes.next_back();
+        Self::is_part(Some(given.get(..RANDOM_DIGITS).unwrap_or("?")))
+            && bytes.len() == RANDOM_DIGITS
+            && last.is_some_and(|last| matches!(last, b'x' | b'0'..=b'9'))
+    }
+
     /// What is kept of it.
     #[must_use]
     pub fn expected(&self) -> Expected {
@@ -321,6 +330,13 @@ fn value<'p>(pairs: &'p Pairs, name: &str) -> Option<&'p str> {
 #[must_use]
 pub fn journey_of(text: &str) -> Option<Expected> {
     value(&pairs(text)?, "state").map(Expected::of)
+}
+
+/// The same, where the state has the form of one: of anything else nobody needs to ask a database.
+#[must_use]
+pub fn whole_journey_of(text: &str) -> Option<Expected> {
+    let pairs = pairs(text)?;
+    value(&pairs, "state").filter(|state| State::is_whole(state)).map(Expected::of)
 }
 
 /// Reads what the browser came back with: the whole address as pasted, or the part after its `?`.

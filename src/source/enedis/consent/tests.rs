@@ -36,6 +36,12 @@ fn states_are_hidden_and_compared_whole() {
     assert!(!expected.digest().contains("0707") && !Expected::kept(String::new()).is(TEXT));
     assert_eq!(journey_of(&format!("http://x/callback?state={TEXT}&code=1")), Some(expected));
     assert_eq!(journey_of("http://x/callback?code=1"), None);
+    let customer = &format!("{}7", &TEXT[..32]);
+    for (text, whole) in [(TEXT, true), (customer, true), (&TEXT[..32], false), ("guessed", false), ("é", false)] {
+        let found = whole_journey_of(&format!("?state={text}&code=1"));
+        assert_eq!(found, whole.then(|| Expected::of(text)), "{text}");
+    }
+    assert_eq!(whole_journey_of(&format!("?state={TEXT}0&code=1")), None);
     for other in ["", "x", &TEXT[..32], &format!("{TEXT}0"), &TEXT.to_uppercase()] {
         assert!(!state().expected().is(other), "{other}");
     }
