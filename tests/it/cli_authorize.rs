@@ -1,6 +1,8 @@
 //! `linkyd authorize`: the consent journey over HTTP, driven as a browser would, with the real binary against the
 //! simulator.
 
+mod ways;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{ChildStdout, Stdio};
