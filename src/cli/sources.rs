@@ -209,10 +209,32 @@ impl Term {
 /// What to say of a consent that ends: `the consent ends on 2027-01-01, in 20 days; …`.
 pub(super) fn ends(what: &str, until: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let day = paris::today(until);
-    let left = number::counted(days_left(until, now), "day", "days");
+    let left = match days_left(until, now) {
+        0 => "less than a day".to_owned(),
+        days => number::counted(days, "day", "days"),
+    };
     match Term::of(until, now) {
         Term::Over => format!("the {what} ended on {day}; renew it"),
         Term::Soon => format!("the {what} ends on {day}, in {left}; renew it before"),
         Term::Far => format!("the {what} holds until {day}, for {left}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_with_what_is_left() {
+        let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc);
+        let now = at("2026-11-24T09:00:00Z");
+        for (until, told) in [
+            ("2026-11-24T08:59:00Z", "the consent ended on 2026-11-24; renew it"),
+            ("2026-11-25T08:00:00Z", "the consent ends on 2026-11-25, in less than a day; renew it before"),
+            ("2026-11-25T09:00:00Z", "the consent ends on 2026-11-25, in 1 day; renew it before"),
+            ("2027-11-24T09:00:00Z", "the consent holds until 2027-11-24, for 365 days"),
+        ] {
+            assert_eq!(ends("consent", at(until), now), told);
+        }
     }
 }

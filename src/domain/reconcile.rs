@@ -11,7 +11,7 @@ use super::{Dataset, Day, Direction};
 pub const TOLERANCE_WH: f64 = 100.0;
 
 /// The share of the day's energy by which it may differ.
-pub const TOLERANCE_SHARE: f64 = 0.02;
+pub const TOLERANCE_SHARE: f64 = 0.01;
 
 /// The energy of a day as each way tells it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,7 +80,8 @@ mod tests {
     fn a_day_is_told_only_beyond_both_tolerances() {
         assert_eq!(outlier(Some(4_810), Some(4_800), Some(4_811)), None);
         assert_eq!(outlier(Some(50), Some(0), None), None, "less than 100 Wh");
-        assert_eq!(outlier(Some(50_000), Some(49_001), None), None, "less than 2 %");
+        assert_eq!(outlier(Some(50_000), Some(49_501), None), None, "less than 1 %");
+        assert_eq!(outlier(Some(50_000), Some(49_499), None), Some(("consumption_load_curve", -501.0)));
         assert_eq!(outlier(Some(9_000), None, None), None);
         assert_eq!(outlier(None, None, None), None);
     }

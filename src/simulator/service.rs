@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::domain::Api;
+use crate::domain::{Api, Dataset};
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,6 +70,16 @@ impl Service {
             Self::ConsumptionIndex => "index_consommation",
             Self::ProductionIndex => "index_production",
             Self::SubscribedServices => "subscribed_services",
+        }
+    }
+
+    /// The dataset that it brings, where that is one of measures.
+    #[must_use]
+    pub fn dataset(self) -> Option<Dataset> {
+        match self {
+            Self::ConsumptionIndex => Some(Dataset::ConsumptionIndex),
+            Self::ProductionIndex => Some(Dataset::ProductionIndex),
+            _ => None,
         }
     }
 

@@ -196,7 +196,8 @@ fn admit(simulator: &Simulator, request: &Request) -> (Arc<World>, DateTime<Utc>
         state.quota.counters.unauthorized += u64::from(refused.is_some());
     }
     let fate = if refused.is_none() {
-        state.fate(&Call { api: Some(api), service: Some(service), prm: prm.as_ref(), now, ..Call::default() })
+        let (service, dataset) = (Some(service), service.dataset());
+        state.fate(&Call { api: Some(api), service, dataset, prm: prm.as_ref(), now, ..Call::default() })
     } else {
         state.no_fate()
     };
@@ -231,6 +232,9 @@ fn honest(simulator: &Simulator, world: &World, now: DateTime<Utc>, request: &Re
     {
         let text = "The access token does not allow you to access the requested resource";
         return Err(Refusal::new(403, Envelope::E3, "900910", text));
+    }
+    if service.dataset().is_some_and(|dataset| world.rules.unsubscribed.contains(&dataset)) {
+        return Err(rules::not_subscribed());
     }
     let index = |direction| {
         let dataset = match direction {

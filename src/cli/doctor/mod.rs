@@ -50,15 +50,22 @@ pub(super) struct Finding {
     verdict: Verdict,
     /// What was found and, where that is not well, what to do.
     message: String,
+    /// What scripts are told besides, under that key.
+    more: Option<(&'static str, serde_json::Value)>,
 }
 
 impl Finding {
     fn new(check: &'static str, verdict: Verdict, message: impl Into<String>) -> Self {
-        Self { check, subject: None, verdict, message: message.into() }
+        Self { check, subject: None, verdict, message: message.into(), more: None }
     }
 
     fn of(mut self, subject: &str) -> Self {
         self.subject = Some(subject.to_owned());
+        self
+    }
+
+    fn with(mut self, key: &'static str, value: serde_json::Value) -> Self {
+        self.more = Some((key, value));
         self
     }
 }
@@ -258,12 +265,16 @@ fn document(findings: &[Finding], now: DateTime<Utc>) -> serde_json::Value {
                 Verdict::Warning => "warning",
                 Verdict::Problem(_) => "problem",
             };
-            json!({
+            let mut line = json!({
                 "check": finding.check,
                 "subject": finding.subject,
                 "result": result,
                 "message": mask::digits(&finding.message),
-            })
+            });
+            if let (Some((key, value)), Some(line)) = (&finding.more, line.as_object_mut()) {
+                line.insert((*key).to_owned(), value.clone());
+            }
+            line
         })
         .collect();
     let at = now.to_rfc3339_opts(SecondsFormat::Secs, true);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::{Finding, Verdict};
 use crate::domain::reconcile::{DayThreefold, TOLERANCE_SHARE, TOLERANCE_WH};
 use crate::domain::{Dataset, Day, Direction};
@@ -9,27 +11,16 @@ use crate::domain::{Dataset, Day, Direction};
 /// Days that are looked at.
 pub(super) const DAYS: i32 = 30;
 
-/// The days of one dataset that disagree with what else is known of them.
-#[derive(Debug, Clone, Copy)]
-struct Odd {
-    first: Day,
-    last: Day,
-    days: i64,
-    /// The largest deviation, and its day.
-    worst: (f64, Day),
-}
+/// A line for people names no more days than that; `--json` names all.
+const MOST: usize = 10;
 
 /// A line for each meter and dataset that disagrees, or one that all agree; none where nothing can be compared.
 pub(super) fn findings(days: &[(String, Direction, DayThreefold)]) -> Vec<Finding> {
-    let mut odd: BTreeMap<(&str, Dataset), Odd> = BTreeMap::new();
+    // By how many Wh each day is off.
+    let mut odd: BTreeMap<(&str, Dataset), BTreeMap<Day, f64>> = BTreeMap::new();
     for (meter, direction, day) in days {
-        let Some(outlier) = day.outlier(*direction) else { continue };
-        let (wh, day) = (outlier.deviation_wh, day.day);
-        let fresh = Odd { first: day, last: day, days: 0, worst: (wh, day) };
-        let one = odd.entry((meter, outlier.dataset)).or_insert(fresh);
-        (one.first, one.last, one.days) = (one.first.min(day), one.last.max(day), one.days + 1);
-        if wh.abs() > one.worst.0.abs() {
-            one.worst = (wh, day);
+        if let Some(outlier) = day.outlier(*direction) {
+            odd.entry((meter, outlier.dataset)).or_default().insert(day.day, outlier.deviation_wh);
         }
     }
     if odd.is_empty() {
@@ -39,19 +30,29 @@ pub(super) fn findings(days: &[(String, Direction, DayThreefold)]) -> Vec<Findin
         let message = format!("daily values, load curves and registers of the last {DAYS} days agree");
         return if compared { vec![Finding::new("energy", Verdict::Well, message)] } else { Vec::new() };
     }
-    let line = |((meter, dataset), odd): ((&str, Dataset), Odd)| {
-        let Odd { first, last, days, worst } = odd;
+    let line = |((meter, dataset), odd): ((&str, Dataset), BTreeMap<Day, f64>)| {
+        let (first, last) = (odd.keys().next().copied(), odd.keys().next_back().copied());
+        let range = first.zip(last).map(|(first, last)| format!(" --from {first} --to {last}")).unwrap_or_default();
         let message = format!(
-            "{dataset}: {days} of the last {DAYS} days differ from what else is known of them by more than {:.0} % and \
-             {TOLERANCE_WH:.0} Wh, most by {:+.0} Wh on {}; see v_reconciliation, and ask again with `linkyd sync \
-             --refetch --dataset {dataset} --from {first} --to {last}`",
+            "{dataset}: {} of the last {DAYS} days differ from what else is known of them by more than {:.0} % and \
+             {TOLERANCE_WH:.0} Wh: {}; see v_reconciliation, and ask again with `linkyd sync --refetch --dataset \
+             {dataset}{range}`",
+            odd.len(),
             TOLERANCE_SHARE * 100.0,
-            worst.0,
-            worst.1
+            named(&odd),
         );
-        Finding::new("energy", Verdict::Warning, message).of(meter)
+        let days: Vec<_> = odd.iter().map(|(day, wh)| json!({"day": day.to_string(), "deviation_wh": wh})).collect();
+        Finding::new("energy", Verdict::Warning, message).of(meter).with("days", json!(days))
     };
     odd.into_iter().map(line).collect()
+}
+
+/// The newest of some days, and by how much each is off.
+fn named(odd: &BTreeMap<Day, f64>) -> String {
+    let newest: Vec<String> = odd.iter().rev().take(MOST).map(|(day, wh)| format!("{day} by {wh:+.0} Wh")).collect();
+    let more = odd.len().saturating_sub(MOST);
+    let more = if more > 0 { format!(", and {more} before") } else { String::new() };
+    format!("{}{more}", newest.join(", "))
 }
 
 #[cfg(test)]
@@ -72,9 +73,16 @@ mod tests {
         assert_eq!((odd.len(), odd[0].verdict, odd[0].subject.as_deref()), (1, Verdict::Warning, Some("Maison")));
         assert_eq!(
             odd[0].message,
-            "consumption_load_curve: 2 of the last 30 days differ from what else is known of them by more than 2 % and \
-             100 Wh, most by -2000 Wh on 2026-11-21; see v_reconciliation, and ask again with `linkyd sync --refetch \
-             --dataset consumption_load_curve --from 2026-11-21 --to 2026-11-23`"
+            "consumption_load_curve: 2 of the last 30 days differ from what else is known of them by more than 1 % and \
+             100 Wh: 2026-11-23 by +500 Wh, 2026-11-21 by -2000 Wh; see v_reconciliation, and ask again with `linkyd \
+             sync --refetch --dataset consumption_load_curve --from 2026-11-21 --to 2026-11-23`"
         );
+        let days = json!([
+            {"day": "2026-11-21", "deviation_wh": -2000.0}, {"day": "2026-11-23", "deviation_wh": 500.0}
+        ]);
+        assert_eq!(odd[0].more, Some(("days", days)));
+        let month: Vec<_> = (1..=20).map(|n| day(&format!("2026-11-{n:02}"), 7_000.0)).collect();
+        let odd = findings(&month);
+        assert!(odd[0].message.contains("2026-11-11 by -2000 Wh, and 10 before;"), "{}", odd[0].message);
     }
 }

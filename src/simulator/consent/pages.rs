@@ -73,13 +73,13 @@ pub(in crate::simulator) fn authorize(simulator: &Simulator, api: Api, query: &Q
         && let Some(digit) = last.and_then(|last| last.to_digit(10))
     {
         let Some(prms) = sandbox::customer(state.world_mut(), digit) else { return refused(&ticket) };
-        let response = share(state, &ticket, &prms);
+        let response = share(state, &ticket, &prms, true);
         sandbox::afterwards(state.world_mut(), digit);
         return response;
     }
     let prms: Vec<Prm> = state.world.meters.iter().filter(|meter| meter.known).map(|meter| meter.prm.clone()).collect();
     match state.world.rules.consent.outcome {
-        Outcome::Granted => share(state, &ticket, &prms),
+        Outcome::Granted => share(state, &ticket, &prms, false),
         Outcome::Refused => refused(&ticket),
         Outcome::Unfinished => {
             failed(&ticket, &[("error", "invalid_request"), ("error_description", "demande_non_aboutie")])
@@ -153,19 +153,19 @@ pub(in crate::simulator) fn answer(simulator: &Simulator, query: &Query) -> Resp
     let Some(chosen) = get(query, "share") else { return refused(&ticket) };
     let prms: Result<Vec<Prm>, _> = chosen.split(';').map(str::parse).collect();
     match prms {
-        Ok(prms) if prms.iter().all(|prm| state.world.meter(prm).is_some()) => share(state, &ticket, &prms),
+        Ok(prms) if prms.iter().all(|prm| state.world.meter(prm).is_some()) => share(state, &ticket, &prms, false),
         _ => page(StatusCode::NOT_FOUND, "Point inconnu", "<p>Ce point n'est pas le vôtre.</p>\n"),
     }
 }
 
-/// Shares meters and sends the browser back.
-fn share(state: &mut Played, ticket: &Ticket, prms: &[Prm]) -> Response {
+/// Shares meters and sends the browser back. Those of a test customer can be shared `again` and again.
+fn share(state: &mut Played, ticket: &Ticket, prms: &[Prm], again: bool) -> Response {
     let now = state.calendar.now();
     // A consent of the new journey is about one meter.
     let prms = if ticket.api == Api::V2026 { prms.get(..1).unwrap_or_default() } else { prms };
     let Some(first) = prms.first() else { return refused(ticket) };
     let is_shared = |prm: &Prm| state.world.meter(prm).is_some_and(|meter| state.journeys.is_shared(&meter, now));
-    if ticket.api == Api::V2026 && is_shared(first) {
+    if ticket.api == Api::V2026 && !again && is_shared(first) {
         let text = "<p>Ce point est déjà partagé avec cette application. Supprimez d'abord le partage existant.</p>\n";
         return page(StatusCode::OK, "Partage impossible", text);
     }

@@ -157,6 +157,19 @@ async fn each_api_and_service_is_subscribed_on_its_own() {
 }
 
 #[tokio::test]
+async fn registers_go_by_the_name_of_their_dataset_too() {
+    let mut world = both();
+    world.rules.unsubscribed = vec![Dataset::ConsumptionIndex];
+    let stage = Stage::at(NOON, world).await;
+    let path = |service: Service| format!("{}?pointId={PRM}&dateDebut=2026-11-20&dateFin=2026-11-24", service.path());
+    assert_eq!(code(&stage, &path(Service::ConsumptionIndex)).await, (403, "900908".to_owned()));
+    assert_eq!(code(&stage, &path(Service::ProductionIndex)).await.0, 200);
+    let fails = Action::Status { status: 503, envelope: Envelope::E9, code: String::new(), text: String::new() };
+    stage.simulator.set_faults(Faults::none().with(Match::dataset(Dataset::ProductionIndex), fails));
+    assert_eq!(code(&stage, &path(Service::ProductionIndex)).await.0, 503);
+}
+
+#[tokio::test]
 async fn services_are_counted_logged_and_damaged_like_measures() {
     let mut world = both();
     world.rules.limits = Limits { per_hour_2026: Some(3), ..Limits::OFF };
