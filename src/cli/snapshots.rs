@@ -311,7 +311,7 @@ fn status_of_failing_and_waiting_series() {
     let all = three(|s| {
         if s.dataset == Dataset::DailyMaxPower {
             s.state = SeriesState::Failing;
-            s.message = Some("Enedis answers with an error of its own. (HTTP 500: technical_error)".to_owned());
+            s.message = Some("Enedis answers with an error of its own (HTTP 500: technical_error).".to_owned());
         } else {
             s.state = SeriesState::Waiting;
             s.message = Some("The call budget of the hour is used up".to_owned());
@@ -324,7 +324,7 @@ fn status_of_failing_and_waiting_series() {
     Maison  daily_max_power         failing  2026-11-23  2023-11-09     1_111     0       0
 
     Maison, consumption_load_curve, daily_consumption: The call budget of the hour is used up.
-    Maison, daily_max_power: Enedis answers with an error of its own. (HTTP 500: technical_error).
+    Maison, daily_max_power: Enedis answers with an error of its own (HTTP 500: technical_error).
 
     Source enedis: 900 of 900 calls in the last hour, 5_000 calls in the last 24 hours.
     "#);
@@ -426,13 +426,13 @@ fn sync_of_a_whole_history_and_of_nothing() {
 fn sync_with_trouble() {
     let mut some = report([
         (SeriesState::Ok, None),
-        (SeriesState::Failing, Some("Enedis answers with an error of its own. (HTTP 500)")),
+        (SeriesState::Failing, Some("Enedis answers with an error of its own (HTTP 500).")),
         (SeriesState::NotOffered, Some("Enedis does not offer this for the meter.")),
     ]);
     some.calls = 3;
     insta::assert_snapshot!(sync_text(&some), @r#"
     3 calls: 0 new values, 0 changed.
-    Maison, daily_consumption: failing. Enedis answers with an error of its own. (HTTP 500).
+    Maison, daily_consumption: failing. Enedis answers with an error of its own (HTTP 500).
     Maison, daily_max_power: not offered. Enedis does not offer this for the meter.
     "#);
     let why = "The source could not be reached. Check the network.";
@@ -481,7 +481,7 @@ fn status_of_many_meters_counts_them_and_shows_what_needs_attention() {
     let (config, mut series) = many(1_200, |n, s| match (n % 400, s.dataset) {
         (7, Dataset::DailyMaxPower) => {
             s.state = SeriesState::Failing;
-            s.message = Some("Enedis answers with an error of its own. (HTTP 500)".to_owned());
+            s.message = Some("Enedis answers with an error of its own (HTTP 500).".to_owned());
             s.next_try_at = Some(now().timestamp() + 3_600 + i64::try_from(n).unwrap());
         }
         (8, _) => {
@@ -522,7 +522,7 @@ fn status_of_many_meters_counts_them_and_shows_what_needs_attention() {
     Lot 809  daily_consumption       late       2026-11-10  2023-11-09     1_111     0       0
 
     Lot 8, Lot 408, Lot 808, 9 series: The customer's consent is gone. Ask for it again.
-    Lot 7, Lot 407, Lot 807, 3 series: Enedis answers with an error of its own. (HTTP 500). Asked again from 2026-11-24 09:30 (Paris) on.
+    Lot 7, Lot 407, Lot 807, 3 series: Enedis answers with an error of its own (HTTP 500). Asked again from 2026-11-24 09:30 (Paris) on.
 
     Lot 10: the consent ends on 2026-12-14, in 20 days; renew it before.
     Lot 410: the consent ends on 2026-12-14, in 20 days; renew it before.
@@ -575,7 +575,7 @@ fn plan_of_many_meters_has_a_line_for_each_dataset() {
 
 #[test]
 fn sync_of_many_meters_tells_each_trouble_once() {
-    let why = "Enedis answers with an error of its own. (HTTP 500)";
+    let why = "Enedis answers with an error of its own (HTTP 500).";
     let mut all = Report { calls: 9_000, inserted: 100, ..Report::default() };
     for n in 1..=3_000 {
         let state = |bad| if bad { (SeriesState::Failing, Some(why)) } else { (SeriesState::Ok, None) };
@@ -587,6 +587,6 @@ fn sync_of_many_meters_tells_each_trouble_once() {
     insta::assert_snapshot!(sync_text(&all), @r#"
     9_000 calls: 100 new values, 0 changed.
     Lot 2999, Lot 3000, 2 series: source enedis stands in for the preferred one.
-    Lot 10, Lot 20, Lot 30 and 297 other meters, 450 series: failing. Enedis answers with an error of its own. (HTTP 500).
+    Lot 10, Lot 20, Lot 30 and 297 other meters, 450 series: failing. Enedis answers with an error of its own (HTTP 500).
     "#);
 }

@@ -264,10 +264,12 @@ fn postpone(at: &Circumstances<'_>) -> Consequence {
 /// What the operator reads about a refusal.
 #[must_use]
 pub fn message(refusal: &Refusal) -> String {
+    // Whoever sets it into a line of his own takes the one full stop at the end away.
+    let advice = refusal.advice.trim_end_matches('.');
     match (refusal.status, refusal.excerpt.as_str()) {
         (_, "") => refusal.advice.to_owned(),
-        (Some(status), excerpt) => format!("{} (HTTP {status}: {excerpt})", refusal.advice),
-        (None, excerpt) => format!("{} ({excerpt})", refusal.advice),
+        (Some(status), excerpt) => format!("{advice} (HTTP {status}: {excerpt})."),
+        (None, excerpt) => format!("{advice} ({excerpt})."),
     }
 }
 
@@ -394,3 +396,6 @@ fn clamp_activation(at: &Circumstances<'_>, refusal: &Refusal) -> Consequence {
     }
     Consequence { effects, next: Next::Replan }
 }
+
+#[cfg(test)]
+mod tests;

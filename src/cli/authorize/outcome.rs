@@ -284,12 +284,17 @@ mod tests {
                 about: None,
             })
         };
+        let spoken = || match refused(Reaction::StopApi) {
+            Looked::Refused(refusal) => Looked::Refused(Refusal { excerpt: "no subscription".to_owned(), ..refusal }),
+            other => other,
+        };
         let several = vec!["01234567890123".parse().unwrap(), "12345678901234".parse().unwrap()];
         for (looked, code, exit, words) in [
             (Looked::Standing(Standing::Nothing), "consent_not_listed", Exit::TryLater, "--continue"),
             (Looked::Standing(Standing::Ended), "consent_ended", Exit::Failed, "give the consent again"),
             (Looked::Standing(Standing::Several(several)), "consent_several", Exit::Failed, "0123"),
             (refused(Reaction::StopApi), "900908", Exit::Failed, "Subscribe to it; `linkyd"),
+            (spoken(), "900908", Exit::Failed, "Subscribe to it (HTTP 403: no subscription); `linkyd"),
             (refused(Reaction::StopApp { credentials: true }), "900908", Exit::CredentialsRefused, "--continue"),
             (refused(Reaction::RetryAt(None)), "900908", Exit::TryLater, "--continue"),
             (Looked::NotMade { until: None, rests: None }, "not_made", Exit::TryLater, "no call is left"),
