@@ -273,6 +273,7 @@ mod tests {
             source: SourceId(1),
             state: SeriesState::Ok,
             code: None,
+            message: None,
             not_before: None,
             last_success_at: last.map(|text| at(text).timestamp()),
             seen: 0,

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 
 use super::allowance::{self, Pace};
-use super::knowledge::Knowledge;
-use super::pass::{self, Selection};
-use super::serving::{self, Moment};
+use super::knowledge::{Knowledge, Wish};
+use super::pass::{self, Round, Selection};
+use super::serving::{self, CustomerKey, Moment};
 use super::{ActiveMeter, ActiveSource, customers};
 use crate::domain::{Coverage, CustomerDataset, Dataset, Days, Prm, SeriesState};
 use crate::plan::forecast::{Demand, Forecast};
@@ -101,8 +101,10 @@ pub fn outlook(ground: &Ground<'_>, facts: Facts, spent: &[Spent], selection: &S
     let mut outlook = Outlook { sources: Vec::new(), errands: Vec::new(), forecasts: Vec::new() };
     let now = ground.moment.calendar;
     let mut ahead = Ahead::default();
+    let facts = served(ground, facts);
+    let round = Round::of_all(&facts, selection);
     for (active, knowledge, spent) in prospects(ground, facts, spent) {
-        let chosen = pass::chosen(&knowledge, selection, None);
+        let chosen = pass::chosen(&knowledge, selection, &round);
         let errands = errands(active, &knowledge, &chosen.customers, now);
         let asked = errands.iter().map(|errand| errand.calls).sum();
         outlook.errands.extend(errands);
@@ -121,12 +123,12 @@ pub fn outlook(ground: &Ground<'_>, facts: Facts, spent: &[Spent], selection: &S
 fn errands(
     active: &ActiveSource,
     knowledge: &Knowledge,
-    taken: &BTreeMap<(MeterId, CustomerDataset), bool>,
+    taken: &BTreeMap<CustomerKey, Wish>,
     now: DateTime<Utc>,
 ) -> Vec<PlannedErrand> {
     let mut counted = customers::Counted::new(active, &knowledge.source.closed, now);
     let due = knowledge.customers.iter().filter_map(|facts| {
-        let told = *taken.get(&(facts.meter, facts.about))?;
+        let told = *taken.get(&(facts.meter, facts.about))? == Wish::Told;
         (customers::offers(active, facts.about) && customers::is_due(facts, false, told, now)).then(|| PlannedErrand {
             prm: facts.prm.clone(),
             source: active.source.name().to_owned(),
@@ -143,7 +145,7 @@ fn errands(
 pub fn forecasts(ground: &Ground<'_>, facts: Facts, spent: &[Spent]) -> Vec<(String, Forecast)> {
     let mut ahead = Ahead::default();
     let mut forecasts = Vec::new();
-    for (active, knowledge, spent) in prospects(ground, facts, spent) {
+    for (active, knowledge, spent) in prospects(ground, served(ground, facts), spent) {
         let demand = knowledge.demand_of_all(active, ground.moment.calendar);
         let allowance = allowance::of(active, spent, knowledge.daily, ground.moment);
         forecasts.extend(ahead.forecast(active, &knowledge, (&demand, 0), (spent, allowance), ground.moment));
@@ -151,16 +153,22 @@ pub fn forecasts(ground: &Ground<'_>, facts: Facts, spent: &[Spent]) -> Vec<(Str
     forecasts
 }
 
-/// Each source with what is known of its series and what was spent of its budget.
-fn prospects<'a>(
-    ground: &Ground<'a>,
-    mut facts: Facts,
-    spent: &[Spent],
-) -> impl Iterator<Item = (&'a ActiveSource, Knowledge, Spent)> {
-    let Ground { sources, meters, every, moment } = *ground;
+/// What is known of everything that is configured, with the sources that would serve it.
+fn served(ground: &Ground<'_>, mut facts: Facts) -> Facts {
+    let Ground { sources, meters, moment, .. } = *ground;
     add_unknown(&mut facts, sources, meters);
     serving::choose(&mut facts, sources, meters, &BTreeSet::new(), None, moment);
     serving::choose_for_customers(&mut facts, sources, meters, &BTreeSet::new(), moment.machine_ms);
+    facts
+}
+
+/// Each source with what is known of its series and what was spent of its budget.
+fn prospects<'a>(
+    ground: &Ground<'a>,
+    facts: Facts,
+    spent: &[Spent],
+) -> impl Iterator<Item = (&'a ActiveSource, Knowledge, Spent)> {
+    let Ground { sources, meters, every, .. } = *ground;
     let spent: HashMap<&str, Spent> = sources.iter().map(|s| s.source.name()).zip(spent.iter().copied()).collect();
     pass::split(sources, meters, every, facts).into_iter().map(move |(active, knowledge)| {
         let spent = spent.get(active.source.name()).copied().unwrap_or_default();
@@ -232,6 +240,7 @@ fn add_unknown(facts: &mut Facts, sources: &[ActiveSource], meters: &[ActiveMete
                 source,
                 state: SeriesState::Waiting,
                 code: None,
+                message: None,
                 not_before: None,
                 last_success_at: None,
                 seen: 0,

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use super::knowledge::Knowledge;
 use super::probe;
 use crate::domain::{Api, Dataset, Day, SeriesState};
-use crate::plan::Call;
+use crate::plan::{Call, Reason};
 use crate::source::catalogue::outcomes;
 use crate::source::{Reaches, Reaction, Refusal, catalogue};
 use crate::store::{CallEnd, CallId, Effect, Learnt, Lease, SeriesFacts, SourceState};
@@ -205,7 +205,7 @@ pub fn react(refusal: &Refusal, at: &Circumstances<'_>) -> Consequence {
             Consequence { effects, next: Next::Replan }
         }
         Reaction::StopMeter(reaches) => {
-            let again = probe::next(at.now, series.state == SeriesState::Suspended);
+            let again = probe::next(at.now, at.call.reason == Reason::Probe);
             let concerned = at.knowledge.series.iter().filter(|s| {
                 let same_way = s.dataset.direction() == dataset.direction();
                 s.meter == series.meter && (reaches == Reaches::Meter || same_way)

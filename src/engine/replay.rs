@@ -93,9 +93,9 @@ pub fn replay(kind: Kind, kept: &[KeptAnswer], not_kept: &[NotKept], only: Optio
                 layers.put(values, answer.source, &replayed.direct);
             }
             Err(why) => {
-                // Of what could not be read when it came either, nothing was stored.
+                doubtful.extend(around(answer.days));
+                // Of what could not be read when it came either, nothing was stored that an older answer lacks.
                 if answer.was_read {
-                    doubtful.extend(around(answer.days));
                     told.push((order, Err(answer.days)));
                 }
                 replayed.unreadable.push(Unreadable { call: answer.call, days: answer.days, why });

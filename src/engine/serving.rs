@@ -3,12 +3,12 @@
 //! A meter may list several sources, the preferred one first. A series goes to the first of them
 //! that can serve it now: one that offers the dataset, does not rest after a failure or a ban, has
 //! not refused the series, and has not failed it too often today. Waiting for the next hour of a
-//! quota is no reason to leave a source. What is asked about customers goes to a source by the same. Where none can serve it, it stays with the source it has.
+//! quota is no reason to leave a source. What is asked about customers goes to a source by the same.
+//! Where none can serve it, it stays with the source it has.
 //! How a series stands at a source that it leaves is kept ([`crate::store::Standing`]), so that
 //! coming back neither forgets a refusal nor repeats it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
 
@@ -100,20 +100,11 @@ pub fn choose_for_customers(
             !tried.contains(&((one.meter, one.about), source.id)) && !is_down(&source.state, machine_ms)
         };
         let best = listed.iter().filter(offers).find(can);
-        if best.is_some() && tried.range(of_key((one.meter, one.about))).next().is_some() {
-            // Until when it is refused was said by the other one.
-            one.not_before = None;
-        }
         let found = best.or_else(|| listed.iter().find(offers)).or_else(|| listed.first());
         if let Some((_, source)) = found {
             one.source = source.id;
         }
     }
-}
-
-/// Whatever source it is.
-fn of_key(key: CustomerKey) -> RangeInclusive<(CustomerKey, SourceId)> {
-    (key, SourceId(i64::MIN))..=(key, SourceId(i64::MAX))
 }
 
 fn can_serve(series: &SeriesFacts, active: &ActiveSource, source: &SourceFacts, moment: Moment) -> bool {

@@ -23,6 +23,8 @@ pub struct CustomerFacts {
     pub state: SeriesState,
     /// The code of its last error, while that matters.
     pub code: Option<String>,
+    /// What happened and what to do.
+    pub message: Option<String>,
     /// When it may be asked again after a refusal (calendar).
     pub not_before: Option<i64>,
     /// When it last got an answer (calendar).

@@ -66,9 +66,11 @@ async fn a_source_that_is_down_leaves_the_contract_to_the_next_one_as_well(on: O
     let row = "SELECT segment || ' ' || offpeak_hours || ' ' || activated_on FROM v_meter".to_owned();
     assert_eq!(rig.rows(row).await, ["C5 HC (22H30-6H30) 2026-10-12"]);
     // Neither of them is asked again for what it has refused or answered.
-    let calls = report.calls;
+    let asked_so_far = (asked(&rig), rig.simulator.counters().myelectricaldata.uncached.values().sum::<u64>());
     let again = rig.pass().await;
-    assert_eq!((again.left, contract(&rig).await.state), (0, SeriesState::Ok), "{calls} {again:?}");
+    let asked_now = (asked(&rig), rig.simulator.counters().myelectricaldata.uncached.values().sum::<u64>());
+    assert_eq!((again.left, again.calls, contract(&rig).await.state), (0, 0, SeriesState::Ok), "{again:?}");
+    assert_eq!(asked_now, asked_so_far);
 }
 
 /// Holds the first answer of a service back until something else was done.

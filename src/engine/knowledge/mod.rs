@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::serving::SeriesKey;
+use super::serving::{CustomerKey, SeriesKey};
 use super::{ActiveSource, react};
 use crate::domain::coverage::PUBLISHED_AT;
-use crate::domain::{Api, CustomerDataset, Dataset, Day, DayRecord, Days, Direction, SeriesState, paris};
+use crate::domain::{Api, Dataset, Day, DayRecord, Days, Direction, SeriesState, paris};
 use crate::plan::{Request, forecast};
 use crate::source::Reach;
 use crate::store::{
@@ -102,8 +102,20 @@ pub struct Chosen {
     pub series: Option<BTreeSet<usize>>,
     /// Days, refetching, and who asked.
     pub request: Request,
-    /// What takes part of what is to be known of customers, and whether it is asked for whenever that was done last.
-    pub customers: BTreeMap<(MeterId, CustomerDataset), bool>,
+    /// What takes part of what is to be known of customers, and how much it is wanted.
+    pub customers: BTreeMap<CustomerKey, Wish>,
+}
+
+/// How much something about a customer is wanted in a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wish {
+    /// Once it is due.
+    #[default]
+    Due,
+    /// Another source has left or refused it in this pass: when that one may be asked again says nothing of this one.
+    Moved,
+    /// An operator asks for it by name, whenever that was done last.
+    Told,
 }
 
 impl Knowledge {

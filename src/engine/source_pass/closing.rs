@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::SourcePass;
 use crate::domain::{CustomerDataset, Dataset, Prm, SeriesState};
+use crate::engine::knowledge::Wish;
 use crate::engine::report::{CustomerReport, DatasetReport, MeterReport, Stop};
 use crate::engine::{Report, customers, serving};
 use crate::source::catalogue;
@@ -117,7 +118,7 @@ impl SourcePass<'_> {
             customers::Counted::new(self.active, &self.knowledge.source.closed, self.engine.calendar.now());
         let calls = errands.iter().filter_map(|index| {
             let facts = self.knowledge.customers.get(*index)?;
-            let told = self.chosen.customers.get(&(facts.meter, facts.about)).copied().unwrap_or_default();
+            let told = self.chosen.customers.get(&(facts.meter, facts.about)) == Some(&Wish::Told);
             Some((*index, u64::try_from(counted.calls(facts, told)).unwrap_or(u64::MAX)))
         });
         calls.collect()
@@ -165,19 +166,24 @@ impl SourcePass<'_> {
         let lines = self.engine.store.customers().await?;
         let lines = lines.into_iter().filter_map(|line| Some((*own.get(&(&line.prm, line.about))?, line)));
         Ok(lines
-            .map(|(key, line)| CustomerReport {
-                key,
-                answered: answered.contains(&(&line.prm, line.about)),
-                left: left.get(&(&line.prm, line.about)).copied().unwrap_or_default(),
-                unserved: refused.contains(&(&line.prm, line.about))
-                    || (leaves && left.contains_key(&(&line.prm, line.about))),
-                prm: line.prm,
-                name: line.name,
-                source: line.source,
-                about: line.about,
-                state: line.state,
-                code: line.code,
-                error: line.message,
+            .map(|(key, line)| {
+                let own = (&line.prm, line.about);
+                let (refused, calls) = (refused.contains(&own), left.get(&own).copied());
+                // The database tells who was asked last, and of this one was to be asked.
+                let concerned = refused || calls.is_some();
+                CustomerReport {
+                    key,
+                    answered: answered.contains(&own),
+                    left: calls.unwrap_or_default(),
+                    unserved: refused || (leaves && calls.is_some()),
+                    source: if concerned { self.active.source.name().to_owned() } else { line.source },
+                    prm: line.prm,
+                    name: line.name,
+                    about: line.about,
+                    state: line.state,
+                    code: line.code,
+                    error: line.message,
+                }
             })
             .collect())
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 
 use super::{Flight, Landed, SourcePass, key, millis, sharing};
-use crate::decode::{self, Expected};
+use crate::decode::{self, DecodeError, Expected};
 use crate::domain::registers::Doubt;
 use crate::domain::{Day, Days, Prm, SeriesState, Values};
 use crate::plan;
@@ -100,7 +100,11 @@ impl SourcePass<'_> {
                 };
                 let decoded = decode::decode(body.bytes, &expected);
                 let nothing = |decoded: &decode::Decoded| decoded.values.is_empty() && !decoded.anomalies.is_empty();
-                if decoded.as_ref().map_or(true, nothing) && is_about(body.bytes, &series.prm) {
+                let unreadable = match &decoded {
+                    Ok(decoded) => nothing(decoded),
+                    Err(error) => *error != DecodeError::OtherMeter,
+                };
+                if unreadable && is_about(body.bytes, &series.prm) {
                     *unread = Some(Unread {
                         call: flight.line,
                         meter: flight.meter,

@@ -16,7 +16,7 @@ use crate::store::{
     StoreError,
 };
 
-type FactsRow = (i32, String, String, i16, i32, i16, Option<String>, Option<i64>, Option<Stamp>, i64);
+type FactsRow = (i32, String, String, i16, i32, i16, Option<String>, Option<String>, Option<i64>, Option<Stamp>, i64);
 type StatusRow = (String, String, String, i16, i16, Option<String>, Option<String>, Option<Stamp>, Option<i64>);
 
 /// A row of the history of contracts.
@@ -47,7 +47,7 @@ pub(super) async fn facts(link: &mut Link, asked: &Asked) -> Result<Vec<Customer
     let rows = link.query_as(sql::CUSTOMERS).bind(asked.meters());
     let rows: Vec<FactsRow> = rows.fetch_all(&mut link.conn).await?;
     let mut all = Vec::with_capacity(rows.len());
-    for (meter, prm, name, dataset, source, state, code, not_before, last_success_at, seen) in rows {
+    for (meter, prm, name, dataset, source, state, code, message, not_before, last_success_at, seen) in rows {
         all.push(CustomerFacts {
             meter: MeterId(meter.into()),
             prm: prm_of(&prm)?,
@@ -56,6 +56,7 @@ pub(super) async fn facts(link: &mut Link, asked: &Asked) -> Result<Vec<Customer
             source: SourceId(source.into()),
             state: fares(series_state(state)?, seconds(last_success_at)),
             code,
+            message,
             not_before,
             last_success_at: seconds(last_success_at),
             seen,

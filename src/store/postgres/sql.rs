@@ -673,7 +673,8 @@ statements! {
 
     // Customers. Their datasets have the numbers from 8 on, and no days.
     CUSTOMERS =
-        "SELECT s.meter, m.prm, m.name, s.dataset, s.source, s.state, s.code, s.not_before, s.last_success_at, s.seen
+        "SELECT s.meter, m.prm, m.name, s.dataset, s.source, s.state, s.code, s.message, s.not_before,
+            s.last_success_at, s.seen
          FROM series s JOIN meter m ON m.id = s.meter
          WHERE s.configured AND s.dataset > 7 AND ($1::int4[] IS NULL OR s.meter = ANY ($1))
          ORDER BY m.position, m.id, s.position, s.dataset";

@@ -14,7 +14,7 @@ use crate::store::{
     StoreError,
 };
 
-type FactsRow = (i64, String, String, i64, i64, i64, Option<String>, Option<i64>, Option<i64>);
+type FactsRow = (i64, String, String, i64, i64, i64, Option<String>, Option<String>, Option<i64>, Option<i64>);
 type StatusRow = (String, String, String, i64, i64, Option<String>, Option<String>, Option<i64>, Option<i64>);
 type TermRow = (
     i32,
@@ -35,7 +35,7 @@ type TermRow = (
 pub(super) async fn facts(conn: &mut SqliteConnection) -> Result<Vec<CustomerFacts>, StoreError> {
     let rows: Vec<FactsRow> = sqlx::query_as(sql::CUSTOMERS).fetch_all(conn).await?;
     let mut all = Vec::with_capacity(rows.len());
-    for (meter, prm, name, dataset, source, state, code, not_before, last_success_at) in rows {
+    for (meter, prm, name, dataset, source, state, code, message, not_before, last_success_at) in rows {
         all.push(CustomerFacts {
             meter: MeterId(meter),
             prm: prm_of(&prm)?,
@@ -44,6 +44,7 @@ pub(super) async fn facts(conn: &mut SqliteConnection) -> Result<Vec<CustomerFac
             source: SourceId(source),
             state: fares(series_state(state)?, last_success_at),
             code,
+            message,
             not_before,
             last_success_at,
             seen: 0,

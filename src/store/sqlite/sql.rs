@@ -415,7 +415,8 @@ statements! {
 
     // Customers. Their datasets have the numbers from 8 on, and no days.
     CUSTOMERS =
-        "SELECT s.meter, m.prm, m.name, s.dataset, s.source, s.state, s.code, s.not_before, s.last_success_at
+        "SELECT s.meter, m.prm, m.name, s.dataset, s.source, s.state, s.code, s.message, s.not_before,
+            s.last_success_at
          FROM series s JOIN meter m ON m.id = s.meter
          WHERE s.configured = 1 AND s.dataset > 7 ORDER BY m.position, m.id, s.position, s.dataset";
     CUSTOMER_STATUS =

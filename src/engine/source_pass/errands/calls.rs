@@ -28,6 +28,8 @@ pub(super) enum Called {
 pub(super) enum Later {
     /// The budget or a rest says later, or somebody asked to stop.
     NotNow,
+    /// Others were always faster, or the machine too slow, to get a place for the call.
+    Busy,
     /// Another instance is at it, or has been since.
     Elsewhere,
     /// Another instance has taken it over while a call was in the air.
@@ -267,6 +269,6 @@ impl SourcePass<'_> {
                 }
             }
         }
-        Ok(Err(Later::NotNow))
+        Ok(Err(Later::Busy))
     }
 }

@@ -17,6 +17,7 @@ use crate::decode::DecodeError;
 use crate::decode::customer::{self, Oddity, Situation};
 use crate::domain::{Api, CustomerDataset, Day, SeriesState};
 use crate::engine::customers::{self, Concerns, Found};
+use crate::engine::knowledge::Wish;
 use crate::source::catalogue;
 use crate::source::{CustomerCall, Reaction, Refusal};
 use crate::store::{CallId, CustomerContent, CustomerFacts, CustomerUpdate, MeterId, StoreError};
@@ -53,7 +54,7 @@ pub(super) struct Errands {
     situations: BTreeMap<MeterId, Situation>,
     /// Places in the knowledge of customers of which an answer was kept.
     pub(super) answered: BTreeSet<usize>,
-    /// The same of those that were asked for and brought nothing.
+    /// The same of those that were asked for and brought nothing, or were not asked for after others that did.
     pub(super) refused: BTreeSet<usize>,
 }
 
@@ -84,10 +85,10 @@ impl SourcePass<'_> {
             self.errands.first.remove(&facts.meter);
         }
         let asked_at = self.engine.calendar.now();
-        let told = self.chosen.customers.get(&(facts.meter, facts.about)).copied().unwrap_or_default();
+        let wish = self.chosen.customers.get(&(facts.meter, facts.about)).copied().unwrap_or_default();
         let mut found = Found::default();
         let pauses = self.pauses;
-        let trouble = match self.ask_all(&mut facts, &mut found, told).await? {
+        let trouble = match self.ask_all(&mut facts, &mut found, wish == Wish::Told).await? {
             Asked::All(trouble) => trouble,
             Asked::Later(later) => {
                 self.put_off(index, &facts, later, self.pauses > pauses);
@@ -132,8 +133,18 @@ impl SourcePass<'_> {
                 }
             }
         }
+        let refused_elsewhere = facts.not_before.is_some_and(|until| until > asked_at.timestamp());
+        if wish == Wish::Moved && update.content.is_none() && refused_elsewhere {
+            // Until then nobody is asked again, whatever the one says that stood in.
+            update.state = facts.state;
+            update.code.clone_from(&facts.code);
+            update.message.clone_from(&facts.message);
+            update.not_before = facts.not_before;
+        }
         if self.errands.troubles >= MOST_TROUBLES {
             let left = std::mem::take(&mut self.errands.queue);
+            // Another source may be asked for them.
+            self.errands.refused.extend(left.iter().copied());
             self.errands.given_up.extend(left);
             self.errands.first.clear();
             self.errands.elsewhere.clear();
@@ -171,7 +182,7 @@ impl SourcePass<'_> {
         }
         let waits = match later {
             Later::NotNow => pauses || self.source_rests() || self.errand_used_up(index).is_some(),
-            Later::Elsewhere => true,
+            Later::Busy | Later::Elsewhere => true,
             Later::Lost => {
                 self.errands.elsewhere.insert(index, Duration::ZERO);
                 true
@@ -216,6 +227,7 @@ impl SourcePass<'_> {
         if let Some(facts) = self.knowledge.customers.get_mut(index) {
             facts.state = update.state;
             facts.code = update.code;
+            facts.message = update.message;
             facts.not_before = update.not_before;
             facts.last_success_at = update.content.map(|_| asked_at).or(facts.last_success_at);
             facts.seen = seen;

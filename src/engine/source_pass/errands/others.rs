@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::SourcePass;
 use crate::domain::CustomerDataset;
 use crate::engine::customers;
+use crate::engine::knowledge::Wish;
 use crate::store::{CustomerFacts, MeterId, StoreError};
 
 impl SourcePass<'_> {
@@ -68,7 +69,8 @@ impl SourcePass<'_> {
         if found.last_success_at > known.last_success_at {
             return false;
         }
-        let told = self.chosen.customers.get(&(found.meter, found.about)).copied().unwrap_or_default();
-        customers::is_due(found, true, told && found.seen == known.seen, self.engine.calendar.now())
+        let wish = self.chosen.customers.get(&(found.meter, found.about)).copied().unwrap_or_default();
+        let asked = wish != Wish::Due && found.seen == known.seen;
+        customers::is_due(found, true, asked, self.engine.calendar.now())
     }
 }

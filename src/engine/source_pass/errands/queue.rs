@@ -5,6 +5,7 @@ use super::SourcePass;
 use crate::domain::registers::Doubt;
 use crate::domain::{CustomerDataset, Day, paris};
 use crate::engine::customers;
+use crate::engine::knowledge::Wish;
 use crate::engine::source_pass::dispatch::is_history;
 use crate::plan::Call;
 use crate::source::{Reaction, Refusal};
@@ -15,8 +16,8 @@ impl SourcePass<'_> {
     pub(in super::super) fn plan_errands(&mut self) {
         let now = self.engine.calendar.now();
         for (index, facts) in self.knowledge.customers.iter().enumerate() {
-            let Some(told) = self.chosen.customers.get(&(facts.meter, facts.about)) else { continue };
-            if customers::is_due(facts, false, *told, now) {
+            let Some(wish) = self.chosen.customers.get(&(facts.meter, facts.about)) else { continue };
+            if customers::is_due(facts, false, *wish != Wish::Due, now) {
                 self.errands.queue.push(index);
                 if facts.about == CustomerDataset::Contract && facts.last_success_at.is_none() {
                     self.errands.first.insert(facts.meter, index);
@@ -51,7 +52,8 @@ impl SourcePass<'_> {
             is_news && customers::is_due(facts, true, false, now)
         });
         let chosen = self.chosen.customers.contains_key(&(meter, CustomerDataset::Contract));
-        if due && chosen && !self.errands.queue.contains(&index) {
+        let is_open = !self.errands.queue.contains(&index) && !self.errands.given_up.contains(&index);
+        if due && chosen && is_open {
             self.errands.queue.push(index);
             self.errands.first.insert(meter, index);
         }
