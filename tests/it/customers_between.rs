@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use linkyd::client::{Transport, TransportError};
 use linkyd::domain::{Api, Dataset, SeriesState};
 use linkyd::exit::Exit;
-use linkyd::simulator::{Action, Envelope, Faults, Front, Match, Service};
+use linkyd::simulator::{Action, Envelope, Faults, Form, Front, Match, Service};
 use linkyd::source::{Request, Response};
 use tokio::sync::Notify;
 
@@ -18,6 +18,8 @@ on_both_engines! {
     a_gateway_without_contracts_says_so_and_keeps_its_measures,
     a_contract_of_one_source_comes_before_the_measures_of_another,
     a_source_that_is_down_leaves_the_contract_to_the_next_one_as_well,
+    who_stands_in_and_refuses_hastens_no_question,
+    a_budget_that_is_waited_for_moves_no_contract,
     what_another_instance_was_told_meanwhile_stands,
 }
 
@@ -71,6 +73,51 @@ async fn a_source_that_is_down_leaves_the_contract_to_the_next_one_as_well(on: O
     let asked_now = (asked(&rig), rig.simulator.counters().myelectricaldata.uncached.values().sum::<u64>());
     assert_eq!((again.left, again.calls, contract(&rig).await.state), (0, 0, SeriesState::Ok), "{again:?}");
     assert_eq!(asked_now, asked_so_far);
+}
+
+async fn who_stands_in_and_refuses_hastens_no_question(on: On) {
+    let mut rig = rig(on, Api::V2026, meter()).await.served_by(&["enedis", "med"]);
+    rig.gateways = vec![crate::support::gateways::med(&rig.simulator, "med")];
+    rig.meters[0].since = Some(day("2026-11-17"));
+    let refusal =
+        Action::Status { status: 403, envelope: Envelope::E1, code: "ADAM-ERR0061".to_owned(), text: String::new() };
+    let broken = Action::Status { status: 502, envelope: Envelope::E8, code: String::new(), text: String::new() };
+    let contract_of = Match { service: Some(Service::Situation), ..Match::default() };
+    let gateway = Match::front(Front::MyElectricalData);
+    rig.simulator.set_faults(Faults::none().with(contract_of, refusal).with(gateway, broken));
+    let requests = |rig: &Rig| (asked(rig), rig.simulator.counters().myelectricaldata.requests);
+    for morning in 1..=2 {
+        for _ in 0..3 {
+            rig.pass().await;
+            rig.advance(90);
+        }
+        let line = contract(&rig).await;
+        assert_eq!((line.state, line.code.as_deref()), (SeriesState::Suspended, Some("ADAM-ERR0061")), "{line:?}");
+        assert_eq!(requests(&rig), (morning, u64::try_from(morning).unwrap()), "one question a day of each");
+        assert_eq!(rig.status(&prm(METER), Dataset::DailyConsumption).await.state, SeriesState::Ok);
+        rig.next_morning(8, 30);
+    }
+}
+
+async fn a_budget_that_is_waited_for_moves_no_contract(on: On) {
+    let mut rig = rig(on, Api::V2026, meter()).await.served_by(&["conso", "enedis", "med"]);
+    rig.meters[0].since = Some(day("2026-11-17"));
+    rig.gateways = vec![
+        crate::support::gateways::conso(&rig.simulator, "conso"),
+        crate::support::gateways::med(&rig.simulator, "med"),
+    ];
+    let once = Match { service: Some(Service::Situation), calls: vec![1], ..Match::default() };
+    let throttled = Action::Throttle { form: Form::RetryAfter, seconds: 3_600 };
+    rig.simulator.set_faults(Faults::none().with(once, throttled));
+    let report = rig.pass().await;
+    assert_eq!(rig.simulator.counters().myelectricaldata.requests, 0);
+    let line = contract(&rig).await;
+    assert_eq!((line.state, report.customers[0].left), (SeriesState::Waiting, 3), "{report:?}");
+    let told: Vec<&str> = report.interruptions.iter().map(|one| one.source.as_str()).collect();
+    assert_eq!((told, report.customers[0].source.as_str()), (vec!["enedis"], "enedis"));
+    rig.advance(61);
+    let report = rig.pass().await;
+    assert_eq!((contract(&rig).await.state, report.left, report.interruptions.len()), (SeriesState::Ok, 0, 0));
 }
 
 /// Holds the first answer of a service back until something else was done.

@@ -246,6 +246,36 @@ fn people_and_probes_get_an_answer_and_names_are_no_markup() {
 }
 
 #[test]
+fn a_daemon_and_a_command_name_the_same_as_not_asked_for() {
+    let home = Home::empty();
+    let port = free_port();
+    let enedis = Simulated::start_today(&home.path(""), &["--no-limits"]);
+    let meter = meter("since = 2026-11-01").replace("\"daily_max_power\"", "\"contract\", \"address\"");
+    home.configure(&source(&enedis.url, ""), &(http(Some(port)) + &meter));
+    let daemon = Daemon::ready(&home);
+    daemon.logs("pass done", 1);
+    let told = || {
+        let (status, document) = get(port, "/status", LOCAL, "");
+        assert_eq!(status, 200, "{document}");
+        let document: serde_json::Value = serde_json::from_str(body(&document)).unwrap();
+        document["not_asked"].clone()
+    };
+    assert_eq!(told(), serde_json::json!([]));
+    // As if both had been named since then.
+    home.edit("DELETE FROM series WHERE dataset IN (SELECT id FROM dataset WHERE name IN ('address', 'contract'))");
+    let one = |dataset: &str| serde_json::json!({"prm": "…0123", "name": "Maison", "dataset": dataset});
+    let here = told();
+    assert_eq!(here, serde_json::json!([one("contract"), one("address")]));
+    let mut there = home.run(&["status", "--json"]).exits(0).json();
+    for named in there["not_asked"].as_array_mut().unwrap() {
+        assert_eq!(named["prm"], METER);
+        named["prm"] = "…0123".into();
+    }
+    assert_eq!(here, there["not_asked"]);
+    daemon.stop();
+}
+
+#[test]
 fn foreign_names_and_floods_of_connections_get_nothing() {
     let (home, _enedis, port) = home();
     let daemon = Daemon::ready(&home);
