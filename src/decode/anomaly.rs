@@ -32,11 +32,13 @@ pub enum AnomalyKind {
     BadStamp,
     /// A register that does not say what it counts; dropped.
     NoClass,
+    /// Readings of registers of which none is said to be the daily one; those of midnights were taken for it.
+    NoDaily,
 }
 
 impl AnomalyKind {
     /// Every kind, in the order in which they are listed.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::DstAmbiguous,
         Self::DstNonexistent,
         Self::DuplicateConflict,
@@ -47,6 +49,7 @@ impl AnomalyKind {
         Self::BadValue,
         Self::BadStamp,
         Self::NoClass,
+        Self::NoDaily,
     ];
 
     /// The word for it in logs, metrics and tables.
@@ -63,6 +66,7 @@ impl AnomalyKind {
             Self::BadValue => "bad_value",
             Self::BadStamp => "bad_stamp",
             Self::NoClass => "no_class",
+            Self::NoDaily => "no_daily",
         }
     }
 }

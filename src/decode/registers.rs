@@ -83,7 +83,9 @@ pub fn registers(body: &[u8], what: &RegistersExpected<'_>) -> Result<DecodedReg
     check_named(&answer.get("idPrm").scalar(), what.prm)?;
     let period = answer.get("periode");
     check_period_of(&period.get("dateDebut").scalar(), &period.get("dateFin").scalar(), what.days)?;
-    if value.get("contexte").is_none() {
+    // By the description the readings are below `contexte`, and the list beside it is empty.
+    let beside = answer.get("grandeur").items().next().is_some().then_some(answer);
+    if value.get("contexte").is_none() && beside.is_none() {
         return Err(DecodeError::NoReadings);
     }
     let wanted = match what.direction {
@@ -91,7 +93,7 @@ pub fn registers(body: &[u8], what: &RegistersExpected<'_>) -> Result<DecodedReg
         Direction::Production => "PROD",
     };
     let (mut any, mut right, mut unit) = (false, false, false);
-    for context in answer.get("contexte").items() {
+    for context in answer.get("contexte").items().chain(beside) {
         let daily = context.get("typeReleve").text().is_none_or(|kind| kind.eq_ignore_ascii_case(DAILY));
         for quantity in context.get("grandeur").items() {
             any = true;
@@ -111,7 +113,10 @@ pub fn registers(body: &[u8], what: &RegistersExpected<'_>) -> Result<DecodedReg
     match (any, right, unit) {
         (true, false, _) => Err(DecodeError::OtherDirection),
         (true, true, false) => Err(DecodeError::OtherUnit),
-        _ => Ok(collected.done()),
+        _ => {
+            collected.without_daily();
+            Ok(collected.done())
+        }
     }
 }
 
@@ -182,6 +187,21 @@ impl Collected<'_> {
                 register: register.clone(),
                 wh,
             });
+        }
+    }
+
+    /// What kinds of readings there are is not certain: where none is said to be the daily one, those that were taken
+    /// at a midnight show what it would.
+    fn without_daily(&mut self) {
+        if self.readings.iter().any(|reading| reading.daily) {
+            return;
+        }
+        for reading in &mut self.readings {
+            let day = paris::day_of(reading.read_at);
+            if reading.read_at == paris::start_of(day) {
+                reading.daily = true;
+                self.odd.add(AnomalyKind::NoDaily, Some(day));
+            }
         }
     }
 

@@ -158,7 +158,8 @@ fn read(answer: &KeptAnswer) -> Result<(Values, bool), String> {
 
 /// Whether a reading of that kind is understood all the same, or belongs to other days.
 fn harmless(odd: AnomalyKind) -> bool {
-    matches!(odd, AnomalyKind::DstAmbiguous | AnomalyKind::DuplicateConflict | AnomalyKind::Outside)
+    use AnomalyKind::{DstAmbiguous, DuplicateConflict, NoDaily, Outside};
+    matches!(odd, DstAmbiguous | DuplicateConflict | NoDaily | Outside)
 }
 
 /// What tells a reading of a register from others.

@@ -58,6 +58,17 @@ fn masked(prms: &[Prm]) -> String {
     prms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// What is known of consents that were given on Enedis' page, and of which meters of these sources that is nothing.
+pub(super) fn of_authorisations<'s>(
+    known: &[Authorisation],
+    meters: &[MeterConfig],
+    sources: impl Iterator<Item = &'s dyn Source>,
+    now: DateTime<Utc>,
+) -> Vec<Finding> {
+    let direct: Vec<&str> = sources.filter(|source| source.is_direct()).map(Source::name).collect();
+    of_journeys(known, meters, now).into_iter().chain(of_unknown_ends(known, meters, &direct)).collect()
+}
+
 /// What is known of consents that were given on Enedis' page: of each configured meter.
 pub(super) fn of_journeys(known: &[Authorisation], meters: &[MeterConfig], now: DateTime<Utc>) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -92,6 +103,27 @@ pub(super) fn of_journeys(known: &[Authorisation], meters: &[MeterConfig], now: 
         }
     }
     found
+}
+
+/// The meters that Enedis itself is asked for and of whose consent no end is known: of that nobody can be warned.
+/// `direct` are the sources that are Enedis.
+pub(super) fn of_unknown_ends(known: &[Authorisation], meters: &[MeterConfig], direct: &[&str]) -> Option<Finding> {
+    const NAMED: usize = 5;
+    let ends = |meter: &&MeterConfig| known.iter().any(|one| one.prm == meter.prm && one.until.is_some());
+    let of_enedis = |meter: &&MeterConfig| meter.sources.iter().any(|name| direct.contains(&name.as_str()));
+    let open: Vec<&str> = meters.iter().filter(of_enedis).filter(|m| !ends(m)).map(|m| m.name.as_str()).collect();
+    if open.is_empty() {
+        return None;
+    }
+    let mut names = open.get(..NAMED).unwrap_or(&open).join(", ");
+    if let Some(more) = open.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        names = format!("{names} and {more} more");
+    }
+    let message = format!(
+        "until when the consent holds is not known for {names}, so nobody is warned before it ends; a consent that is \
+         given through `linkyd authorize` is kept with its end"
+    );
+    Some(Finding::new("consent", Verdict::Well, message))
 }
 
 /// The contracts of whose off-peak hours nobody knows when they are. Their text is about a tariff and no person.

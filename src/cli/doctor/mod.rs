@@ -231,7 +231,10 @@ async fn sources(
             }
         }
         match store.authorisations().await {
-            Ok(known) => findings.extend(consent::of_journeys(&known, &config.meters, clock.now())),
+            Ok(known) => {
+                let sources = sources.iter().map(|active| &*active.source);
+                findings.extend(consent::of_authorisations(&known, &config.meters, sources, clock.now()));
+            }
             Err(error) => {
                 let trouble = Trouble::from(error);
                 findings.push(Finding::new("database", Verdict::from(&trouble), trouble.message));

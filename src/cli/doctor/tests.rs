@@ -131,6 +131,30 @@ fn consents_that_end_and_what_they_do_not_cover_are_told() {
 }
 
 #[test]
+fn meters_of_whose_consent_no_end_is_known_are_named_together() {
+    let meters: Vec<MeterConfig> = (0..7).map(|n| meter(&format!("Meter {n}"), &format!("0123456789012{n}"))).collect();
+    let told = |known: &[_], direct: &[&str]| consent::of_unknown_ends(known, &meters, direct).map(|one| said(&[one]));
+    assert_eq!(told(&[], &["other"]), None);
+    let all = told(&[], &["home"]).unwrap();
+    assert!(all.starts_with("Well: until when") && all.contains("Meter 4 and 2 more"), "{all}");
+    let known = |prm: &str, until| crate::store::Authorisation {
+        prm: prm.parse().unwrap(),
+        source: "home".to_owned(),
+        granted_at: 0,
+        until,
+        api: crate::domain::Api::V2026,
+        learnt: crate::store::EndKnown::Services,
+        number: None,
+        ended: false,
+        checked_at: None,
+        covers: Vec::new(),
+    };
+    let some = [known("01234567890120", Some(1)), known("01234567890121", None)];
+    let rest = told(&some, &["home"]).unwrap();
+    assert!(rest.contains("for Meter 1, Meter 2") && rest.contains("and 1 more"), "{rest}");
+}
+
+#[test]
 fn a_tokens_end_and_its_meters_are_told() {
     let (house, flat) = (meter("Maison", "01234567890123"), meter("Studio", "12345678909999"));
     let grant = |days: i64| Grant {

@@ -78,6 +78,38 @@ fn odd_registers_cost_no_more_than_themselves() {
 }
 
 #[test]
+fn readings_of_midnights_stand_in_where_none_is_daily() {
+    let values = json!([{"d": "2026-10-25 00:00:00", "v": 7}, {"d": "2026-10-25 10:00:00", "v": 9}]);
+    let mut other = body(&values);
+    other["contexte"][0]["typeReleve"] = json!("AP");
+    let decoded = read(&other).unwrap();
+    let daily: Vec<bool> = decoded.readings.iter().map(|reading| reading.daily).collect();
+    assert_eq!(daily, [true, false, true, false]);
+    let odd = decoded.anomalies.iter().map(|odd| (odd.kind.name(), odd.count)).collect::<Vec<_>>();
+    assert_eq!(odd, [("no_daily", 2)]);
+    // Beside daily ones they make no days.
+    let own = body(&json!([{"d": "2026-10-24", "v": 5}]))["contexte"][0].clone();
+    other["contexte"].as_array_mut().unwrap().push(own);
+    let decoded = read(&other).unwrap();
+    assert_eq!(decoded.readings.iter().filter(|reading| reading.daily).count(), 2);
+    assert_eq!(decoded.anomalies, []);
+}
+
+#[test]
+fn readings_beside_an_empty_context_are_read_as_well() {
+    let mut moved = body(&json!([{"d": "2026-10-25", "v": 7}]));
+    moved["grandeur"] = moved["contexte"][0]["grandeur"].clone();
+    for context in [json!([]), Value::Null] {
+        moved["contexte"] = context;
+        let decoded = read(&moved).unwrap();
+        assert_eq!((decoded.readings.len(), decoded.nothing), (2, false));
+        assert!(decoded.readings.iter().all(|reading| reading.daily));
+    }
+    moved.as_object_mut().unwrap().remove("contexte");
+    assert_eq!(read(&moved).unwrap().readings.len(), 2);
+}
+
+#[test]
 fn registers_of_something_else_are_refused() {
     let values = json!([{"d": "2026-10-25", "v": 7}]);
     let with = |change: fn(&mut Value)| {
