@@ -315,7 +315,10 @@ impl SourcePass<'_> {
         let advice = catalogue::named(refusal.advice, self.active.source.name());
         // What was said before, and what passes by itself, is no warning.
         let known = series.state == SeriesState::NotOffered && series.code.as_deref() == Some(&refusal.code);
-        if known || refusal.code == consents::SETTLING {
+        // A search for the first day that is served meets the same again and again.
+        let searches = refusal.reaction == Reaction::ClampActivation
+            && self.knowledge.activation(flight.meter, flight.dataset.direction()).refused.is_some();
+        if known || searches || refusal.code == consents::SETTLING {
             tracing::info!(meter = %series.name, dataset = %flight.dataset, code = %refusal.code, status, "{advice}");
             return;
         }
