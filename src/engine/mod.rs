@@ -17,6 +17,7 @@ mod punctual;
 pub mod react;
 pub mod replay;
 pub mod report;
+mod rounds;
 pub mod serving;
 mod source_pass;
 

@@ -11,7 +11,8 @@ use chrono::{DateTime, Utc};
 
 use super::allowance::{self, Pace};
 use super::knowledge::{Knowledge, Wish};
-use super::pass::{self, Round, Selection};
+use super::pass::{self, Selection};
+use super::rounds::Round;
 use super::serving::{self, CustomerKey, Moment};
 use super::{ActiveMeter, ActiveSource, customers};
 use crate::domain::{Coverage, CustomerDataset, Dataset, Days, Prm, SeriesState};
@@ -104,7 +105,7 @@ pub fn outlook(ground: &Ground<'_>, facts: Facts, spent: &[Spent], selection: &S
     let facts = served(ground, facts);
     let round = Round::of_all(&facts, selection);
     for (active, knowledge, spent) in prospects(ground, facts, spent) {
-        let chosen = pass::chosen(&knowledge, selection, &round);
+        let chosen = round.chosen(&knowledge, selection);
         let errands = errands(active, &knowledge, &chosen.customers, now);
         let asked = errands.iter().map(|errand| errand.calls).sum();
         outlook.errands.extend(errands);
