@@ -38,6 +38,8 @@ pub(super) async fn run(args: &ReplayArgs, loaded: &Loaded, clock: &Arc<dyn Cloc
         ),
     };
     let which = &args.narrow.which;
+    let failing =
+        if which.failing { Some(super::status::failing(&*store, &loaded.config, clock.now()).await?) } else { None };
     let (mut series, mut text, mut changes) = (Vec::new(), String::new(), false);
     for (meter, dataset) in store.kept_series().await? {
         if stop.is_cancelled() || !(which.named.is_empty() || which.datasets().contains(&dataset)) {
@@ -46,6 +48,9 @@ pub(super) async fn run(args: &ReplayArgs, loaded: &Loaded, clock: &Arc<dyn Cloc
         let kept = store.kept(meter, dataset).await?;
         let Some(one) = kept.first() else { continue };
         if !(which.prms.is_empty() || which.prms.contains(&one.prm)) {
+            continue;
+        }
+        if failing.as_ref().is_some_and(|failing| !failing.contains(&(one.prm.clone(), dataset))) {
             continue;
         }
         let (prm, name) = (one.prm.clone(), one.name.clone());

@@ -1,6 +1,6 @@
 //! `linkyd status`: what is there, what is missing and why.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -263,15 +263,26 @@ pub(super) async fn only_failing(
     config: &Config,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let (status, customers) = (store.status().await?, store.customers().await?);
-    let never = unseen(&status, config).into_iter().map(|(meter, dataset)| (meter.prm.clone(), dataset));
-    let bad = status.iter().filter(|s| is_bad(s, config, now)).map(|s| (s.prm.clone(), s.dataset));
+    let failing = failing(store, config, now).await?;
     // Where nothing but what is about customers was named, there is an empty list already.
-    selection.only.get_or_insert_with(|| never.chain(bad).collect());
+    selection.only.get_or_insert(failing);
+    let customers = store.customers().await?;
     let never = unasked(&customers, config).into_iter().map(|(meter, about)| (meter.prm.clone(), about));
     let bad = customers.iter().filter(|one| is_unwell(one)).map(|one| (one.prm.clone(), one.about));
     selection.only_customers = Some(never.chain(bad).collect());
     Ok(())
+}
+
+/// The series that are late, failing or suspended, or were never asked.
+pub(super) async fn failing(
+    store: &dyn Store,
+    config: &Config,
+    now: DateTime<Utc>,
+) -> Result<BTreeSet<(Prm, Dataset)>, StoreError> {
+    let status = store.status().await?;
+    let never = unseen(&status, config).into_iter().map(|(meter, dataset)| (meter.prm.clone(), dataset));
+    let bad = status.iter().filter(|s| is_bad(s, config, now)).map(|s| (s.prm.clone(), s.dataset));
+    Ok(never.chain(bad).collect())
 }
 
 /// Whether a series is late, failing or suspended.

@@ -252,7 +252,7 @@ pub fn fares(refusal: &Refusal, before: SeriesState, now: DateTime<Utc>) -> (Ser
 #[must_use]
 pub fn message(refusal: &Refusal, call: CustomerCall) -> String {
     match concerns(refusal) {
-        Concerns::Application => format!("{} ({})", refusal.advice, call.path()),
+        Concerns::Application => format!("{} ({}).", refusal.advice.trim_end_matches('.'), call.path()),
         // What the source says beside an error about people may hold what is about people.
         _ => react::message(&Refusal { excerpt: String::new(), ..refusal.clone() }),
     }
@@ -323,6 +323,6 @@ mod tests {
         assert_eq!(concerns(&refusal(Reaction::StopApp { credentials: false })), Concerns::Source);
         assert_eq!(concerns(&refusal(Reaction::Ban)), Concerns::Source);
         let named = message(&refusal(Reaction::StopApi), CustomerCall::Metering);
-        assert_eq!(named, "Advice. (/comptage_auto/v1)");
+        assert_eq!(named, "Advice (/comptage_auto/v1).");
     }
 }

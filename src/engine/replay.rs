@@ -152,6 +152,10 @@ fn read(answer: &KeptAnswer) -> Result<(Values, bool), String> {
         days: answer.days,
     };
     let decoded = decode::decode(&body, &expected).map_err(|error| error.to_string())?;
+    if decoded.values.is_empty() && !decoded.anomalies.is_empty() {
+        let odd: Vec<String> = decoded.anomalies.iter().map(ToString::to_string).collect();
+        return Err(format!("none of its values can be read ({})", odd.join(", ")));
+    }
     let wholly = decoded.anomalies.iter().all(|odd| harmless(odd.kind));
     Ok((decoded.values, wholly))
 }

@@ -147,7 +147,10 @@ async fn a_meter_is_forgotten_with_everything_about_it(on: On) {
     rig.assert_true_since(&prm(OTHER), day("2026-11-01")).await;
     let nobody = rig.database.forget(Forget::Meters(vec![prm(METER)]), rig.clock_now_ms()).await.unwrap();
     assert!(nobody.meters.is_empty());
+    // What a contract says of off-peak hours stays as long as one says it.
+    assert_eq!(rig.rows("SELECT text FROM offpeak".to_owned()).await.len(), 1);
     rig.database.forget(Forget::Meters(vec![prm(OTHER)]), rig.clock_now_ms()).await.unwrap();
+    assert_eq!(rig.rows("SELECT text FROM offpeak UNION SELECT text FROM offpeak_slot".to_owned()).await, [""; 0]);
     if matches!(on, On::File) {
         assert_eq!(traces(&rig), [0; TRACES.len()]);
     }

@@ -415,6 +415,19 @@ async fn an_answer_that_cannot_be_read_is_kept_until_it_can(on: On) {
         let days = Days::new(day("2026-11-18"), day("2026-11-25")).unwrap();
         rig.assert_equals_truth(&prm(METER), dataset, days).await;
     }
+    // One that is of the right form and holds no value that can be read is told of as well.
+    let (meter, dataset) = rig.store.kept_series().await.unwrap()[0];
+    let mut kept = rig.store.kept(meter, dataset).await.unwrap();
+    for answer in &mut kept {
+        let body = String::from_utf8(answer.raw.unpack().unwrap()).unwrap().replace(NAMES.0, NAMES.1);
+        let body = body.replace("\"v\":\"", "\"v\":\"x");
+        answer.raw = Raw::of(answer.raw.api, answer.raw.label, body.as_bytes());
+    }
+    let replayed = replay(dataset.kind(), &kept, &[], None);
+    assert!(
+        replayed.unreadable.len() == kept.len() && replayed.unreadable[0].why.contains("bad_value"),
+        "{replayed:?}"
+    );
     // Where no answers are to be kept, this one is not either.
     rig.store.keep_answers(0);
     rig.run("DELETE FROM raw_answer").await;

@@ -61,12 +61,15 @@ fn masked(prms: &[Prm]) -> String {
 /// What is known of consents that were given on Enedis' page, and of which meters of these sources that is nothing.
 pub(super) fn of_authorisations<'s>(
     known: &[Authorisation],
-    meters: &[MeterConfig],
+    (meters, series): (&[MeterConfig], &[SeriesStatus]),
     sources: impl Iterator<Item = &'s dyn Source>,
     now: DateTime<Utc>,
 ) -> Vec<Finding> {
     let direct: Vec<&str> = sources.filter(|source| source.is_direct()).map(Source::name).collect();
-    of_journeys(known, meters, now).into_iter().chain(of_unknown_ends(known, meters, &direct)).collect()
+    // Also from a token, which may be another source's.
+    let ends = series.iter().filter(|one| one.consent_until.is_some()).map(|one| &one.prm);
+    let ends = ends.chain(known.iter().filter(|one| one.until.is_some()).map(|one| &one.prm)).collect();
+    of_journeys(known, meters, now).into_iter().chain(of_unknown_ends(&ends, meters, &direct)).collect()
 }
 
 /// What is known of consents that were given on Enedis' page: of each configured meter.
@@ -105,13 +108,13 @@ pub(super) fn of_journeys(known: &[Authorisation], meters: &[MeterConfig], now: 
     found
 }
 
-/// The meters that Enedis itself is asked for and of whose consent no end is known: of that nobody can be warned.
+/// The meters that Enedis itself is asked for and of whose consent no end is `known`: of that nobody can be warned.
 /// `direct` are the sources that are Enedis.
-pub(super) fn of_unknown_ends(known: &[Authorisation], meters: &[MeterConfig], direct: &[&str]) -> Option<Finding> {
+pub(super) fn of_unknown_ends(known: &BTreeSet<&Prm>, meters: &[MeterConfig], direct: &[&str]) -> Option<Finding> {
     const NAMED: usize = 5;
-    let ends = |meter: &&MeterConfig| known.iter().any(|one| one.prm == meter.prm && one.until.is_some());
     let of_enedis = |meter: &&MeterConfig| meter.sources.iter().any(|name| direct.contains(&name.as_str()));
-    let open: Vec<&str> = meters.iter().filter(of_enedis).filter(|m| !ends(m)).map(|m| m.name.as_str()).collect();
+    let open: Vec<&str> =
+        meters.iter().filter(of_enedis).filter(|m| !known.contains(&m.prm)).map(|m| m.name.as_str()).collect();
     if open.is_empty() {
         return None;
     }
@@ -183,6 +186,24 @@ pub(super) fn of_subscriptions(source: &dyn Source, series: &[SeriesStatus], clo
         Finding::new("subscription", Verdict::Warning, message).of(source.name())
     });
     found.collect()
+}
+
+/// The series that fail, each trouble once: a pass goes on with them by itself, but nothing comes meanwhile.
+pub(super) fn of_failures(series: &[SeriesStatus]) -> Vec<Finding> {
+    const NAMED: usize = 5;
+    let mut troubles: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    for one in series.iter().filter(|one| one.state == SeriesState::Failing) {
+        let trouble = (one.code.as_deref().unwrap_or_default(), one.message.as_deref().unwrap_or_default());
+        troubles.entry(trouble).or_default().push(format!("{} {}", one.name, one.dataset));
+    }
+    let line = |((code, message), who): ((&str, &str), Vec<String>)| {
+        let mut names = who.get(..NAMED).unwrap_or(&who).join(", ");
+        if let Some(more) = who.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            names = format!("{names} and {more} more");
+        }
+        Finding::new("series", Verdict::Warning, format!("{names}: failing ({code}): {message}"))
+    };
+    troubles.into_iter().map(line).collect()
 }
 
 /// What the last pass found out: meters whose consent is gone.

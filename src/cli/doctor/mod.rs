@@ -23,11 +23,13 @@ use super::args::DoctorArgs;
 use super::render::{Align, Cell, Table, Tone, number};
 use super::{Trouble, colours, journeys, wiring};
 use crate::clock::Clock;
-use crate::config::{self, Environment, Loaded, Secrets};
+use crate::config::{self, Config, Environment, Loaded, Secrets};
 use crate::domain::paris;
+use crate::engine::ActiveSource;
 use crate::exit::Exit;
 use crate::observe::{Surroundings, mask};
 use crate::source::{Grant, conso_api};
+use crate::store::Store;
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,56 +191,68 @@ async fn sources(
         }
     }
     if let Some(store) = &shared {
-        match store.status().await {
-            Ok(series) => {
-                findings.extend(consent::of_status(&series));
-                let closed = store.closed_calls().await.unwrap_or_else(|error| {
+        stored(&**store, config, &sources, clock.now(), findings).await;
+    }
+}
+
+/// What passes have stored: consents, subscriptions, series that fail, days that do not agree.
+async fn stored(
+    store: &dyn Store,
+    config: &Config,
+    sources: &[ActiveSource],
+    now: DateTime<Utc>,
+    findings: &mut Vec<Finding>,
+) {
+    match store.status().await {
+        Ok(series) => {
+            findings.extend(consent::of_status(&series));
+            findings.extend(consent::of_failures(&series));
+            let closed = store.closed_calls().await.unwrap_or_else(|error| {
+                let trouble = Trouble::from(error);
+                findings.push(Finding::new("subscription", Verdict::from(&trouble), trouble.message));
+                Vec::new()
+            });
+            for active in sources {
+                findings.extend(consent::of_subscriptions(&*active.source, &series, &closed));
+            }
+            match store.unclear_hours(None).await {
+                Ok(unclear) => findings.extend(consent::of_hours(&unclear)),
+                Err(error) => {
                     let trouble = Trouble::from(error);
-                    findings.push(Finding::new("subscription", Verdict::from(&trouble), trouble.message));
-                    Vec::new()
-                });
-                for active in &sources {
-                    findings.extend(consent::of_subscriptions(&*active.source, &series, &closed));
-                }
-                match store.unclear_hours(None).await {
-                    Ok(unclear) => findings.extend(consent::of_hours(&unclear)),
-                    Err(error) => {
-                        let trouble = Trouble::from(error);
-                        findings.push(Finding::new("off-peak", Verdict::from(&trouble), trouble.message));
-                    }
-                }
-                match store.energy_of_days(paris::today(clock.now()).plus(-reconcile::DAYS)).await {
-                    Ok(days) => findings.extend(reconcile::findings(&days)),
-                    Err(error) => {
-                        let trouble = Trouble::from(error);
-                        findings.push(Finding::new("energy", Verdict::from(&trouble), trouble.message));
-                    }
+                    findings.push(Finding::new("off-peak", Verdict::from(&trouble), trouble.message));
                 }
             }
-            Err(error) => {
-                let trouble = Trouble::from(error);
-                findings.push(Finding::new("database", Verdict::from(&trouble), trouble.message));
+            match store.energy_of_days(paris::today(now).plus(-reconcile::DAYS)).await {
+                Ok(days) => findings.extend(reconcile::findings(&days)),
+                Err(error) => {
+                    let trouble = Trouble::from(error);
+                    findings.push(Finding::new("energy", Verdict::from(&trouble), trouble.message));
+                }
             }
         }
-        match journeys::gather(&**store, clock.now()).await {
-            Ok(open) => findings.extend(
-                open.iter()
-                    .map(|one| Finding::new("consent", Verdict::Warning, one.sentence(clock.now())).of(&one.source)),
-            ),
-            Err(error) => {
-                let trouble = Trouble::from(error);
-                findings.push(Finding::new("database", Verdict::from(&trouble), trouble.message));
-            }
+        Err(error) => {
+            let trouble = Trouble::from(error);
+            findings.push(Finding::new("database", Verdict::from(&trouble), trouble.message));
         }
-        match store.authorisations().await {
-            Ok(known) => {
-                let sources = sources.iter().map(|active| &*active.source);
-                findings.extend(consent::of_authorisations(&known, &config.meters, sources, clock.now()));
-            }
-            Err(error) => {
-                let trouble = Trouble::from(error);
-                findings.push(Finding::new("database", Verdict::from(&trouble), trouble.message));
-            }
+    }
+    match journeys::gather(store, now).await {
+        Ok(open) => findings.extend(
+            open.iter().map(|one| Finding::new("consent", Verdict::Warning, one.sentence(now)).of(&one.source)),
+        ),
+        Err(error) => {
+            let trouble = Trouble::from(error);
+            findings.push(Finding::new("database", Verdict::from(&trouble), trouble.message));
+        }
+    }
+    match store.authorisations().await {
+        Ok(known) => {
+            let sources = sources.iter().map(|active| &*active.source);
+            let series = store.status().await.unwrap_or_default();
+            findings.extend(consent::of_authorisations(&known, (&config.meters, &series), sources, now));
+        }
+        Err(error) => {
+            let trouble = Trouble::from(error);
+            findings.push(Finding::new("database", Verdict::from(&trouble), trouble.message));
         }
     }
 }

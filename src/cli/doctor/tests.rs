@@ -7,8 +7,9 @@ use chrono::TimeDelta;
 use super::calls::Dated;
 use super::*;
 use crate::config::{MeterConfig, Origin, Stands};
-use crate::domain::Dataset;
+use crate::domain::{Dataset, SeriesState};
 use crate::source::Grant;
+use crate::store::SeriesStatus;
 
 fn now() -> DateTime<Utc> {
     "2026-11-24T07:30:00Z".parse().unwrap()
@@ -133,25 +134,45 @@ fn consents_that_end_and_what_they_do_not_cover_are_told() {
 #[test]
 fn meters_of_whose_consent_no_end_is_known_are_named_together() {
     let meters: Vec<MeterConfig> = (0..7).map(|n| meter(&format!("Meter {n}"), &format!("0123456789012{n}"))).collect();
-    let told = |known: &[_], direct: &[&str]| consent::of_unknown_ends(known, &meters, direct).map(|one| said(&[one]));
+    let told = |known: &[&crate::domain::Prm], direct: &[&str]| {
+        consent::of_unknown_ends(&known.iter().copied().collect(), &meters, direct).map(|one| said(&[one]))
+    };
     assert_eq!(told(&[], &["other"]), None);
     let all = told(&[], &["home"]).unwrap();
     assert!(all.starts_with("Well: until when") && all.contains("Meter 4 and 2 more"), "{all}");
-    let known = |prm: &str, until| crate::store::Authorisation {
-        prm: prm.parse().unwrap(),
-        source: "home".to_owned(),
-        granted_at: 0,
-        until,
-        api: crate::domain::Api::V2026,
-        learnt: crate::store::EndKnown::Services,
-        number: None,
-        ended: false,
-        checked_at: None,
-        covers: Vec::new(),
-    };
-    let some = [known("01234567890120", Some(1)), known("01234567890121", None)];
-    let rest = told(&some, &["home"]).unwrap();
+    let rest = told(&[&meters[0].prm], &["home"]).unwrap();
     assert!(rest.contains("for Meter 1, Meter 2") && rest.contains("and 1 more"), "{rest}");
+}
+
+#[test]
+fn series_that_fail_are_named_with_their_trouble_once() {
+    let series = |name: &str, state, code: Option<&str>| SeriesStatus {
+        prm: "01234567890123".parse().unwrap(),
+        name: name.to_owned(),
+        source: "home".to_owned(),
+        dataset: Dataset::DailyConsumption,
+        state,
+        window_end: None,
+        newest_day: None,
+        oldest_day: None,
+        gaps: 0,
+        days: std::collections::BTreeMap::new(),
+        code: code.map(str::to_owned),
+        message: code.map(|code| format!("What {code} is.")),
+        last_success_at: None,
+        next_try_at: None,
+        not_before: None,
+        consent_until: None,
+    };
+    let failing = SeriesState::Failing;
+    let mut all: Vec<_> = (0..7).map(|n| series(&format!("Meter {n}"), failing, Some("http_503"))).collect();
+    all.push(series("Studio", failing, Some("undecodable")));
+    all.push(series("Well", SeriesState::Ok, None));
+    let told = said(&consent::of_failures(&all));
+    let [first, second] = told.lines().collect::<Vec<_>>()[..] else { panic!("{told}") };
+    assert!(first.starts_with("Warning: Meter 0 daily_consumption, ") && first.contains(" and 2 more: "), "{first}");
+    assert!(first.ends_with("failing (http_503): What http_503 is."), "{first}");
+    assert_eq!(second, "Warning: Studio daily_consumption: failing (undecodable): What undecodable is.");
 }
 
 #[test]

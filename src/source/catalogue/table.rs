@@ -407,7 +407,7 @@ pub(super) static ROWS: &[Row] = &[
         "undecodable",
         At::Own,
         Reaction::RetryLater,
-        "The answer could not be read, and nothing of it was kept. linkyd asks again later; if it lasts for days, look for an update of linkyd.",
+        "The answer could not be read, and no value was taken from it. linkyd asks again later; if it lasts for days, look for an update of linkyd: `linkyd db replay` then reads what was kept of such answers.",
     ),
     code(
         "wrong_answer",

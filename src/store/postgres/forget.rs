@@ -65,6 +65,9 @@ async fn meter(link: &mut Link, id: i32, prm: &Prm, now_ms: i64) -> Result<u64, 
     rows += old.execute(&mut link.conn).await?.rows_affected();
     rows += link.query(sql::CALLS_UNNAME).bind(id).execute(&mut link.conn).await?.rows_affected();
     rows += link.query(sql::METER_FORGET).bind(id).execute(&mut link.conn).await?.rows_affected();
+    for texts in [sql::OFFPEAK_SLOTS_FORGET, sql::OFFPEAK_FORGET] {
+        rows += link.query(texts).execute(&mut link.conn).await?.rows_affected();
+    }
     Ok(rows)
 }
 

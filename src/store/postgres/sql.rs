@@ -775,6 +775,10 @@ statements! {
     CALLS_UNNAME =
         "UPDATE call SET meter = NULL, dataset = NULL, start_day = NULL, end_day = NULL WHERE meter = $1";
     METER_FORGET = "DELETE FROM meter WHERE id = $1";
+    /// What no contract says any more.
+    OFFPEAK_SLOTS_FORGET =
+        "DELETE FROM offpeak_slot WHERE NOT EXISTS (SELECT 1 FROM contract k WHERE k.offpeak_hours = offpeak_slot.text)";
+    OFFPEAK_FORGET = "DELETE FROM offpeak WHERE NOT EXISTS (SELECT 1 FROM contract k WHERE k.offpeak_hours = offpeak.text)";
 
     // What the operator sees.
     /// With the oldest and the newest complete day outside the window.

@@ -65,6 +65,9 @@ async fn meter(conn: &mut SqliteConnection, id: i64, prm: &Prm, now_ms: i64) -> 
     rows += sqlx::query(sql::CALLS_FORGET).bind(id).bind(now_ms - COUNTS_MS).execute(&mut *conn).await?.rows_affected();
     rows += sqlx::query(sql::CALLS_UNNAME).bind(id).execute(&mut *conn).await?.rows_affected();
     rows += sqlx::query(sql::METER_FORGET).bind(id).execute(&mut *conn).await?.rows_affected();
+    for texts in [sql::OFFPEAK_SLOTS_FORGET, sql::OFFPEAK_FORGET] {
+        rows += sqlx::query(texts).execute(&mut *conn).await?.rows_affected();
+    }
     Ok(rows)
 }
 
