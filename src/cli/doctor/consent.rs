@@ -176,13 +176,29 @@ pub(super) fn of_subscriptions(source: &dyn Source, series: &[SeriesStatus], clo
             lacking.entry((name, api)).or_default().insert(one.dataset.name());
         }
     }
+    // Parts of an API may be closed by themselves.
+    let others_come = |name: &str, api: Api| {
+        series.iter().any(|one| {
+            let well = one.last_success_at.is_some() && !one.code.as_deref().is_some_and(catalogue::is_subscription);
+            let same =
+                source.apis(one.dataset).first() == Some(&api) && source.subscription(api, one.dataset) == Some(name);
+            one.source == source.name() && well && same
+        })
+    };
     let found = lacking.into_iter().map(|((name, api), datasets)| {
-        let datasets: Vec<&str> = datasets.into_iter().collect();
-        let message = format!(
-            "the application has no active subscription to {name} (API {api}), needed for {}; subscribe to it on Enedis' \
-             DataHub",
-            datasets.join(", ")
-        );
+        let partly = others_come(name, api);
+        let datasets = datasets.into_iter().collect::<Vec<&str>>().join(", ");
+        let message = if partly {
+            format!(
+                "the application is refused {datasets}, although other data comes from {name} (API {api}); look on Enedis' \
+                 DataHub for what the subscription covers"
+            )
+        } else {
+            format!(
+                "the application has no active subscription to {name} (API {api}), needed for {datasets}; subscribe to it \
+                 on Enedis' DataHub"
+            )
+        };
         Finding::new("subscription", Verdict::Warning, message).of(source.name())
     });
     found.collect()

@@ -27,6 +27,27 @@ fn meter(name: &str, prm: &str) -> MeterConfig {
     }
 }
 
+fn series(name: &str, state: SeriesState, code: Option<&str>) -> SeriesStatus {
+    SeriesStatus {
+        prm: "01234567890123".parse().unwrap(),
+        name: name.to_owned(),
+        source: "home".to_owned(),
+        dataset: Dataset::DailyConsumption,
+        state,
+        window_end: None,
+        newest_day: None,
+        oldest_day: None,
+        gaps: 0,
+        days: std::collections::BTreeMap::new(),
+        code: code.map(str::to_owned),
+        message: code.map(|code| format!("What {code} is.")),
+        last_success_at: None,
+        next_try_at: None,
+        not_before: None,
+        consent_until: None,
+    }
+}
+
 fn said(findings: &[Finding]) -> String {
     let lines = findings.iter().map(|finding| format!("{:?}: {}", finding.verdict, finding.message));
     lines.collect::<Vec<_>>().join("\n")
@@ -57,6 +78,21 @@ fn a_subscription_that_lacks_is_named_with_what_wants_it() {
     assert_eq!(found(&[closed("/comptage_auto/v1", "STM-ERR-0000001")]), "");
     let elsewhere = crate::store::ClosedCall { source: "other".to_owned(), ..closed("/comptage_auto/v1", "900908") };
     assert_eq!(found(&[elsewhere]), "");
+    // Registers are below the same path as measures, and may be refused by themselves.
+    let index = SeriesStatus {
+        source: "enedis".to_owned(),
+        dataset: Dataset::ConsumptionIndex,
+        ..series("Maison", SeriesState::NotOffered, Some("900908"))
+    };
+    let daily = SeriesStatus {
+        source: "enedis".to_owned(),
+        last_success_at: Some(1),
+        ..series("Maison", SeriesState::Ok, None)
+    };
+    let told = |all: &[SeriesStatus]| said(&consent::of_subscriptions(&source, all, &[]));
+    assert!(told(std::slice::from_ref(&index)).contains("no active subscription to mesure_synchrone_auto"));
+    let partly = told(&[index, daily]);
+    assert!(partly.contains("is refused consumption_index, although other data comes"), "{partly}");
 }
 
 #[test]
@@ -146,24 +182,6 @@ fn meters_of_whose_consent_no_end_is_known_are_named_together() {
 
 #[test]
 fn series_that_fail_are_named_with_their_trouble_once() {
-    let series = |name: &str, state, code: Option<&str>| SeriesStatus {
-        prm: "01234567890123".parse().unwrap(),
-        name: name.to_owned(),
-        source: "home".to_owned(),
-        dataset: Dataset::DailyConsumption,
-        state,
-        window_end: None,
-        newest_day: None,
-        oldest_day: None,
-        gaps: 0,
-        days: std::collections::BTreeMap::new(),
-        code: code.map(str::to_owned),
-        message: code.map(|code| format!("What {code} is.")),
-        last_success_at: None,
-        next_try_at: None,
-        not_before: None,
-        consent_until: None,
-    };
     let failing = SeriesState::Failing;
     let mut all: Vec<_> = (0..7).map(|n| series(&format!("Meter {n}"), failing, Some("http_503"))).collect();
     all.push(series("Studio", failing, Some("undecodable")));
