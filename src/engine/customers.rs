@@ -59,7 +59,7 @@ impl<'a> Counted<'a> {
         let offered: Vec<&[CustomerCall]> = offered.filter(|calls| !calls.is_empty()).collect();
         let is_closed = |call: &CustomerCall| {
             let closed = self.closed.get(call.path());
-            !told && closed.is_some_and(|closed| closed.not_before > self.now.timestamp())
+            !told && closed.is_some_and(|closed| closed.holds(self.now.timestamp()))
         };
         let opens = |calls: &&&[CustomerCall]| !calls.first().is_some_and(is_closed);
         let calls = offered.iter().find(opens).or(offered.last()).copied().unwrap_or_default();

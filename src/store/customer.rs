@@ -115,6 +115,14 @@ pub struct Closed {
     pub not_before: i64,
 }
 
+impl Closed {
+    /// Whether it is not to be tried at `now` (calendar).
+    #[must_use]
+    pub fn holds(&self, now: i64) -> bool {
+        self.not_before > now
+    }
+}
+
 /// The same by the names of its source, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosedCall {

@@ -108,20 +108,26 @@ pub(super) fn of_journeys(known: &[Authorisation], meters: &[MeterConfig], now: 
     found
 }
 
+/// A few names, and how many more there are.
+fn some_of<T: AsRef<str>>(names: &[T]) -> String {
+    const NAMED: usize = 5;
+    let first = names.iter().take(NAMED).map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 /// The meters that Enedis itself is asked for and of whose consent no end is `known`: of that nobody can be warned.
 /// `direct` are the sources that are Enedis.
 pub(super) fn of_unknown_ends(known: &BTreeSet<&Prm>, meters: &[MeterConfig], direct: &[&str]) -> Option<Finding> {
-    const NAMED: usize = 5;
     let of_enedis = |meter: &&MeterConfig| meter.sources.iter().any(|name| direct.contains(&name.as_str()));
     let open: Vec<&str> =
         meters.iter().filter(of_enedis).filter(|m| !known.contains(&m.prm)).map(|m| m.name.as_str()).collect();
     if open.is_empty() {
         return None;
     }
-    let mut names = open.get(..NAMED).unwrap_or(&open).join(", ");
-    if let Some(more) = open.len().checked_sub(NAMED).filter(|more| *more > 0) {
-        names = format!("{names} and {more} more");
-    }
+    let names = some_of(&open);
     let message = format!(
         "until when the consent holds is not known for {names}, so nobody is warned before it ends; a consent that is \
          given through `linkyd authorize` is kept with its end"
@@ -206,17 +212,13 @@ pub(super) fn of_subscriptions(source: &dyn Source, series: &[SeriesStatus], clo
 
 /// The series that fail, each trouble once: a pass goes on with them by itself, but nothing comes meanwhile.
 pub(super) fn of_failures(series: &[SeriesStatus]) -> Vec<Finding> {
-    const NAMED: usize = 5;
     let mut troubles: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
     for one in series.iter().filter(|one| one.state == SeriesState::Failing) {
         let trouble = (one.code.as_deref().unwrap_or_default(), one.message.as_deref().unwrap_or_default());
         troubles.entry(trouble).or_default().push(format!("{} {}", one.name, one.dataset));
     }
     let line = |((code, message), who): ((&str, &str), Vec<String>)| {
-        let mut names = who.get(..NAMED).unwrap_or(&who).join(", ");
-        if let Some(more) = who.len().checked_sub(NAMED).filter(|more| *more > 0) {
-            names = format!("{names} and {more} more");
-        }
+        let names = some_of(&who);
         Finding::new("series", Verdict::Warning, format!("{names}: failing ({code}): {message}"))
     };
     troubles.into_iter().map(line).collect()

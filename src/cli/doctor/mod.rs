@@ -203,7 +203,7 @@ async fn stored(
     now: DateTime<Utc>,
     findings: &mut Vec<Finding>,
 ) {
-    match store.status().await {
+    let series = match store.status().await {
         Ok(series) => {
             findings.extend(consent::of_status(&series));
             findings.extend(consent::of_failures(&series));
@@ -229,12 +229,14 @@ async fn stored(
                     findings.push(Finding::new("energy", Verdict::from(&trouble), trouble.message));
                 }
             }
+            series
         }
         Err(error) => {
             let trouble = Trouble::from(error);
             findings.push(Finding::new("database", Verdict::from(&trouble), trouble.message));
+            Vec::new()
         }
-    }
+    };
     match journeys::gather(store, now).await {
         Ok(open) => findings.extend(
             open.iter().map(|one| Finding::new("consent", Verdict::Warning, one.sentence(now)).of(&one.source)),
@@ -247,7 +249,6 @@ async fn stored(
     match store.authorisations().await {
         Ok(known) => {
             let sources = sources.iter().map(|active| &*active.source);
-            let series = store.status().await.unwrap_or_default();
             findings.extend(consent::of_authorisations(&known, (&config.meters, &series), sources, now));
         }
         Err(error) => {

@@ -33,14 +33,14 @@ impl Visit<'_> {
         let rules = &self.world.rules.myelectricaldata;
         let spent = self.simulator.state().med.spend(rules, account, false, self.wall, self.actions);
         let (Ok(left) | Err(left)) = spent;
-        let (mut response, code) = match (spent, self.passed_on(about, &prm, api)) {
-            (Err(left), _) => {
+        let (mut response, code) = match spent.map(|_| self.passed_on(about, &prm, api)) {
+            Err(left) => {
                 let limit = left.limit.unwrap_or_default();
                 let text = format!("Daily rate limit exceeded ({}/{limit}). Use cache to increase limit.", left.spent);
                 refused("RATE_LIMIT_EXCEEDED", &text)
             }
-            (Ok(_), Ok(data)) => (envelope(&data, None), None),
-            (Ok(_), Err(refusal)) => match (refusal.status, refusal.code.as_str()) {
+            Ok(Ok(data)) => (envelope(&data, None), None),
+            Ok(Err(refusal)) => match (refusal.status, refusal.code.as_str()) {
                 (_, "ADAM-DC-0007" | "ADAM-DC-0008" | "STM-ERR-0000019") => {
                     refused("ACCESS_DENIED", "Accès refusé : PDL introuvable ou consentement Enedis non valide.")
                 }

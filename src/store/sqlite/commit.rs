@@ -15,7 +15,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::batch::Batch;
 use super::connect::End;
 use super::facts::record;
-use super::{calendar, effects, ledger, provenance, rows, sql};
+use super::{calendar, effects, ledger, provenance, raw, rows, sql};
 use crate::domain::registers::Doubt;
 use crate::domain::{
     CurvePoint, Day, DayEnergy, DayObservation, DayRecord, Interval, Kind, PeakPower, Step, Values, paris,
@@ -78,7 +78,7 @@ pub(super) async fn commit(conn: &mut SqliteConnection, answer: &Answer) -> Resu
     let (days, changed) = compare::records(answer, &before.days, &stored.seen);
     let batch = cover(batch, answer, &changed);
     let batch = keep(batch, answer, &stored.revisions);
-    let batch = effects::add(noted(raw(batch, answer), answer), &answer.effects);
+    let batch = effects::add(noted(keep_raw(batch, answer), answer), &answer.effects);
     batch.then(sql::COMMIT).execute(conn).await?;
     let Stored { inserted, changed, doubts, .. } = stored;
     Ok(End::Committed(Committed { inserted, changed, days, seen: 0, doubts }))
@@ -124,20 +124,12 @@ async fn values(
 }
 
 /// Adds what keeps the answer as it came.
-fn raw(batch: Batch, answer: &Answer) -> Batch {
-    let Some(raw) = &answer.raw else { return batch };
-    batch
-        .then(sql::RAW_ADD)
-        .bind(answer.end.call.0)
-        .bind(answer.meter.0)
-        .bind(answer.dataset.id())
-        .bind(answer.source.0)
-        .bind(answer.covered.first().number())
-        .bind(answer.covered.end().number())
-        .bind(answer.asked_at)
-        .bind(raw.api.name())
-        .bind(raw.starts())
-        .bind(&raw.body)
+fn keep_raw(batch: Batch, answer: &Answer) -> Batch {
+    let of = (answer.meter, answer.dataset, answer.source);
+    match &answer.raw {
+        Some(kept) => raw::add(batch, answer.end.call, of, answer.covered, answer.asked_at, kept),
+        None => batch,
+    }
 }
 
 /// Begins the transaction and looks at what is there.

@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 
 use super::batch::Batch;
-use super::sql;
+use super::{raw, sql};
 use crate::budget::FARTHEST_MS;
 use crate::store::{Effect, StoreError, Unread};
 
@@ -62,25 +62,15 @@ pub(super) fn add(mut batch: Batch, effects: &[Effect]) -> Batch {
             }
             Effect::Closed { source, path, closed: None } => batch.then(sql::CLOSED_OVER).bind(source.0).bind(path),
             Effect::Unread(unread) => {
-                let Unread { call, meter, dataset, source, days, asked_at, raw } = &**unread;
-                batch
+                let Unread { call, meter, dataset, source, days, asked_at, raw: kept } = &**unread;
+                let batch = batch
                     .then(sql::RAW_UNREAD_BEFORE)
                     .bind(meter.0)
                     .bind(dataset.id())
                     .bind(source.0)
                     .bind(days.first().number())
-                    .bind(days.end().number())
-                    .then(sql::RAW_ADD)
-                    .bind(call.0)
-                    .bind(meter.0)
-                    .bind(dataset.id())
-                    .bind(source.0)
-                    .bind(days.first().number())
-                    .bind(days.end().number())
-                    .bind(*asked_at)
-                    .bind(raw.api.name())
-                    .bind(raw.starts())
-                    .bind(&raw.body)
+                    .bind(days.end().number());
+                raw::add(batch, *call, (*meter, *dataset, *source), *days, *asked_at, kept)
             }
             Effect::Told { source, pool, left, at_ms, until_ms } => batch
                 .then(sql::TOLD_PUT)

@@ -2,6 +2,7 @@
 
 use sqlx::SqliteConnection;
 
+use super::batch::Batch;
 use super::facts::{dataset_of, prm_of};
 use super::sql;
 use crate::domain::{Api, Dataset, Day, Days};
@@ -10,6 +11,29 @@ use crate::store::{CallId, KeptAnswer, MeterId, NotKept, Raw, SourceId, StoreErr
 
 /// A kept answer: call, PRM, name, source, direct, days, instant, whether it was read, API, label, body.
 type Row = (i64, String, String, i64, bool, i32, i32, i64, bool, String, bool, String);
+
+/// Adds what keeps an answer as it came.
+pub(super) fn add(
+    batch: Batch,
+    call: CallId,
+    (meter, dataset, source): (MeterId, Dataset, SourceId),
+    days: Days,
+    asked_at: i64,
+    raw: &Raw,
+) -> Batch {
+    batch
+        .then(sql::RAW_ADD)
+        .bind(call.0)
+        .bind(meter.0)
+        .bind(dataset.id())
+        .bind(source.0)
+        .bind(days.first().number())
+        .bind(days.end().number())
+        .bind(asked_at)
+        .bind(raw.api.name())
+        .bind(raw.starts())
+        .bind(&raw.body)
+}
 
 /// The series of which answers are kept.
 pub(super) async fn series(conn: &mut SqliteConnection) -> Result<Vec<(MeterId, Dataset)>, StoreError> {

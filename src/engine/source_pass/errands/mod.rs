@@ -300,10 +300,8 @@ impl SourcePass<'_> {
 
     /// The refusal of a call that is known to be closed to this application.
     fn closed_call(&self, facts: &CustomerFacts, call: CustomerCall) -> Option<Refusal> {
-        let closed = self.knowledge.source.closed.get(call.path())?;
-        if closed.not_before <= self.engine.calendar.now().timestamp() {
-            return None;
-        }
+        let now = self.engine.calendar.now().timestamp();
+        let closed = self.knowledge.source.closed.get(call.path()).filter(|closed| closed.holds(now))?;
         let refusal = catalogue::stored(&closed.code).unwrap_or_else(|| Refusal {
             status: None,
             code: closed.code.clone(),
